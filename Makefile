@@ -1,0 +1,65 @@
+# Every target sets up what it needs: Python 3.11 or newer and make are enough.
+#   PYTHON=...   the interpreter that .venv is made from
+#   OUT=...      where `make audit` writes
+#   ARGS=...     further arguments for audit, mutants and pytest
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+OUT    ?= build/audit
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help setup audit test trace mutants docs lint format pytest clean distclean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## make .venv and install the project with all extras
+
+# Made anew only when what it depends on has changed; a second run costs nothing.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed: make setup PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "setting up $(VENV) (the first time takes a few minutes)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+audit: $(READY) ## judge ppsf_fast and the installed peers, train on real data, write a report to build/audit
+	$(BIN)/ppsf-conformance audit --out $(OUT) $(ARGS)
+
+test: lint trace pytest ## everything that must hold before a change goes in
+
+trace: $(READY) ## check that every clause has its function, its test and its mutant
+	$(BIN)/python -m tools.trace
+
+pytest: $(READY)
+	$(BIN)/python -m pytest $(ARGS)
+
+mutants: $(READY) ## apply every registered mutant; the suite must notice each one
+	$(BIN)/ppsf-conformance mutants $(ARGS)
+
+docs: $(READY) ## build the documentation into build/docs; any warning is an error
+	$(BIN)/python -m sphinx -q -W -n --keep-going -b html -d build/doctrees docs build/docs
+	@echo "open build/docs/index.html"
+
+lint: $(READY) ## style, types, and who may import whom
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: $(READY) ## put the code in the one style
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean: ## remove what commands wrote (keeps .venv)
+	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -path ./$(VENV) -prune -o -type d -name __pycache__ -exec rm -rf {} +
+
+distclean: clean ## as clean, and .venv too
+	rm -rf $(VENV)
