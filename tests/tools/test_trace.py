@@ -1,0 +1,379 @@
+"""Each rule of the trace check is silent on a small good tree and speaks when just its subject is broken."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tools.trace import __main__ as command
+from tools.trace import clauses, pins, rules_code, rules_spec
+from tools.trace.tree import INDEX, Tree
+
+SCHEMAS = Path(__file__).parents[2] / "spec" / "schema"
+
+CLAUSE = """
+:::{{clause}} {title}
+:id: PPSF-{id}
+:status: normative
+:revisions: 1.9
+:options: {options}
+:guards: none
+:relation: {relation}
+:errata: {errata}
+:source: own
+:reads: d
+:writes: none
+{text}
+```{{math}}
+:nowrap:
+\\begin{{equation*}} a = b \\tag{{{id}}} \\end{{equation*}}
+```
+:::
+"""
+FIRST = {"title": "First rule", "options": "lr", "relation": "deviates", "errata": "ERR-0001"}
+SECOND = {"title": "Second rule", "options": "always", "relation": "matches", "errata": "none"}
+
+FILES = {
+    "spec/clauses/D-distance.md": "# D\n"
+    + CLAUSE.format(id="D-001", text="The first\nrule.", **FIRST)
+    + CLAUSE.format(id="D-002", text="As {need}`PPSF-D-001` says.", **SECOND),
+    "spec/errata/ERR-0001.toml": """
+id = "ERR-0001"
+title = "Something else is done"
+clauses = ["PPSF-D-001"]
+kind = "upstream-bug"
+severity = "S1"
+implementations = [{ name = "other", versions = "==1" }]
+disposition = "spec-deviates"
+override = "something_else"
+found = "2026-11-20"
+observed = "that"
+spec_says = "this"
+effect = "bad"
+applies = "always"
+shows = "both"
+
+[pinned]
+groups = [{ params = [{ shape = [1], fill = 0.0 }] }]
+actions = [{ grads = [1.0] }]
+observe = [{ path = "groups[0].d", upstream = 2.0, law = 1.0 }]
+""",
+    "spec/options.toml": """
+[options.lr]
+type = "float"
+default = 1.0
+domain = { exclusive_min = 0.0 }
+scope = "group"
+status = "served"
+meaning = "factor on the step size"
+clauses = ["PPSF-D-001"]
+
+[options.beta3]
+type = "float_or_none"
+default = "None"
+domain = { nullable = true }
+scope = "group"
+status = "served"
+meaning = "memory of the statistics"
+clauses = ["PPSF-D-001"]
+
+[options.use_speed]
+type = "bool"
+default = false
+domain = { only = false }
+scope = "group"
+status = "planned"
+meaning = "not there yet, but known"
+clauses = ["PPSF-D-002"]
+
+[options.rounding_seed]
+type = "int"
+default = 0
+domain = { min = 0 }
+scope = "optimizer"
+status = "served"
+meaning = "seed of the rounding bits"
+clauses = ["PPSF-D-002"]
+""",
+    "spec/revisions.toml": (SCHEMAS.parent / "revisions.toml").read_text("utf-8"),
+    "ppsf_ref/options.py": """
+class Options:
+    lr: float = 1.0
+    beta3: float | None = None
+
+
+class Config:
+    groups: tuple[Options, ...]
+    rounding_seed: int = 0
+""",
+    "ppsf_ref/law.py": """
+@clause("PPSF-D-001", "")
+def first(d):
+    return d
+
+
+@clause("PPSF-D-002", "")
+def second(d):
+    return d
+""",
+    "ppsf_fast/optimizer.py": """
+class ProdigyPlusScheduleFree:
+    def __init__(self, params, lr=1.0, beta3=None, use_speed=False, rounding_seed=0, *, revision="1.9"):
+        # clause: PPSF-D-001
+        self.lr = lr
+        # clause: PPSF-D-002
+        self.revision = revision
+""",
+    "conformance/ppsf_conformance/mutants.py": """
+MUTANTS = (
+    Mutant("nothing", clause="PPSF-D-001", rule=None),
+    Mutant("twice", "PPSF-D-002", None),
+)
+""",
+    "conformance/suite/test_all.py": """
+TABLE = [("PPSF-D-002", 1)]
+
+
+@pytest.mark.clause("PPSF-D-001")
+def test_one(): ...
+
+
+@pytest.mark.parametrize(("clause", "number"), TABLE)
+def test_two(clause, number): ...
+""",
+    "docs/spec/distance.md": "```{include} ../../spec/clauses/D-distance.md\n```\nSee PPSF-D-001.\n",
+    "README.md": "The law is in spec/, its errata too: ERR-0001.\n",
+}
+
+
+def write(root: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text, "utf-8")
+
+
+def settle(root: Path) -> None:
+    """Bring index and pins up to date, so that only what was broken on purpose is found."""
+    tree = Tree(root)
+    command.write_index(tree)
+    pins.renew(tree, tree.by_id)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    write(tmp_path, FILES)
+    shutil.copytree(SCHEMAS, tmp_path / "spec" / "schema")
+    settle(tmp_path)
+    return tmp_path
+
+
+def rules_that_speak(root: Path) -> dict[str, str]:
+    """Names of the rules that find something, each with all its messages."""
+    tree = Tree(root)
+    found = {rule.__name__: "\n".join(map(str, rule(tree))) for rule in command.RULES}
+    return {name: text for name, text in found.items() if text}
+
+
+def replace(root: Path, name: str, old: str, new: str) -> None:
+    text = (root / name).read_text("utf-8")
+    assert old in text
+    (root / name).write_text(text.replace(old, new, 1), "utf-8")
+
+
+@dataclass(frozen=True)
+class Break:
+    """One fault: in `file`, `old` becomes `new`; then `rule` alone speaks, and says `message`.
+
+    `settle` names what is brought up to date after the fault: the index, or index and pins.
+    """
+
+    rule: str
+    file: str
+    old: str
+    new: str
+    message: str
+    settle: str = ""
+
+
+D, ERR, OPT = "spec/clauses/D-distance.md", "spec/errata/ERR-0001.toml", "spec/options.toml"
+LAW, REF, FAST = "ppsf_ref/law.py", "ppsf_ref/options.py", "ppsf_fast/optimizer.py"
+SUITE, MUTANTS = "conformance/suite/test_all.py", "conformance/ppsf_conformance/mutants.py"
+PAGE, REV = "docs/spec/distance.md", "spec/revisions.toml"
+ANOTHER = '@clause("PPSF-D-002", "")\ndef also(d): ...\n\n\n@clause("PPSF-D-001"'
+
+BREAKS = (
+    Break("clauses_are_valid", D, ":status: normative", ":status: nice", "is not one of", "all"),
+    Break("clauses_are_valid", D, ":writes: none\n", "", "'writes' is a required property", "all"),
+    Break("clauses_are_valid", D, ":reads: d", ":raeds: d", "raeds", "all"),
+    Break("clauses_are_valid", D, ":options: lr", ":options: rl", "there is no 'rl'", "all"),
+    Break("clauses_are_valid", D, ":revisions: 1.9", ":revisions: 3.9", "there is no '3.9'", "all"),
+    Break("tags_are_ids", D, "\\tag{D-002}", "\\tag{D-003}", "tag D-003, expected D-002", "all"),
+    Break("tags_are_ids", D, "\\tag{D-002}", "\\tag{D-002} \\tag{D-002}", "more than one", "all"),
+    Break("index_is_fresh", INDEX, "Second rule", "Second", "run python -m tools.trace --write"),
+    Break("index_is_fresh", D, "# D\n", "# D\n\n", "run python -m tools.trace --write"),
+    Break("errata_are_valid", ERR, 'severity = "S1"', 'severity = "S9"', "'S9' is not one of"),
+    Break("errata_are_valid", ERR, "fill = 0.0", "fil = 0.0", "is not valid"),
+    Break("errata_agree_with_clauses", D, ":errata: none", ":errata: ERR-0001", "does not cite it", "all"),
+    Break("deviations_have_errata", D, ": matches", ": deviates", "D-002 needs an erratum", "all"),
+    Break("deviations_have_errata", D, ": deviates", ": own", "D-001 needs relation: deviates", "all"),
+    Break("deviations_have_errata", ERR, '"spec-deviates"', '"kept"', "D-001 needs an erratum"),
+    Break("clauses_cite_what_exists", D, "`PPSF-D-001` says", "`PPSF-D-009` says", "D-009 does not", "all"),
+    Break("clauses_are_rendered_once", PAGE, "{include}", "{incl}", "is included 0 times"),
+    Break("clauses_are_rendered_once", PAGE, "```\n", f"```\n{FILES[PAGE]}", "is included 2 times"),
+    Break("data_is_valid", OPT, "factor on the step size", "factor", "'factor' is too short"),
+    Break("data_is_valid", OPT, '["PPSF-D-002"]', '["PPSF-D-007"]', "names PPSF-D-007"),
+    Break("data_is_valid", REV, "default = true", "default = false", "exactly one revision"),
+    Break("data_is_valid", REV, "sample_stride = 11", "sample_stride = 0", "sample_stride: 0 is less than"),
+    Break("one_reference_function_each", LAW, "@clause", "@rule", "D-001 has 0 functions"),
+    Break("one_reference_function_each", LAW, '@clause("PPSF-D-001"', ANOTHER, "D-002 has 2 functions", "all"),
+    Break("in_the_product", FAST, "# clause: PPSF-D-002", "# PPSF-D-002", "D-002 is named by no"),
+    Break("has_a_test", SUITE, "pytest.mark.clause", "pytest.mark.slow", "D-001: no test"),
+    Break("has_a_test", SUITE, '("clause", "number")', '("id", "number")', "D-002: no test"),
+    Break("has_a_mutant", MUTANTS, 'clause="PPSF-D-001"', 'kills="PPSF-D-001"', "D-001: it has no"),
+    Break("has_a_mutant", MUTANTS, '"twice", "PPSF-D-002"', '"twice"', "D-002: it has no"),
+    Break("marks_resolve", SUITE, '"PPSF-D-001"', '"PPSF-D-001", "PPSF-D-008"', "D-008 does not exist"),
+    Break("citations_resolve", "README.md", "ERR-0001", "ERR-0002", "README.md:1: ERR-0002 does not exist"),
+    Break("citations_resolve", PAGE, "See PPSF-D-001", "See PPSF-D-005", "D-005 does not exist"),
+    Break("pins_are_fresh", LAW, 'D-001", "', 'D-001", "0', "PPSF-D-001 has changed since"),
+    Break("pins_are_fresh", D, "The first", "The very first", "optimizer.py:4: PPSF-D-001 has", "index"),
+    Break("options_are_those_of_the_code", FAST, "lr=1.0", "lr=0.1", "default of lr is 0.1, in"),
+    Break("options_are_those_of_the_code", FAST, "lr=1.0", "lr=1", "default of lr is 1, in"),
+    Break("options_are_those_of_the_code", FAST, "use_speed=False, ", "", "use_speed is not in the code"),
+    Break("options_are_those_of_the_code", FAST, "seed=0", "seed=0, new=1", "new is not in spec/options"),
+    Break("options_are_those_of_the_code", FAST, "lr=1.0, beta3=None", "beta3=None, lr=1.0", "another order"),
+    Break("options_are_those_of_the_code", REF, "= None", "= 0.5", "default of beta3 is 0.5"),
+    Break("options_are_those_of_the_code", REF, "= 0\n", "= 1\n", "default of rounding_seed is 1"),
+)
+
+
+def test_a_good_tree_has_no_findings(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main([], root) == 0
+    assert "2 clauses, 1 errata" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("fault", BREAKS, ids=[f"{fault.rule}-{fault.message}" for fault in BREAKS])
+def test_a_fault_is_found_by_its_rule_alone(root: Path, fault: Break) -> None:
+    replace(root, fault.file, fault.old, fault.new)
+    if fault.settle:
+        command.write_index(Tree(root))
+    if fault.settle == "all":
+        settle(root)
+    spoken = rules_that_speak(root)
+    assert list(spoken) == [fault.rule]
+    assert fault.message in spoken[fault.rule]
+
+
+def test_every_rule_has_a_fault_here() -> None:
+    alone = {fault.rule for fault in BREAKS}
+    with_others = {"area_is_that_of_the_file", "ids_stay"}
+    assert alone | with_others == {rule.__name__ for rule in command.RULES}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (":id: PPSF-D-002", ":id: PPSF-D-001", "PPSF-D-001 is declared 2 times"),
+        (":id: PPSF-D-002", ":id: PPSF-D-02", "does not match"),
+        (":id: PPSF-D-002\n", "", "'id' is a required property"),
+        ("\n```\n:::\n\n", "\n```\n\n", "is not closed"),
+    ],
+)
+def test_a_malformed_clause_is_found(root: Path, old: str, new: str, message: str) -> None:
+    replace(root, D, old, new)
+    assert message in rules_that_speak(root)["clauses_are_valid"]
+
+
+def test_a_clause_without_text_is_found(root: Path) -> None:
+    text = FILES[D]
+    write(root, {D: text[: text.index("As {need}")] + ":::\n"})
+    assert "PPSF-D-002 has no text" in rules_that_speak(root)["clauses_are_valid"]
+
+
+def test_a_clause_in_the_file_of_another_area_is_found(root: Path) -> None:
+    (root / D).rename(root / "spec/clauses/V-second-moment.md")
+    assert "file of area V" in rules_that_speak(root)["area_is_that_of_the_file"]
+
+
+def test_an_erratum_in_a_misnamed_file_and_of_an_unknown_clause_is_found(root: Path) -> None:
+    (root / ERR).rename(root / "spec/errata/ERR-0009.toml")
+    replace(root, "spec/errata/ERR-0009.toml", "PPSF-D-001", "PPSF-D-005")
+    assert "the id is ERR-0001" in rules_that_speak(root)["errata_are_valid"]
+    assert "cites PPSF-D-005" in rules_that_speak(root)["errata_are_valid"]
+    assert "does not cite it" in rules_that_speak(root)["errata_agree_with_clauses"]
+
+
+def test_an_erratum_that_its_clause_does_not_list_is_found(root: Path) -> None:
+    replace(root, D, ":errata: ERR-0001", ":errata: none")
+    assert "does not list ERR-0001" in rules_that_speak(root)["errata_agree_with_clauses"]
+
+
+def test_an_id_that_disappears_is_found_and_not_written_away(root: Path) -> None:
+    before = (root / INDEX).read_text("utf-8")
+    write(root, {D: FILES[D][: FILES[D].index(":::{clause} Second")]})
+    assert command.main(["--write"], root) == 1
+    assert "PPSF-D-002 has disappeared" in rules_that_speak(root)["ids_stay"]
+    assert (root / INDEX).read_text("utf-8") == before
+
+
+def test_a_withdrawn_clause_needs_nothing_but_stays(root: Path) -> None:
+    replace(root, D, ":status: normative", ":status: withdrawn")
+    replace(root, LAW, '@clause("PPSF-D-001"', '@rule("PPSF-D-001"')
+    replace(root, MUTANTS, 'clause="PPSF-D-001"', "clause=None")
+    settle(root)
+    assert rules_that_speak(root) == {}
+
+
+def test_missing_pins_are_found_and_filled(root: Path) -> None:
+    write(root, {name: FILES[name] for name in (LAW, FAST)})
+    assert "PPSF-D-001 is not pinned" in rules_that_speak(root)["pins_are_fresh"]
+    assert command.main(["--pin-missing"], root) == 0
+    assert rules_that_speak(root) == {}
+
+
+def test_stale_pins_are_renewed_for_the_named_ids_only(root: Path) -> None:
+    replace(root, D, "The first", "The very first")
+    replace(root, D, " says.", " tells.")
+    assert command.main(["--write"], root) == 0
+    assert command.main(["--pin-missing"], root) == 0
+    assert command.main(["--pin", "PPSF-D-001"], root) == 0
+    spoken = rules_that_speak(root)["pins_are_fresh"]
+    assert "PPSF-D-002" in spoken
+    assert "PPSF-D-001" not in spoken
+
+
+def test_pinning_an_unknown_id_is_refused(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["--pin", "PPSF-D-009"], root) == 1
+    assert "PPSF-D-009 does not exist" in capsys.readouterr().out
+
+
+def test_the_hash_covers_the_rule_and_nothing_else() -> None:
+    def sha8(text: str) -> str:
+        return next(clauses.parse(text, D)).sha8
+
+    text = FILES[D]
+    assert sha8(text) == sha8(text.replace("The first\nrule.", "The   first rule."))
+    assert sha8(text) == sha8(text.replace(":errata: ERR-0001", ":errata: none").replace(": deviates", ": own"))
+    for old, new in (("a = b", "a = c"), ("First rule", "Rule"), (":options: lr", ":options: beta3")):
+        assert sha8(text) != sha8(text.replace(old, new))
+
+
+def test_the_index_says_where_each_clause_stands(root: Path) -> None:
+    first, second = json.loads((root / INDEX).read_text("utf-8"))["clauses"]
+    place = {"id": "PPSF-D-001", "area": "D", "file": D, "line": 3, "tags": ["D-001"]}
+    assert first.items() >= place.items()
+    assert first["sha8"] == Tree(root).by_id["PPSF-D-001"].sha8
+    assert second["fields"]["errata"] == []
+
+
+def test_findings_name_file_and_line(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    replace(root, FAST, "# clause: PPSF-D-001", "# clause: PPSF-D-004")
+    assert command.main([], root) == 1
+    assert "ppsf_fast/optimizer.py:4: PPSF-D-004 does not exist" in capsys.readouterr().out.splitlines()
+
+
+def test_rules_are_registered_once() -> None:
+    assert len(set(command.RULES)) == len(rules_spec.RULES) + len(rules_code.RULES)

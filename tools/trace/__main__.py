@@ -1,0 +1,66 @@
+"""``python -m tools.trace``: check that specification, code, tests and pages belong together."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tools.trace import pins, rules_code, rules_spec
+from tools.trace.findings import Finding
+from tools.trace.tree import INDEX, Tree
+
+ROOT = Path(__file__).resolve().parents[2]
+RULES = (*rules_spec.RULES, *rules_code.RULES)
+
+
+def check(tree: Tree) -> list[Finding]:
+    """The findings of all rules, each once, in order of place."""
+    return sorted({finding for rule in RULES for finding in rule(tree)})
+
+
+def write_index(tree: Tree) -> list[Finding]:
+    """Regenerate the index, unless ids would be lost; return what keeps it from being written."""
+    lost = list(rules_spec.ids_stay(tree))
+    if not lost:
+        (tree.root / INDEX).write_text(tree.index_text(), "utf-8")
+    return lost
+
+
+def _pin(tree: Tree, ids: Sequence[str]) -> int:
+    unknown = [identifier for identifier in ids if identifier not in tree.by_id]
+    if unknown:
+        return _report(Finding(INDEX, 1, f"{identifier} does not exist") for identifier in unknown)
+    print(*(pins.renew(tree, ids) if ids else pins.fill(tree)), sep="\n")
+    return 0
+
+
+def _report(findings: Iterable[Finding]) -> int:
+    found = list(findings)
+    for finding in found:
+        print(finding)
+    return 1 if found else 0
+
+
+def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
+    """Run the command line; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tools.trace", description=__doc__)
+    action = parser.add_mutually_exclusive_group()
+    action.add_argument("--write", action="store_true", help=f"regenerate {INDEX}")
+    action.add_argument("--pin", nargs="+", metavar="ID", help="renew the hashes beside these ids")
+    action.add_argument("--pin-missing", action="store_true", help="add hashes where there are none yet")
+    given = parser.parse_args(arguments)
+    tree = Tree(root)
+    if given.write:
+        return _report(write_index(tree))
+    if given.pin or given.pin_missing:
+        return _pin(tree, given.pin or ())
+    findings = check(tree)
+    if not findings:
+        print(f"{len(tree.clauses)} clauses, {len(tree.errata)} errata: all belongs together")
+    return _report(findings)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
