@@ -1,0 +1,250 @@
+"""Numbers that carry a bound on their own rounding error: the source of every tolerance of the judge.
+
+The model is the usual one: a computed operation returns ``(a op b)(1 + e) + h`` with ``|e| <= u`` of the format it
+runs in and, for products and quotients, ``|h| <= tiny``. A :class:`Bounded` holds a value in extended precision
+and a bound on how far a computation in the declared arithmetic can lie from it. ``docs/judge.md`` derives each rule.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from ppsf_ref.formats import FLOAT32, FLOAT64, Array, Format, nearest
+
+#: np.longdouble carries 64 significand bits on x86-64; where it carries 53 the bounds stay valid, only wider.
+CARRIER = np.longdouble
+CARRIER_UNIT = CARRIER(2) * np.finfo(CARRIER).eps
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """What an implementation declares of its arithmetic.
+
+    Attributes:
+        array: format of elementwise operations.
+        scalar: format of group scalars.
+        accumulate: format in which sums are accumulated.
+        order: ``"any"`` admits every summation order (depth n - 1), ``"pairwise"`` a balanced tree (depth log2 n).
+        atan2_ulps: largest error of atan2, in units in the last place.
+    """
+
+    array: Format = FLOAT32
+    scalar: Format = FLOAT64
+    accumulate: Format = FLOAT64
+    order: Literal["any", "pairwise"] = "any"
+    atan2_ulps: float = 1.0
+
+    def gamma(self, terms: int) -> np.longdouble:
+        """Relative error of a sum of ``terms`` numbers, with respect to the sum of their magnitudes."""
+        depth = max(terms - 1, 0) if self.order == "any" else math.ceil(math.log2(max(terms, 1)))
+        reach = depth * self.accumulate.unit
+        return reach / (1 - reach)
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """What may be stored: any number in ``[low, high]``; ``value`` is the exact result before rounding.
+
+    ``on_grid`` tells that the edges were rounded into a coarser format, so that the interval holds one or two numbers.
+    """
+
+    value: Array
+    low: Array
+    high: Array
+    on_grid: bool = False
+
+
+class Bounded:
+    """A value and a bound on the error of its computed counterpart.
+
+    Args:
+        value: exact result, any shape.
+        bound: how far the computed number can lie from ``value``; infinite where nothing can be said.
+        form: the format the computed number lives in.
+        is_array: whether it belongs to a parameter (and pulls scalars into its format) or to a group.
+        arithmetic: the declared arithmetic.
+    """
+
+    __array_ufunc__ = None
+    __slots__ = ("arithmetic", "bound", "form", "is_array", "value")
+
+    def __init__(self, value: Any, bound: Any, form: Format, is_array: bool, arithmetic: Arithmetic) -> None:
+        self.value: Array = np.asarray(value, CARRIER)
+        bound = np.asarray(bound, CARRIER)
+        # Past the largest number the computed result may be infinite: nothing can be said of it.
+        tame = np.abs(self.value) + bound <= form.largest
+        if not tame.all():
+            bound = np.where(tame, bound, np.inf)
+        self.bound: Array = bound if bound.shape == self.value.shape else np.broadcast_to(bound, self.value.shape)
+        self.form, self.is_array, self.arithmetic = form, is_array, arithmetic
+
+    # --- structure ---------------------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.value.shape)
+
+    @property
+    def size(self) -> int:
+        return self.value.size
+
+    @property
+    def low(self) -> Array:
+        return self.value - self.bound
+
+    @property
+    def high(self) -> Array:
+        return self.value + self.bound
+
+    def _like(self, value: Any, bound: Any) -> Bounded:
+        return Bounded(value, bound, self.form, self.is_array, self.arithmetic)
+
+    def reshape(self, *shape: int) -> Bounded:
+        return self._like(self.value.reshape(*shape), self.bound.reshape(*shape))
+
+    def __getitem__(self, index: Any) -> Bounded:
+        return self._like(self.value[index], self.bound[index])
+
+    def _exactly(self, number: float) -> Array:
+        return np.asarray((self.value == number) & (self.bound == 0))
+
+    # --- rounding ----------------------------------------------------------------------------------------------
+
+    def cast(self, form: Format, is_array: bool) -> Bounded:
+        """The number after conversion to ``form`` (a widening one changes nothing)."""
+        if form is self.form and is_array is self.is_array:
+            return self
+        if form.precision >= self.form.precision:
+            return Bounded(self.value, self.bound, form, is_array, self.arithmetic)
+        exact = np.abs(nearest(self.value, form) - self.value)
+        inexact = self.bound + form.unit * self.high_magnitude() + form.tiny
+        return Bounded(self.value, np.where(self.bound == 0, exact, inexact), form, is_array, self.arithmetic)
+
+    def high_magnitude(self) -> Array:
+        """The largest magnitude the computed number can have."""
+        return np.abs(self.value) + self.bound
+
+    def _meet(self, other: Any) -> tuple[Bounded, Bounded]:
+        if not isinstance(other, Bounded):
+            other = Bounded(other, 0, FLOAT64, False, self.arithmetic)
+        leads = [number for number in (self, other) if number.is_array] or [self, other]
+        form = min((lead.form for lead in leads), key=lambda form: form.precision)
+        is_array = self.is_array or other.is_array
+        return self.cast(form, is_array), other.cast(form, is_array)
+
+    def _rounded(self, value: Array, propagated: Array, *, exact: Array, ulps: float = 0.5, h: bool = True) -> Bounded:
+        unit = 2 * ulps * self.form.unit + CARRIER_UNIT
+        error = propagated + unit * (np.abs(value) + propagated) + (self.form.tiny if h else 0)
+        return self._like(value, np.where(exact, propagated, error))
+
+    # --- operations --------------------------------------------------------------------------------------------
+
+    def __add__(self, other: Any) -> Bounded:
+        a, b = self._meet(other)
+        return a._rounded(a.value + b.value, a.bound + b.bound, exact=a._exactly(0) | b._exactly(0), h=False)
+
+    def __mul__(self, other: Any) -> Bounded:
+        a, b = self._meet(other)
+        zero = a._exactly(0) | b._exactly(0)
+        spread = np.abs(a.value) * b.bound + np.abs(b.value) * a.bound + a.bound * b.bound
+        exact = zero | a._exactly(1) | b._exactly(1)
+        return a._rounded(a.value * b.value, np.where(zero, 0, spread), exact=exact)
+
+    def __truediv__(self, other: Any) -> Bounded:
+        a, b = self._meet(other)
+        return a._over(b, np.zeros(np.broadcast_shapes(a.shape, b.shape), bool))
+
+    def _over(self, b: Bounded, zero: Array) -> Bounded:
+        margin = np.abs(b.value) - b.bound
+        known = (margin > 0) & ~zero
+        quotient = np.where(known, self.value / np.where(known, b.value, 1), 0)
+        spread = (self.bound + np.abs(quotient) * b.bound) / np.where(known, margin, 1)
+        zero = zero | (self._exactly(0) & known)
+        spread = np.where(known, spread, np.where(zero, 0, np.inf))
+        return self._rounded(quotient, np.where(zero, 0, spread), exact=zero | (b._exactly(1) & known))
+
+    def over_or_zero(self, other: Bounded, most: float) -> Bounded:
+        """The quotient, 0 where ``other`` is exactly 0, and known to lie in [0, ``most``] whatever the rounding."""
+        a, b = self._meet(other)
+        quotient = a._over(b, np.broadcast_to(b._exactly(0), np.broadcast_shapes(a.shape, b.shape)))
+        return quotient._like(quotient.value, np.minimum(quotient.bound, most))
+
+    def __neg__(self) -> Bounded:
+        return self._like(-self.value, self.bound)
+
+    def __sub__(self, other: Any) -> Bounded:
+        return self.__add__(-other)
+
+    def __radd__(self, other: Any) -> Bounded:
+        return self.__add__(other)
+
+    def __rmul__(self, other: Any) -> Bounded:
+        return self.__mul__(other)
+
+    def __rsub__(self, other: Any) -> Bounded:
+        return (-self).__add__(other)
+
+    def __rtruediv__(self, other: Any) -> Bounded:
+        numerator = Bounded(other, 0, FLOAT64, False, self.arithmetic)
+        return numerator / self
+
+    def __abs__(self) -> Bounded:
+        return self._like(np.abs(self.value), self.bound)
+
+    def sqrt(self) -> Bounded:
+        middle = np.sqrt(np.maximum(self.value, 0))
+        spread = np.maximum(np.sqrt(np.maximum(self.high, 0)) - middle, middle - np.sqrt(np.maximum(self.low, 0)))
+        return self._rounded(middle, spread, exact=self._exactly(0) | self._exactly(1), h=False)
+
+    def atan2(self, x: Bounded) -> Bounded:
+        """Angle of (x, self) for x >= 0: the extremes lie in corners of the box of possible operands."""
+        a, b = self._meet(x)
+        near, far = np.maximum(b.low, 0), b.high
+        angle = np.arctan2(a.value, b.value)
+        top = np.arctan2(a.high, np.where(a.high > 0, near, far))
+        bottom = np.arctan2(a.low, np.where(a.low > 0, far, near))
+        spread = np.nan_to_num(np.maximum(top - angle, angle - bottom), nan=np.inf)
+        return a._rounded(angle, spread, exact=a._exactly(0), ulps=a.arithmetic.atan2_ulps)
+
+    def maximum(self, other: Any) -> Bounded:
+        a, b = self._meet(other)
+        value = np.maximum(a.value, b.value)
+        low, high = np.maximum(a.low, b.low), np.maximum(a.high, b.high)
+        return a._like(value, np.maximum(high - value, value - low))
+
+    def total(self) -> Bounded:
+        """Sum of all elements, in the accumulating format."""
+        return self._summed(None, self.size)
+
+    def mean(self, axis: int | None) -> Bounded:
+        """Mean along one axis (kept, back in the array's format), or of all elements (in the accumulating format)."""
+        terms = self.size if axis is None else self.shape[axis]
+        mean = self._summed(axis, terms) / float(terms)
+        return mean if axis is None else mean.cast(self.form, self.is_array)
+
+    def _summed(self, axis: int | None, terms: int) -> Bounded:
+        keep = axis is not None
+        magnitude = self.high_magnitude().sum(axis=axis, keepdims=keep)
+        error = (
+            self.bound.sum(axis=axis, keepdims=keep) + (self.arithmetic.gamma(terms) + CARRIER_UNIT * terms) * magnitude
+        )
+        value = self.value.sum(axis=axis, keepdims=keep)
+        return Bounded(value, error, self.arithmetic.accumulate, False, self.arithmetic)
+
+
+def widest(forms: Sequence[Bounded]) -> Bounded:
+    """One result computed by several permitted evaluation orders: the bound covers each of them."""
+    first = forms[0]
+    bounds = [form.bound + np.abs(form.value - first.value) for form in forms]
+    return first._like(first.value, np.max(np.broadcast_arrays(*bounds), axis=0))
+
+
+def stacked(numbers: Sequence[Bounded]) -> Bounded:
+    """0-d numbers of one format as a vector."""
+    first = numbers[0]
+    return first._like(np.stack([n.value for n in numbers]), np.stack([n.bound for n in numbers]))

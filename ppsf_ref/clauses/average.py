@@ -1,0 +1,78 @@
+"""Areas Z and W: schedule-free averaging and weight decay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ppsf_ref import numbers
+from ppsf_ref.law import clause
+from ppsf_ref.numbers import Number
+
+
+class Averaging(NamedTuple):
+    """Averaging weight c and the group's new sum of weights."""
+
+    c: Number
+    weight_sum: Number
+
+
+class Decay(NamedTuple):
+    """What z and y lose to weight decay that is not multiplied by dlr."""
+
+    z: Number
+    y: Number
+
+
+@clause("PPSF-Z-001", "0d54eb41")
+def averaging(weight_sum: Number, dlr: Number) -> Averaging:
+    """Weight of this step in the average: dlr**2 among the sum of all of them."""
+    weight = dlr * dlr
+    total = weight_sum + weight
+    return Averaging(c=numbers.share(weight, total, most=2), weight_sum=total)
+
+
+@clause("PPSF-Z-006", "7f2c1646")
+def next_weight_sum(before: Number, after: Number, took_part: Sequence[bool]) -> Number:
+    """The sum of weights moves when any parameter of the group took part, once."""
+    return after if any(took_part) else before
+
+
+def _reach(c: Number, beta1: Number) -> Number:
+    return 1 - beta1 * (1 - c)
+
+
+@clause("PPSF-Z-002", "c73f8559")
+def next_y(y: Number, z: Number, u: Number, c: Number, dlr: Number, beta1: Number) -> Number:
+    """Weights at which the next gradient is taken."""
+    return numbers.lerp(y, z, c) - (dlr * _reach(c, beta1)) * u
+
+
+@clause("PPSF-Z-003", "8204864f")
+def next_z(z: Number, u: Number, dlr: Number) -> Number:
+    """The base sequence."""
+    return z - dlr * u
+
+
+@clause("PPSF-Z-004", "f79af622")
+def averaged(y: Number, z: Number, beta1: Number) -> Number:
+    """x from y and z: the weights of eval mode."""
+    return y + (1 - 1 / beta1) * (z - y)
+
+
+@clause("PPSF-Z-005", "ea182af0")
+def interpolated(x: Number, z: Number, beta1: Number) -> Number:
+    """y from x and z: the weights of train mode."""
+    return x + (1 - beta1) * (z - x)
+
+
+@clause("PPSF-W-001", "c861b1b6")
+def decayed_update(u: Number, y: Number, weight_decay: Number) -> Number:
+    """Weight decay that is multiplied by dlr, as part of the update."""
+    return u + weight_decay * y
+
+
+@clause("PPSF-W-002", "8237fa9f")
+def decay(y: Number, weight_decay: Number, c: Number, beta1: Number) -> Decay:
+    """Weight decay that is not."""
+    return Decay(z=weight_decay * y, y=(weight_decay * _reach(c, beta1)) * y)

@@ -1,0 +1,53 @@
+"""Area G: groups and pools."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from ppsf_ref import numbers
+from ppsf_ref.law import clause
+from ppsf_ref.numbers import Number
+from ppsf_ref.state import GroupState
+
+T = TypeVar("T")
+
+
+@clause("PPSF-G-001", "92134c73")
+def taking_part(gradient: T | None, lr: float) -> T | None:
+    """The gradient, if its parameter takes part in the step."""
+    return gradient if lr != 0 else None
+
+
+@clause("PPSF-G-002", "aee668b9")
+def pools(count: int, split_groups: bool) -> tuple[tuple[int, ...], ...]:
+    """Which groups share one estimate of d."""
+    return tuple((i,) for i in range(count)) if split_groups else (tuple(range(count)),)
+
+
+@clause("PPSF-G-003", "1da644b9")
+def step_estimate(own: int, groups: Sequence[GroupState], mean: bool) -> Number:
+    """The d that group ``own`` steps with: its own, or the harmonic mean over the groups that have stepped before."""
+    active = [group.d for group in groups if numbers.value_of(group.weight_sum) > 0]
+    if not mean or not active:
+        return groups[own].d
+    return len(active) / numbers.add_up([1 / d for d in active], 0)
+
+
+@clause("PPSF-G-004", "7d07ccc1")
+def step_size(estimate: Number, lr: Number) -> Number:
+    """dlr."""
+    return estimate * lr
+
+
+@clause("PPSF-G-005", "f0166721")
+def joined(group: GroupState, pool: GroupState, position: int) -> GroupState:
+    """A group with the estimate of its pool; the same for every ``position`` in the pool."""
+    return replace(group, d=pool.d, d_prev=pool.d_prev, d_numerator=pool.d_numerator, d_denom=pool.d_denom, k=pool.k)
+
+
+@clause("PPSF-G-006", "df1cd68b")
+def advances(took_part: Sequence[bool]) -> bool:
+    """Whether a pool's estimate and count move in a step, from who took part in it."""
+    return any(took_part)

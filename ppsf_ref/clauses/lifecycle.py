@@ -1,0 +1,80 @@
+"""Area L: creation, counting, modes, bad steps, resuming."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+
+from ppsf_ref.clauses.groups import joined
+from ppsf_ref.clauses.moment import Axes
+from ppsf_ref.clauses.notation import sampled
+from ppsf_ref.formats import Array, Format
+from ppsf_ref.law import clause
+from ppsf_ref.numbers import Numbers, round_exact
+from ppsf_ref.state import GroupState, ParamState, State
+
+
+def _zeros(numbers: Numbers, shape: tuple[int, ...]) -> object:
+    return numbers.array(np.zeros(shape))
+
+
+def _shrunk(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    return (*shape[:axis], 1, *shape[axis + 1 :])
+
+
+@clause("PPSF-L-001", "a257132b")
+def created(
+    param: ParamState, axes: Axes | None, adapts: bool, stride: int, x0: Format, numbers: Numbers
+) -> ParamState:
+    """State of a parameter that takes part: whatever it lacks, with initial values."""
+    shape = param.y.shape
+    if param.z is None and axes is None:
+        param = replace(param, z=param.y, v=_zeros(numbers, shape))
+    if param.z is None and axes is not None:
+        row, col = (_zeros(numbers, _shrunk(shape, axis)) for axis in axes)
+        param = replace(param, z=param.y, v_row=row, v_col=col)
+    if adapts and param.s is None:
+        start = round_exact(sampled(param.y, stride), x0)
+        param = replace(param, x0=start, s=_zeros(numbers, start.shape))
+    return param
+
+
+@clause("PPSF-L-002", "e52fa8b4")
+def next_count(k: int) -> int:
+    """Steps are counted from 1."""
+    return k + 1
+
+
+@clause("PPSF-L-003", "8e98e921")
+def mode_after(train_mode: bool, call: Literal["train", "eval"]) -> bool:
+    """train() and eval() may be repeated; what counts is the last one."""
+    return call == "train"
+
+
+@clause("PPSF-L-004", "6f939fdb")
+def all_finite(gradients: Sequence[Array]) -> bool:
+    """Whether a step may run at all."""
+    return all(bool(np.isfinite(gradient).all()) for gradient in gradients)
+
+
+@clause("PPSF-L-005", "3a21b9ab")
+def reloaded(state: State) -> State:
+    """What is loaded is what was saved."""
+    return state
+
+
+@clause("PPSF-L-006", "ee8e58f2")
+def closure_protocol() -> tuple[str, ...]:
+    """What happens around a closure, in order."""
+    return ("gradients enabled", "closure", "step", "return closure's value")
+
+
+@clause("PPSF-L-007", "ad63cac0")
+def added_group(fresh: GroupState, first: GroupState, split_groups: bool) -> GroupState:
+    """A group added later: a pool of its own, or a member of the one pool."""
+    if split_groups:
+        return fresh
+    return joined(fresh, first, position=1)

@@ -1,0 +1,12 @@
+"""Area N: notation."""
+
+from __future__ import annotations
+
+from ppsf_ref.law import clause
+from ppsf_ref.numbers import Number
+
+
+@clause("PPSF-N-001", "588da2a0")
+def sampled(t: Number, stride: int) -> Number:
+    """S(t): every ``stride``-th element of the row-major flattening, from the first."""
+    return t.reshape(-1)[::stride]

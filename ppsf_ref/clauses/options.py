@@ -1,0 +1,28 @@
+"""Area O: how options are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from ppsf_ref.law import clause
+from ppsf_ref.options import Options
+
+
+@clause("PPSF-O-001", "63359b8a")
+def resolved_beta3(beta3: float | None, beta2: float) -> float:
+    """beta3, or sqrt(beta2) of the same group."""
+    return float(beta2**0.5) if beta3 is None else beta3
+
+
+@clause("PPSF-O-002", "715a4cbc")
+def clips(use_stableadamw: bool, eps: float | None) -> bool:
+    """Adam-atan2 (eps=None) switches the RMS clipping off."""
+    return use_stableadamw and eps is not None
+
+
+@clause("PPSF-O-003", "14e6fd7e")
+def group_options(defaults: Options, given: Mapping[str, Any]) -> Options:
+    """Options of a group: the constructor's, replaced by the group's own; derived ones follow from the result."""
+    return replace(defaults, **given)

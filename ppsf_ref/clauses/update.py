@@ -1,0 +1,34 @@
+"""Areas U and C: the update and its clipping."""
+
+from __future__ import annotations
+
+from ppsf_ref import numbers
+from ppsf_ref.law import clause
+from ppsf_ref.numbers import Number
+from ppsf_ref.options import Revision
+
+
+@clause("PPSF-U-001", "9d1739ee")
+def bound(d: Number, d0: Number, revision: Revision) -> float:
+    """Bound of the update, wide until d has grown."""
+    grown = numbers.value_of(d) > numbers.value_of(d0)
+    return revision.bound_later if grown else revision.bound_at_start
+
+
+@clause("PPSF-U-002", "2df1de99")
+def quotient(g: Number, denominator: Number, eps: Number) -> Number:
+    """Adam's update."""
+    return g / (denominator + eps)
+
+
+@clause("PPSF-U-003", "fd609a87")
+def angle(g: Number, denominator: Number, bound: float) -> Number:
+    """Adam-atan2's update, within bound * pi / 2."""
+    return bound * numbers.atan2(g, bound * denominator)
+
+
+@clause("PPSF-C-001", "2d530c9c")
+def clipped(u: Number, bound: float) -> Number:
+    """Scale an update whose root mean square exceeds ``bound`` down to it."""
+    rms = numbers.sqrt(numbers.mean_square(u))
+    return numbers.over_scale(u, numbers.maximum(rms / bound, 1 + 0 * rms))

@@ -1,0 +1,72 @@
+"""Binary floating-point formats and rounding into them, exact in a carrier of higher precision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A binary format: ``precision`` significand bits (hidden one included), least and greatest exponents."""
+
+    name: str
+    precision: int
+    emin: int
+    emax: int
+
+    @cached_property
+    def unit(self) -> np.longdouble:
+        """Unit roundoff, 2**-precision."""
+        return np.longdouble(2) ** -self.precision
+
+    @cached_property
+    def tiny(self) -> np.longdouble:
+        """Smallest subnormal."""
+        return np.longdouble(2) ** (self.emin - self.precision + 1)
+
+    @cached_property
+    def largest(self) -> np.longdouble:
+        """Largest finite number."""
+        return (2 - 2 * self.unit) * np.longdouble(2) ** self.emax
+
+
+FLOAT64 = Format("float64", 53, -1022, 1023)
+FLOAT32 = Format("float32", 24, -126, 127)
+BFLOAT16 = Format("bfloat16", 8, -126, 127)
+FORMATS = {form.name: form for form in (FLOAT64, FLOAT32, BFLOAT16)}
+
+
+def _quantum(x: Array, form: Format) -> Array:
+    _, exponent = np.frexp(x)
+    power = np.maximum(exponent, form.emin + 1) - form.precision
+    return np.asarray(np.ldexp(np.ones_like(x), power))
+
+
+def _snapped(x: Array, form: Format, snap: Any) -> Array:
+    finite = np.isfinite(x)
+    safe = np.where(finite, x, 0)
+    quantum = _quantum(safe, form)
+    rounded = snap(safe / quantum) * quantum
+    overflowed = np.where(np.abs(rounded) > form.largest, np.copysign(np.inf, safe), rounded)
+    return np.where(finite, np.copysign(overflowed, safe), x)
+
+
+def nearest(x: Array, form: Format) -> Array:
+    """Round to the nearest number of ``form``, ties to even; dtype and shape of ``x`` are kept."""
+    return _snapped(np.asarray(x), form, np.rint)
+
+
+def down(x: Array, form: Format) -> Array:
+    """Round toward minus infinity."""
+    return _snapped(np.asarray(x), form, np.floor)
+
+
+def up(x: Array, form: Format) -> Array:
+    """Round toward plus infinity."""
+    return _snapped(np.asarray(x), form, np.ceil)

@@ -1,0 +1,60 @@
+"""What stays the same for a group during a step: its options, lifted into the number type, and its place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ppsf_ref.clauses.distance import Window, window
+from ppsf_ref.clauses.options import resolved_beta3
+from ppsf_ref.numbers import Number, Numbers
+from ppsf_ref.options import Config, Options, Revision
+from ppsf_ref.state import GroupState
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One group in one step. ``first`` is the index of its first parameter among those of all groups."""
+
+    options: Options
+    dtypes: tuple[str, ...]
+    first: int
+    seed: int
+    revision: Revision
+    window: Window
+    numbers: Numbers
+    lr: Number
+    beta1: Number
+    beta2: Number
+    beta3: Number
+    weight_decay: Number
+    d0: Number
+    d_coef: Number
+    eps: Number | None
+
+
+def frames(config: Config, groups: tuple[GroupState, ...], numbers: Numbers) -> list[Frame]:
+    """One frame per group."""
+    made, first = [], 0
+    for options, dtypes, group in zip(config.groups, config.dtypes, groups, strict=True):
+        beta1, beta2 = options.betas
+        made.append(
+            Frame(
+                options=options,
+                dtypes=dtypes,
+                first=first,
+                seed=config.rounding_seed,
+                revision=config.revision,
+                window=window(group.k, options.prodigy_steps),  # D-008
+                numbers=numbers,
+                lr=numbers.scalar(options.lr),
+                beta1=numbers.scalar(beta1),
+                beta2=numbers.scalar(beta2),
+                beta3=numbers.scalar(resolved_beta3(options.beta3, beta2)),  # O-001
+                weight_decay=numbers.scalar(options.weight_decay),
+                d0=numbers.scalar(options.d0),
+                d_coef=numbers.scalar(options.d_coef),
+                eps=None if options.eps is None else numbers.scalar(options.eps),
+            )
+        )
+        first += len(dtypes)
+    return made

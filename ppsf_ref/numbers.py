@@ -1,0 +1,197 @@
+"""The three number types the step runs in, and the few functions on them that operators do not cover.
+
+A clause is written once, with ``+ - * /`` and the functions below. What flows through it decides what it computes:
+
+======================  =======================================================================================
+:class:`Float64`        float64 arrays: the reference
+:class:`Precise`        arrays of 50-digit mpmath numbers: checks the reference's own rounding
+:class:`Running`        :class:`~ppsf_ref.bounded.Bounded`: the reference with a bound for a declared arithmetic
+======================  =======================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import mpmath
+import numpy as np
+
+from ppsf_ref import law
+from ppsf_ref.bounded import Allowed, Arithmetic, Bounded, stacked, widest
+from ppsf_ref.formats import FLOAT32, Array, Format, down, nearest, up
+
+#: A number or an array of numbers of one of the three types.
+Number = Any
+
+DIGITS = 50
+
+
+class Numbers(Protocol):
+    """Lifts plain float64 data into a number type."""
+
+    def scalar(self, value: float) -> Number: ...
+    def array(self, value: Array) -> Number: ...
+
+
+class Float64:
+    """Plain float64."""
+
+    def scalar(self, value: float) -> Number:
+        return np.float64(value)
+
+    def array(self, value: Array) -> Number:
+        return np.asarray(value, np.float64)
+
+
+class Precise:
+    """50 decimal digits."""
+
+    def __init__(self) -> None:
+        self._lift = np.frompyfunc(mpmath.mpf, 1, 1)
+        mpmath.mp.dps = DIGITS
+
+    def scalar(self, value: float) -> Number:
+        return mpmath.mpf(float(value))
+
+    def array(self, value: Array) -> Number:
+        return np.asarray(self._lift(np.asarray(value, np.float64)), object)
+
+
+class Running:
+    """Values with a running error bound for ``arithmetic``."""
+
+    def __init__(self, arithmetic: Arithmetic) -> None:
+        self.arithmetic = arithmetic
+
+    def scalar(self, value: float) -> Number:
+        return Bounded(value, 0, self.arithmetic.scalar, False, self.arithmetic)
+
+    def array(self, value: Array) -> Number:
+        return Bounded(value, 0, self.arithmetic.array, True, self.arithmetic)
+
+
+def _is_precise(x: Number) -> bool:
+    return isinstance(x, mpmath.mpf) or (isinstance(x, np.ndarray) and x.dtype.hasobject)
+
+
+def _each(function: Callable[..., Any], *args: Number) -> Number:
+    return np.frompyfunc(function, len(args), 1)(*args)
+
+
+def sqrt(x: Number) -> Number:
+    """Square root."""
+    if isinstance(x, Bounded):
+        return x.sqrt()
+    return _each(mpmath.sqrt, x) if _is_precise(x) else np.sqrt(x)
+
+
+def atan2(y: Number, x: Number) -> Number:
+    """Angle of the point (x, y), x >= 0."""
+    if isinstance(y, Bounded):
+        return y.atan2(x)
+    return _each(mpmath.atan2, y, x) if _is_precise(y) else np.arctan2(y, x)
+
+
+def maximum(a: Number, b: Number) -> Number:
+    """Larger of two numbers; 1-Lipschitz, so no guard."""
+    if isinstance(a, Bounded):
+        return a.maximum(b)
+    return _each(max, a, b) if _is_precise(a) else np.maximum(a, b)
+
+
+def share(a: Number, b: Number, most: float) -> Number:
+    """a / b for 0 <= a <= most * b / 2, and 0 where b is 0.
+
+    The factor 2 leaves room for a ``b`` that was rounded to a subnormal number.
+    """
+    if isinstance(a, Bounded):
+        return a.over_or_zero(b, most)
+    if _is_precise(a):
+        return _each(lambda p, q: p / q if q else mpmath.mpf(0), a, b)
+    return np.divide(a, b, out=np.zeros(np.broadcast_shapes(np.shape(a), np.shape(b))), where=b != 0)
+
+
+def lerp(a: Number, b: Number, weight: Number) -> Number:
+    """(1 - weight) a + weight b, in any of its usual evaluation orders."""
+    if not isinstance(a, Bounded):
+        return (1 - weight) * a + weight * b
+    weight = weight.cast(a.form, True)
+    return widest([a + weight * (b - a), b - (1 - weight) * (b - a), (1 - weight) * a + weight * b])
+
+
+def over_scale(a: Number, scale: Number) -> Number:
+    """a / scale for one scale: by division, or by its reciprocal."""
+    return widest([a / scale, a * (1 / scale)]) if isinstance(a, Bounded) else a / scale
+
+
+def total(x: Number) -> Number:
+    """Sum of all elements."""
+    return x.total() if isinstance(x, Bounded) else np.sum(x)
+
+
+def mean(x: Number, axis: int | None = None) -> Number:
+    """Mean along one axis, which is kept, or of all elements."""
+    return x.mean(axis) if isinstance(x, Bounded) else np.mean(x, axis=axis, keepdims=axis is not None)
+
+
+def mean_square(x: Number, axis: int | None = None) -> Number:
+    """Mean of squares: of the squares, or the square of the 2-norm over the count."""
+    if not isinstance(x, Bounded):
+        return mean(x * x, axis)
+    root = mean(x * x, axis).sqrt()
+    return widest([mean(x * x, axis), root * root])
+
+
+def add_up(numbers: Sequence[Number], zero: Number) -> Number:
+    """Sum of 0-d numbers, in any order."""
+    if numbers and isinstance(numbers[0], Bounded):
+        return stacked(numbers).total() if len(numbers) > 1 else numbers[0]
+    return sum(numbers, zero)
+
+
+def is_positive(x: Number, guard: str) -> bool:
+    """A jump guard ``x > 0``: decided by the value where the bound allows, else open to either outcome."""
+    if isinstance(x, Bounded):
+        return law.decide(guard, bool(x.value > 0), bool(np.abs(x.value) > x.bound or x.bound == 0))
+    return law.decide(guard, bool(x > 0), True)
+
+
+def value_of(x: Number) -> Array:
+    """The value without its bound (exact decisions on stored numbers)."""
+    return x.value if isinstance(x, Bounded) else x
+
+
+def round_nearest(x: Number, form: Format) -> Number:
+    """Stored value of ``x``: rounded once, to nearest. 50-digit numbers are left unrounded."""
+    if isinstance(x, Allowed) or _is_precise(x):
+        return x
+    if not isinstance(x, Bounded):
+        return nearest(x, form)
+    if x.is_array and x.form.precision <= form.precision:  # the last operation was that rounding
+        return Allowed(x.value, x.low, x.high)
+    return Allowed(x.value, nearest(x.low, form), nearest(x.high, form), on_grid=True)
+
+
+def round_either_way(x: Number, form: Format) -> Number:
+    """Stored value of ``x`` where only its two neighbours in ``form`` are known; a plain number is rounded down."""
+    if isinstance(x, Bounded):
+        return Allowed(x.value, down(x.low, form), up(x.high, form), on_grid=True)
+    return x if _is_precise(x) else down(x, form)
+
+
+def round_exact(x: Number, form: Format) -> Number:
+    """An exactly known number rounded to nearest; what comes out is exactly known again."""
+    if isinstance(x, Bounded):
+        return Bounded(nearest(x.value, form), 0 * x.bound, x.form, x.is_array, x.arithmetic)
+    return x if _is_precise(x) else nearest(x, form)
+
+
+def round_by(x: Number, rounding: Callable[[Array], Array]) -> Number:
+    """Stored value of ``x`` under a nondecreasing rounding of float32 numbers."""
+    if _is_precise(x):
+        return x
+    if not isinstance(x, Bounded):
+        return rounding(nearest(x, FLOAT32))
+    low, high = (rounding(nearest(edge, FLOAT32)) for edge in (x.low, x.high))
+    return Allowed(x.value, low, high, on_grid=True)

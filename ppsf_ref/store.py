@@ -1,0 +1,29 @@
+"""What is kept of a parameter after a step: each array rounded once into its storage format."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ppsf_ref.clauses import rounding
+from ppsf_ref.formats import BFLOAT16
+from ppsf_ref.frame import Frame
+from ppsf_ref.state import ParamState
+
+
+def stored(frame: Frame, p: ParamState, j: int, k: int) -> ParamState:
+    """Round the state of parameter ``j`` of a group in its step ``k``."""
+    forms = dict(rounding.storage(frame.dtypes[j], frame.options.factored_fp32))  # R-001
+    kept = {}
+    if frame.options.stochastic_rounding and forms["y"] is BFLOAT16:
+        bits = rounding.rounding_bits(frame.seed, k, frame.first + j, p.y.size)  # R-004
+        kept = {name: rounding.stochastic(getattr(p, name), r) for name, r in zip("yz", bits, strict=True)}  # R-003
+    for name, form in forms.items():
+        value = getattr(p, name)
+        if name not in kept and value is not None:
+            kept[name] = rounding.nearest(value, form)  # R-002
+    return replace(p, **kept)
+
+
+def released(p: ParamState) -> ParamState:
+    """Without what only the adaptation of d needs."""
+    return replace(p, s=None, x0=None)
