@@ -1,0 +1,1 @@
+"""The backends: each executes a plan, with one meaning."""

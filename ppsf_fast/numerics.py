@@ -1,0 +1,71 @@
+"""Arithmetic shared by the backends: how values are sampled, summed, rounded and stored."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+SAMPLE_STRIDE = 11
+_UPPER_HALF = -0x10000  # the int32 mask 0xFFFF0000: sign, exponent and the seven bits of a bfloat16 mantissa
+
+
+def readable(device: torch.device) -> bool:
+    """Whether the host reads values of this device without waiting."""
+    return device.type == "cpu"
+
+
+def wide_dtype(device: torch.device) -> torch.dtype:
+    """The dtype of sums and scalars: float64, or float32 where the device has no float64 (mps)."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def total(values: Tensor) -> Tensor:
+    """Sum of all elements, 0-d, accumulated in the wide dtype."""
+    return torch.sum(values, dtype=wide_dtype(values.device))
+
+
+def mean_over(values: Tensor, dim: int) -> Tensor:
+    """Mean over `dim`, which stays with size 1: accumulated in the wide dtype, rounded once to float32."""
+    wide = torch.sum(values, dim=dim, keepdim=True, dtype=wide_dtype(values.device))
+    return (wide / values.shape[dim]).float()
+
+
+def sample(values: Tensor) -> Tensor:
+    """S(t): every 11th element in row-major logical order, from element 0 on; shape (ceil(numel / 11),)."""
+    # clause: PPSF-N-001 588da2a0
+    return values.reshape(-1)[::SAMPLE_STRIDE]
+
+
+def stochastic_bfloat16(values: Tensor, noise: Tensor) -> Tensor:
+    """Round float32 to bfloat16, away from zero with just the probability that makes the mean exact.
+
+    Args:
+        values: float32, any shape.
+        noise: int32 in [0, 2^16), of the same shape, uniform.
+
+    Returns:
+        bfloat16, same shape. Infinities, zeros and values that bfloat16 holds exactly do not change (their
+        lower half is zero, so the noise cannot carry); NaN stays NaN (it would carry, so it goes around).
+    """
+    # clause: PPSF-R-003 b54b6390
+    bits = (values.view(torch.int32) + noise) & _UPPER_HALF
+    # clause: PPSF-R-005 849f3217
+    return torch.where(torch.isnan(values), values, bits.view(torch.float32)).to(torch.bfloat16)
+
+
+def store(target: Tensor, value: Tensor, mask: Tensor | None = None, noise: Tensor | None = None) -> None:
+    """Write `value` into `target` with one rounding, everywhere or - where `mask` is false - nowhere.
+
+    Args:
+        target: what is written, any dtype, device, shape and strides.
+        value: what to write, in the precision it was computed in.
+        mask: 0-d bool on the target's device; None writes always. A false mask leaves every bit as it is.
+        noise: int32 in [0, 2^16) for stochastic rounding, used if the target is bfloat16; None rounds to
+            nearest.
+    """
+    # clause: PPSF-R-002 f400ad6b
+    if noise is not None and target.dtype == torch.bfloat16:
+        rounded = stochastic_bfloat16(value, noise)
+    else:
+        rounded = value.to(target.dtype)
+    target.copy_(rounded if mask is None else torch.where(mask, rounded, target))

@@ -1,0 +1,219 @@
+"""The plan of one step: what takes part in it, gathered and validated before anything changes.
+
+A plan lives for one step. Parameters, their data, gradients, groups and state are looked up anew for every
+plan, since trainers replace any of them between steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ppsf_fast.numerics import readable
+from ppsf_fast.options import Group, Rule
+from ppsf_fast.scalars import Ledger, Scalars, averages_estimates
+from ppsf_fast.state import State, check_shapes, prepare
+
+PARAMETER_DTYPES = (torch.float32, torch.bfloat16)
+
+
+@dataclass(slots=True)
+class Item:
+    """One parameter that takes part: `index` is its position over all groups."""
+
+    index: int
+    param: Tensor
+    grad: Tensor
+    state: State
+
+
+@dataclass(slots=True)
+class GroupPlan:
+    """One group that takes part, with the parameters of it that do."""
+
+    index: int
+    rule: Rule
+    items: list[Item]
+    scalars: Scalars
+
+
+@dataclass(slots=True)
+class PoolPlan:
+    """Groups that share one estimate and of which at least one takes part; its scalars are on `device`."""
+
+    groups: list[GroupPlan]
+    scalars: Scalars
+    device: torch.device
+
+
+@dataclass(slots=True)
+class Plan:
+    """One step.
+
+    Attributes:
+        pools: those that take part.
+        estimates: d and weight_sum of every group of the optimizer if the step averages them, else nothing.
+        ok: 0-d bool, false if the step must change nothing; None if it is known to be good.
+    """
+
+    pools: list[PoolPlan]
+    estimates: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    ok: Tensor | None = None
+
+    @property
+    def groups(self) -> list[GroupPlan]:
+        """The groups that take part."""
+        return [group for pool in self.pools for group in pool.groups]
+
+    @property
+    def items(self) -> list[Item]:
+        """The parameters that take part."""
+        return [item for group in self.groups for item in group.items]
+
+    @property
+    def changed(self) -> list[Scalars]:
+        """The scalars that the step changes."""
+        return [pool.scalars for pool in self.pools] + [group.scalars for group in self.groups]
+
+
+def check_parameter(param: Tensor, where: str) -> None:
+    """Raise TypeError for a parameter that cannot be trained; `where` names it."""
+    # clause: PPSF-X-006 89ee2f3e
+    if param.dtype not in PARAMETER_DTYPES:
+        raise TypeError(
+            f"{where} is {param.dtype}: allowed are float32 and bfloat16. Convert the model, for example "
+            "with .float() or .bfloat16(), and let autocast and a GradScaler handle float16."
+        )
+
+
+def _check_gradient(grad: Tensor, where: str) -> None:
+    # clause: PPSF-X-005 bc6b446f
+    if grad.layout != torch.strided or not grad.is_floating_point():
+        raise TypeError(
+            f"the gradient of {where} is {grad.layout} of {grad.dtype}: allowed are dense real gradients. "
+            "Turn off sparse=True in embeddings, and split complex parameters with torch.view_as_real."
+        )
+
+
+def pools_of(groups: Sequence[Group]) -> list[tuple[int, ...]]:
+    """The indices of the groups of each pool."""
+    # clause: PPSF-G-002 aee668b9
+    every = range(len(groups))
+    return [(index,) for index in every] if groups[0]["split_groups"] else [tuple(every)]
+
+
+def _items(group: Group, first: int, states: Mapping[Tensor, State]) -> list[Item]:
+    """The parameters of a group that take part, validated; `first` is the position of its first parameter."""
+    items = []
+    for index, param in enumerate(group["params"], first):
+        if param.grad is None:
+            continue
+        where = f"parameter {index}"
+        check_parameter(param, where)
+        _check_gradient(param.grad, where)
+        state = states.get(param, {})
+        check_shapes(state, param, where)
+        items.append(Item(index, param, param.grad, state))
+    # clause: PPSF-G-001 92134c73
+    return items if group["lr"] != 0 else []
+
+
+def _home(items: Sequence[Item], scalars: Scalars) -> torch.device:
+    """The device for the scalars of a pool: where they are, if a parameter that takes part is there too."""
+    devices = [item.param.device for item in items]
+    return next((device for device in devices if device == scalars.device), devices[0])
+
+
+def gather(groups: Sequence[Group], states: Mapping[Tensor, State], ledger: Ledger) -> Plan:
+    """What takes part in the coming step; changes nothing.
+
+    Args:
+        groups: all groups of the optimizer.
+        states: the state of each parameter that has one.
+        ledger: holds the scalars.
+
+    Raises:
+        TypeError: a gradient or a parameter of a kind that is not served.
+        ValueError: state that does not fit its parameter.
+    """
+    items: list[list[Item]] = []
+    first = 0
+    for group in groups:
+        items.append(_items(group, first, states))
+        first += len(group["params"])
+    pools = []
+    for members in pools_of(groups):
+        active = [index for index in members if items[index]]
+        # clause: PPSF-G-006 df1cd68b
+        if active:
+            plans = [GroupPlan(i, Rule.of(groups[i]), items[i], ledger.group(i)) for i in active]
+            scalars = ledger.pool(members)
+            home = _home([item for plan in plans for item in plan.items], scalars)
+            pools.append(PoolPlan(plans, scalars, home))
+    return Plan(pools)
+
+
+def judge(plan: Plan) -> bool:
+    """Look for non-finite gradients, on the host for a CPU, else on the device.
+
+    A gradient counts as it enters the arithmetic, in float32: a float64 gradient beyond its range is
+    infinite.
+
+    Returns:
+        False if the step is known to be bad; True if it is good, or good where `plan.ok`, set here, is true.
+    """
+    # clause: PPSF-L-004 6f939fdb
+    on_host = [item.grad for item in plan.items if readable(item.grad.device)]
+    if not all(bool(torch.isfinite(grad.float()).all()) for grad in on_host):
+        return False
+    flags: dict[torch.device, list[Tensor]] = {}
+    for item in plan.items:
+        if not readable(item.grad.device):
+            flags.setdefault(item.grad.device, []).append(torch.isfinite(item.grad.float()).all())
+    verdicts = [torch.stack(here).all() for here in flags.values()]
+    if verdicts:
+        plan.ok = torch.stack([verdict.to(verdicts[0].device) for verdict in verdicts]).all()
+    return True
+
+
+def equip(plan: Plan, groups: Sequence[Group], states: dict[Tensor, State], ledger: Ledger) -> None:
+    """Create the state that is missing and bring the scalars of the step to their devices.
+
+    A step that the device finds to be bad leaves this state behind, with its initial values; where the host
+    decides, a bad step never comes this far.
+
+    Args:
+        plan: gathered and judged.
+        groups: all groups of the optimizer.
+        states: the state of every parameter; entries are added.
+        ledger: holds the scalars.
+    """
+    for pool in plan.pools:
+        pool.scalars.upload(groups, pool.device)
+        for group in pool.groups:
+            group.scalars.upload(groups, pool.device)
+            adapts = may_adapt(groups[group.index])
+            for item in group.items:
+                item.state = states.setdefault(item.param, item.state)
+                prepare(item.state, item.param, group.rule, adapts)
+    if averages_estimates(groups):
+        plan.estimates = _estimates(groups, plan.pools[0].device, ledger)
+
+
+def may_adapt(group: Mapping[str, Any]) -> bool:
+    """Whether d may still change, as far as the host knows: the device may already be some steps ahead."""
+    return bool(group["prodigy_steps"] == 0 or group["k"] <= group["prodigy_steps"])
+
+
+def _estimates(groups: Sequence[Group], fallback: torch.device, ledger: Ledger) -> list[tuple[Tensor, Tensor]]:
+    pairs = []
+    for members in pools_of(groups):
+        pool, weights = ledger.pool(members), [ledger.group(member) for member in members]
+        for scalars in (pool, *weights):
+            scalars.upload(groups, scalars.device or fallback)
+        pairs += [(pool.tensors["d"], weight.tensors["weight_sum"]) for weight in weights]
+    return pairs

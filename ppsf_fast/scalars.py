@@ -1,0 +1,217 @@
+"""The scalars that a step changes: tensors on the device, and Python floats in the groups that follow them.
+
+The tensors are what a step computes with, so that no step waits for the device. The floats in the groups are
+what people and trainers read, edit, save and load. A value that differs from the one last agreed upon was
+edited and goes up to the device before the next step; what a step changed comes down after it: at once on a
+CPU, else by an asynchronous copy that is written into the groups once it has arrived.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ppsf_fast.numerics import wide_dtype
+from ppsf_fast.options import Group
+
+POOL_SCALARS = ("d", "d_prev", "d_numerator", "d_denom", "k")
+GROUP_SCALARS = ("weight_sum",)
+SCALARS = POOL_SCALARS + GROUP_SCALARS
+FIRST_STEP = 1
+
+
+def initial_scalars(d0: float) -> dict[str, Any]:
+    """The scalars of a pool and a group that have not taken part in a step yet."""
+    # clause: PPSF-L-002 e52fa8b4
+    return {"d": d0, "d_prev": d0, "d_numerator": 0.0, "d_denom": 0.0, "k": FIRST_STEP, "weight_sum": 0.0}
+
+
+@dataclass(slots=True)
+class Scalars:
+    """The scalars of one pool or of one group.
+
+    Attributes:
+        names: which ones.
+        members: indices of the groups that show these scalars.
+        tensors: on the device, 0-d; k is int64, the others are float64 (float32 on mps).
+        agreed: the values that groups and device last agreed upon.
+    """
+
+    names: tuple[str, ...]
+    members: tuple[int, ...] = ()
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    agreed: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def device(self) -> torch.device | None:
+        """Where the tensors are; None before the first upload."""
+        return next((tensor.device for tensor in self.tensors.values()), None)
+
+    def upload(self, groups: Sequence[Group], device: torch.device) -> None:
+        """Bring the tensors to `device`, and with them every value that was edited in a group.
+
+        Args:
+            groups: all groups of the optimizer.
+            device: where the coming step needs the scalars.
+        """
+        mine = [groups[member] for member in self.members]
+        for name in self.names:
+            edits = [group[name] for group in mine if group[name] != self.agreed.get(name)]
+            if edits or name not in self.tensors:
+                value = edits[0] if edits else self.agreed[name]
+                dtype = torch.int64 if name == "k" else wide_dtype(device)
+                self.tensors[name] = torch.full((), value, dtype=dtype, device=device)
+                self.show(groups, name, value)
+            elif self.tensors[name].device != device:
+                self.tensors[name] = self.tensors[name].to(device)
+
+    def show(self, groups: Sequence[Group], name: str, value: Any) -> None:
+        """Agree upon `value`, and write it into all groups that show it."""
+        self.agreed[name] = value
+        for member in self.members:
+            groups[member][name] = value
+
+    # clause: PPSF-G-005 f0166721
+    def download(self, groups: Sequence[Group], name: str, value: Any) -> None:
+        """Agree upon a `value` that a step computed; a group that was edited meanwhile keeps its edit."""
+        previous = self.agreed.get(name)
+        self.agreed[name] = value
+        for member in self.members:
+            if member < len(groups) and groups[member][name] == previous:
+                groups[member][name] = value
+
+
+@dataclass(slots=True)
+class Publication:
+    """Values of one step on their way to the groups; `event` is None where they have arrived already."""
+
+    entries: list[tuple[Scalars, str]]
+    values: Tensor
+    event: torch.Event | None
+
+    def arrived(self, wait: bool) -> bool:
+        """Whether `values` may be read; `wait` makes it so."""
+        if self.event is None:
+            return True
+        if wait:
+            self.event.synchronize()
+        return bool(self.event.query())
+
+
+def _start_copy(values: Tensor) -> tuple[Tensor, torch.Event | None]:
+    """Start copying `values` to the host: the host tensor, and the event to await before reading it."""
+    if values.device.type in ("cpu", "mps"):  # mps cannot copy to the host asynchronously
+        return values, None
+    host = torch.empty_like(values, device="cpu", pin_memory=True)
+    host.copy_(values, non_blocking=True)
+    event = torch.Event(values.device)
+    event.record(torch.accelerator.current_stream(values.device))
+    return host, event
+
+
+class Ledger:
+    """All scalars of an optimizer, and what of them is under way to the groups.
+
+    Args:
+        skipped: number of steps skipped so far.
+    """
+
+    def __init__(self, skipped: int = 0) -> None:
+        self._pools: dict[int, Scalars] = {}
+        self._groups: dict[int, Scalars] = {}
+        self._pending: deque[Publication] = deque()
+        self._skipped = skipped
+        self._skipped_on: dict[torch.device, Tensor] = {}
+
+    def pool(self, members: tuple[int, ...]) -> Scalars:
+        """The scalars of the pool that these groups form."""
+        scalars = self._pools.setdefault(members[0], Scalars(POOL_SCALARS))
+        scalars.members = members
+        return scalars
+
+    def group(self, index: int) -> Scalars:
+        """The scalars of one group."""
+        return self._groups.setdefault(index, Scalars(GROUP_SCALARS, (index,)))
+
+    def publish(self, changed: Iterable[Scalars]) -> None:
+        """Start bringing the scalars that a step changed to the groups."""
+        entries = [(scalars, name) for scalars in changed for name in scalars.names]
+        for device in {scalars.tensors[name].device for scalars, name in entries}:
+            here = [(scalars, name) for scalars, name in entries if scalars.tensors[name].device == device]
+            wide = wide_dtype(device)
+            values = torch.stack([scalars.tensors[name].to(wide) for scalars, name in here])
+            self._pending.append(Publication(here, *_start_copy(values)))
+
+    def settle(self, groups: Sequence[Group], wait: bool) -> list[int]:
+        """Write the values that have arrived into the groups, in the order of their steps.
+
+        Args:
+            groups: all groups of the optimizer.
+            wait: wait for all that is under way.
+
+        Returns:
+            the indices of the groups that were written.
+        """
+        settled: set[int] = set()
+        while self._pending and self._pending[0].arrived(wait):
+            publication = self._pending.popleft()
+            for (scalars, name), value in zip(publication.entries, publication.values.tolist(), strict=True):
+                scalars.download(groups, name, int(value) if name == "k" else value)
+                settled.update(scalars.members)
+        return sorted(member for member in settled if member < len(groups))
+
+    def count_skip(self, ok: Tensor | None) -> None:
+        """Count one step as skipped, unless `ok` says - on its device - that it was not."""
+        if ok is None:
+            self._skipped += 1
+            return
+        zero = torch.zeros((), dtype=torch.int64, device=ok.device)
+        self._skipped_on[ok.device] = self._skipped_on.get(ok.device, zero) + torch.logical_not(ok)
+
+    def skipped(self) -> int:
+        """Number of steps skipped so far; waits for the device."""
+        return self._skipped + sum(int(count) for count in self._skipped_on.values())
+
+
+def averages_estimates(groups: Sequence[Group]) -> bool:
+    """Whether the groups step by the mean of their estimates rather than each by its own."""
+    return len(groups) > 1 and bool(groups[0]["split_groups"] and groups[0]["split_groups_mean"])
+
+
+def step_estimates(groups: Sequence[Group]) -> list[float]:
+    """For each group the step estimate of the coming step, from the floats in the groups."""
+    own: list[float] = [group["d"] for group in groups]
+    if not averages_estimates(groups):
+        return own
+    active = [group["d"] for group in groups if group["weight_sum"] > 0]
+    return [len(active) / sum(1 / d for d in active)] * len(groups) if active else own
+
+
+def show_effective_lr(groups: Sequence[Group], members: Iterable[int]) -> None:
+    """Set `effective_lr` of these groups, so that d * effective_lr is what multiplies their coming update."""
+    estimates = step_estimates(groups)
+    for member in members:
+        group = groups[member]
+        group["effective_lr"] = group["lr"] * (estimates[member] / group["d"])
+
+
+def metrics_of(groups: Sequence[Group], skipped: int) -> list[dict[str, float]]:
+    """What each group's estimate stands at, from the floats in the groups."""
+
+    def row(group: Group, estimate: float) -> dict[str, float]:
+        numerator, denom = group["d_coef"] * group["d_numerator"], group["d_denom"]
+        return {
+            **{name: group[name] for name in SCALARS},
+            "d_hat": math.atan2(numerator, denom) if denom > 0 else 0.0,
+            "step_estimate": estimate,
+            "dlr": estimate * group["lr"],
+            "skipped_steps": skipped,
+        }
+
+    return [row(group, estimate) for group, estimate in zip(groups, step_estimates(groups), strict=True)]

@@ -1,0 +1,114 @@
+"""Groups: how they start, share, and what may be edited and read between steps."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from ppsf_fast import ProdigyPlusScheduleFree
+from tests.fast.helpers import parameters, snapshot, train
+
+POOL = ("d", "d_prev", "d_numerator", "d_denom", "k")
+
+
+def pair(**options: object) -> tuple[list[torch.Tensor], ProdigyPlusScheduleFree]:
+    params = parameters(shapes=[(40, 8), (25,)])
+    return params, ProdigyPlusScheduleFree([{"params": [param]} for param in params], **options)
+
+
+@pytest.mark.usefixtures("accelerator")
+@pytest.mark.parametrize("split", [True, False])
+def test_a_group_added_later_starts_as_a_new_one(split: bool) -> None:
+    params, optimizer = pair(split_groups=split)
+    train(optimizer, params, range(5))
+    (late,) = parameters(shapes=[(12,)])
+    optimizer.add_param_group({"params": late, "lr": 0.5})
+    first, _, added = optimizer.param_groups
+    expected = {"d": 1e-6, "d_prev": 1e-6, "d_numerator": 0.0, "d_denom": 0.0, "k": 1} if split else first
+    assert {name: added[name] for name in POOL} == {name: expected[name] for name in POOL}
+    assert first["k"] == 6
+    assert added["weight_sum"] == 0.0
+    train(optimizer, [*params, late], range(5, 8))
+    assert optimizer.metrics()[2]["k"] == (4 if split else 9)
+
+
+def test_a_group_that_is_refused_is_not_added() -> None:
+    params, optimizer = pair()
+    before = snapshot(optimizer, params)
+    half = torch.nn.Parameter(torch.ones(2).half())
+    for bad in ([half], params[0], {params[0]}):
+        with pytest.raises((TypeError, ValueError)):
+            optimizer.add_param_group({"params": bad})
+    with pytest.raises(ValueError, match="eps"):
+        optimizer.add_param_group({"params": parameters(), "eps": -1.0})
+    assert snapshot(optimizer, params) == before
+
+
+def test_named_parameters_and_generators_are_taken() -> None:
+    model = torch.nn.Linear(3, 2)
+    assert len(ProdigyPlusScheduleFree(model.named_parameters()).param_groups[0]["params"]) == 2
+    assert len(ProdigyPlusScheduleFree(p for p in model.parameters()).param_groups[0]["params"]) == 2
+    assert len(ProdigyPlusScheduleFree([{"params": model.parameters()}]).param_groups[0]["params"]) == 2
+
+
+@pytest.mark.parametrize("mean", [True, False])
+@pytest.mark.parametrize("split", [True, False])
+def test_d_times_effective_lr_is_the_step_size_in_use(split: bool, mean: bool) -> None:
+    params, optimizer = pair(split_groups=split, split_groups_mean=mean, lr=0.5)
+    train(optimizer, params, range(8))
+    d = [group["d"] for group in optimizer.param_groups]
+    harmonic = 2 / (1 / d[0] + 1 / d[1])
+    for group, row in zip(optimizer.param_groups, optimizer.metrics(), strict=True):
+        estimate = harmonic if split and mean else group["d"]
+        assert isinstance(group["effective_lr"], float)
+        assert math.isclose(row["dlr"], 0.5 * estimate, rel_tol=1e-12)
+        assert math.isclose(group["d"] * group["effective_lr"], row["dlr"], rel_tol=1e-12)
+        before = group["weight_sum"]
+        train(optimizer, [group["params"][0]], [8])
+        assert math.isclose(group["weight_sum"] - before, row["dlr"] ** 2, rel_tol=1e-9)
+        break
+
+
+@pytest.mark.usefixtures("accelerator")
+def test_an_edit_of_a_scalar_is_honoured() -> None:
+    params, optimizer = pair(split_groups_mean=False)
+    train(optimizer, params, range(3))
+    optimizer.metrics()
+    optimizer.param_groups[0].update(d=1e-2, weight_sum=0.0, k=10)
+    train(optimizer, params, [3])
+    row = optimizer.metrics()[0]
+    assert row["d_prev"] == 1e-2
+    assert row["k"] == 11
+    assert row["weight_sum"] == 1e-2 * 1e-2
+
+
+def test_an_edit_in_one_group_of_a_shared_estimate_holds_for_all() -> None:
+    params, optimizer = pair(split_groups=False)
+    train(optimizer, params, range(3))
+    optimizer.param_groups[1]["d"] = 1e-2
+    train(optimizer, params, [3])
+    assert [group["d_prev"] for group in optimizer.param_groups] == [1e-2, 1e-2]
+
+
+def test_learning_rate_schedulers_work() -> None:
+    params, optimizer = pair()
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: 0.0 if epoch == 1 else 1.0)
+    train(optimizer, params, [0])
+    scheduler.step()
+    before = snapshot(optimizer, params)
+    train(optimizer, params, [1])
+    assert snapshot(optimizer, params) == before
+    scheduler.step()
+    train(optimizer, params, [2])
+    assert [group["k"] for group in optimizer.param_groups] == [3, 3]
+
+
+def test_the_estimate_of_one_group_is_not_disturbed_by_the_mean() -> None:
+    params, optimizer = pair()
+    assert [row["step_estimate"] for row in optimizer.metrics()] == [1e-6, 1e-6]
+    assert [row["d_hat"] for row in optimizer.metrics()] == [0.0, 0.0]
+    train(optimizer, params, range(3))
+    for row in optimizer.metrics():
+        assert row["d_hat"] == math.atan2(row["d_numerator"], row["d_denom"])

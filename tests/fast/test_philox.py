@@ -1,0 +1,43 @@
+"""Philox4x32-10 gives the published words, and each element of a parameter its own."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ppsf_fast.philox import philox4x32, rounding_words
+
+
+def as_words(text: str) -> list[torch.Tensor]:
+    return [torch.tensor(int(word, 16)) for word in text.split()]
+
+
+@pytest.mark.parametrize(
+    ("counter", "key", "expected"),
+    [
+        ("0 0 0 0", "0 0", "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
+        ("ffffffff ffffffff ffffffff ffffffff", "ffffffff ffffffff", "408f276d 41c83b0e a20bc7c6 6d5451fd"),
+        ("243f6a88 85a308d3 13198a2e 03707344", "a4093822 299f31d0", "d16cfe09 94fdcceb 5001e420 24126ea1"),
+    ],
+)
+def test_known_answers(counter: str, key: str, expected: str) -> None:
+    c0, c1, c2, c3 = as_words(counter)
+    key_0, key_1 = as_words(key)
+    words = philox4x32((c0, c1, c2, c3), (key_0, key_1))
+    assert " ".join(f"{int(word):08x}" for word in words) == expected
+
+
+@pytest.mark.parametrize("numel", [0, 1, 3, 4, 5, 11])
+def test_element_e_takes_word_e_mod_4_of_counter_e_div_4(numel: int) -> None:
+    seed, step, parameter = 2**32 + 7, torch.tensor(2**32 + 9), 3
+    expected = []
+    for element in range(numel):
+        counter = tuple(torch.tensor(word) for word in (element // 4, 0, parameter, 0))
+        expected.append(int(philox4x32(counter, (torch.tensor(7), torch.tensor(9)))[element % 4]))
+    assert rounding_words(numel, seed, step, parameter).tolist() == expected
+
+
+def test_words_differ_by_seed_step_and_parameter() -> None:
+    draws = [(0, 1, 0), (1, 1, 0), (0, 2, 0), (0, 1, 1)]
+    words = {tuple(rounding_words(8, seed, torch.tensor(k), index).tolist()) for seed, k, index in draws}
+    assert len(words) == len(draws)
