@@ -1,0 +1,97 @@
+"""What the judge needs of an implementation, whatever it is written in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from ppsf_ref import Arithmetic, State
+
+Array = np.ndarray[Any, Any]
+Gradients = Sequence[Sequence[Array | None]]
+
+#: Formats of a parameter's stored arrays, by name, one mapping per parameter and group.
+Formats = tuple[tuple[Mapping[str, str], ...], ...]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Initial weights of one parameter: exact float64 values, the dtype to hold them in, and the memory layout."""
+
+    values: Array
+    dtype: str = "float32"
+    layout: Literal["contiguous", "transposed"] = "contiguous"
+
+
+@dataclass(frozen=True)
+class Group:
+    """One parameter group as handed to a constructor: weights and the options given for it."""
+
+    params: tuple[Weights, ...]
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything an implementation stores, exactly, under the names of the law."""
+
+    state: State
+    formats: Formats
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What an implementation declares of itself.
+
+    Attributes:
+        arithmetic: formats, order of sums, accuracy of functions.
+        dtypes: parameter dtypes it takes.
+        options: options of the revision it has, and is judged by.
+        serves: switches of the revision beyond those, which it accepts.
+        knows_bits: whether stochastic rounding draws the bits of PPSF-R-004.
+    """
+
+    arithmetic: Arithmetic
+    dtypes: tuple[str, ...]
+    options: frozenset[str]
+    serves: frozenset[str]
+    knows_bits: bool
+
+
+class Session(Protocol):
+    """One optimizer over its own parameters."""
+
+    def snapshot(self) -> Snapshot: ...
+    def step(self, gradients: Gradients) -> None: ...
+    def set_lr(self, group: int, lr: float) -> None: ...
+    def train(self) -> None: ...
+    def eval(self) -> None: ...
+    def add_group(self, group: Group) -> None: ...
+
+    def copied(self, how: Literal["saved", "deepcopy", "pickle"]) -> Session:
+        """The same optimizer after a round trip, over new parameters with the same values."""
+        ...
+
+    def step_with_closure(self, gradients: Gradients, observe: Callable[[str], None]) -> bool:
+        """A step whose closure sets the gradients; tells ``observe`` what happened; whether its value came back."""
+        ...
+
+    def step_with_foreign_gradient(self, kind: Literal["sparse", "complex"]) -> None: ...
+
+
+class Implementation(Protocol):
+    """A factory of sessions."""
+
+    name: str
+    version: str
+    target: str
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    def new(self, groups: Sequence[Group], options: Mapping[str, Any]) -> Session:
+        """A fresh optimizer; whatever its constructor raises passes through."""
+        ...

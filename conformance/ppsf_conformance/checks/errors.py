@@ -1,0 +1,169 @@
+"""Area X: what has to be refused, and what must not be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from ppsf_conformance.adapter import Group, Implementation, Weights
+from ppsf_conformance.checks.finding import (
+    Check,
+    Finding,
+    agrees,
+    difference,
+    gradients,
+    outcome,
+    run,
+    two_groups,
+    weights,
+)
+from ppsf_ref.clauses import errors
+from ppsf_ref.options import Options
+
+#: Exceptions that may stand for one another: the law asks for a clear refusal, not for one class.
+KINDS: Mapping[str, tuple[str, ...]] = {
+    "ValueError": ("ValueError", "TypeError"),
+    "TypeError": ("ValueError", "TypeError"),
+    "RuntimeError": ("RuntimeError", "ValueError"),
+    "NotImplementedError": ("NotImplementedError",),
+}
+
+#: Values tried per option, inside and outside its domain.
+TRIED: Mapping[str, tuple[Any, ...]] = {
+    "lr": (1.0, 1e-3, 5, 0.0, -1.0, math.nan, math.inf, "1", None),
+    "betas": (
+        (0.9, 0.99),
+        (0.5, 0.0),
+        (0.0, 0.99),
+        (1.0, 0.99),
+        (0.9, 1.0),
+        (-0.1, 0.9),
+        (0.9, math.nan),
+        (0.9,),
+        0.9,
+    ),
+    "beta3": (None, 0.0, 0.9, 1.0, -0.1, math.nan, "x"),
+    "weight_decay": (0.0, 0.1, -0.1, math.nan, math.inf),
+    "weight_decay_by_lr": (True, False, "yes", 2),
+    "d0": (1e-6, 1.0, 0.0, -1e-6, math.nan, math.inf),
+    "d_coef": (1.0, 0.5, 0.0, -1.0, math.nan),
+    "prodigy_steps": (0, 5, -1, 2.5),
+    "eps": (None, 1e-8, 0.0, -1e-8, math.nan),
+    "factored": (True, False, "no"),
+    "factored_fp32": (True, False, "no"),
+    "use_stableadamw": (True, False, "no"),
+    "stochastic_rounding": (True, False, "no"),
+    "split_groups": (True, False, "no"),
+    "split_groups_mean": (True, False, "no"),
+    "rounding_seed": (0, 7, -1, 1.5),
+}
+
+
+def _construct(implementation: Implementation, groups: list[Group], **options: Any) -> Callable[[], object]:
+    return lambda: implementation.new(groups, options)
+
+
+def _unknown(implementation: Implementation) -> Iterator[Finding]:
+    for name in ("d_coeff", "use_stable_adamw", "growth_rate"):
+        expected = outcome(errors.refuse_unknown, name)
+        got = outcome(_construct(implementation, two_groups(), **{name: 1.0}))
+        yield Finding(agrees(expected, got, KINDS), f"option {name}: {got}, not {expected}")
+
+
+def _domains(implementation: Implementation) -> Iterator[Finding]:
+    for name in sorted(implementation.capabilities.options):
+        for value in TRIED[name]:
+            expected = outcome(errors.refuse_outside, name, value)
+            got = outcome(_construct(implementation, two_groups(), **{name: value}))
+            yield Finding(agrees(expected, got, KINDS), f"{name}={value!r}: {got}, not {expected}")
+            if name not in errors.WHOLE_OPTIMIZER:
+                got = outcome(_construct(implementation, two_groups(**{name: value})))
+                yield Finding(agrees(expected, got, KINDS), f"{name}={value!r} in a group: {got}, not {expected}")
+    for rate in (0.0, -1.0, math.nan):
+        expected = outcome(errors.refuse_outside, "lr", rate, at_step=True)
+        yield from _refused_step(implementation, rate, expected)
+
+
+def _refused_step(implementation: Implementation, rate: float, expected: str) -> Iterator[Finding]:
+    session = implementation.new(two_groups(), {})
+    run(session, 2)
+    session.set_lr(1, rate)
+    grads, before = gradients(session, 3), session.snapshot().state
+    got = outcome(session.step, grads)
+    yield Finding(agrees(expected, got, KINDS), f"step() with lr={rate} set by a scheduler: {got}, not {expected}")
+    if got != "accepted":
+        changed = difference(before, session.snapshot().state)
+        yield Finding(not changed, f"a step refused for lr={rate} changes {changed}")
+
+
+def _forbidden(implementation: Implementation) -> Iterator[Finding]:
+    differing: tuple[dict[str, Any], ...] = (
+        {"d0": 1e-5},
+        {"d_coef": 2.0},
+        {"prodigy_steps": 7},
+        {"betas": (0.9, 0.9)},
+        {"weight_decay": 0.1},
+        {},
+    )
+    for given in differing:
+        for split in (True, False):
+            groups = (Options(**given), Options())
+            expected = outcome(errors.refuse_forbidden, groups, split)
+            got = outcome(_construct(implementation, two_groups(**given), split_groups=split))
+            yield Finding(
+                agrees(expected, got, KINDS),
+                f"split_groups={split}, a group with {given}: {got}, not {expected}",
+            )
+    for name in sorted(errors.WHOLE_OPTIMIZER & implementation.capabilities.options):
+        expected = outcome(errors.refuse_forbidden, (), True, (name,))
+        got = outcome(_construct(implementation, two_groups(**{name: TRIED[name][0]})))
+        yield Finding(agrees(expected, got, KINDS), f"{name} in a group: {got}, not {expected}")
+
+
+def _foreign_gradients(implementation: Implementation) -> Iterator[Finding]:
+    cases: tuple[tuple[Any, str, bool], ...] = (("sparse", "sparse_coo", False), ("complex", "strided", True))
+    for kind, layout, is_complex in cases:
+        session = implementation.new(two_groups(), {})
+        run(session, 2)
+        before = session.snapshot().state
+        expected = outcome(errors.refuse_gradient, layout, is_complex)
+        got = outcome(session.step_with_foreign_gradient, kind)
+        yield Finding(agrees(expected, got, KINDS), f"a {kind} gradient: {got}, not {expected}")
+        changed = difference(before, session.snapshot().state)
+        yield Finding(not changed, f"a refused {kind} gradient changes {changed}")
+
+
+def _parameters(implementation: Implementation) -> Iterator[Finding]:
+    for dtype in ("float32", "bfloat16", "float16", "float64", "complex64"):
+        expected = outcome(errors.refuse_parameter, dtype)
+        group = Group((Weights(np.ones((3, 2)), dtype),), {})
+        if dtype in implementation.capabilities.dtypes or expected != "accepted":
+            got = outcome(_construct(implementation, [group]))
+            yield Finding(agrees(expected, got, KINDS), f"a {dtype} parameter: {got}, not {expected}")
+    if "float32" in implementation.capabilities.dtypes:
+        session = implementation.new([Group(weights(1), {})], {})
+        got = outcome(session.add_group, Group((Weights(np.ones(3), "float64"),), {}))
+        expected = outcome(errors.refuse_parameter, "float64")
+        yield Finding(agrees(expected, got, KINDS), f"add_param_group with a float64 parameter: {got}, not {expected}")
+
+
+def _unserved(implementation: Implementation) -> Iterator[Finding]:
+    for name in sorted(errors.EXTENSIONS):
+        for value in (False, True):
+            expected = outcome(errors.refuse_unserved, name, value, implementation.capabilities.serves)
+            got = outcome(_construct(implementation, two_groups(), **{name: value}))
+            yield Finding(agrees(expected, got, KINDS), f"{name}={value}: {got}, not {expected}")
+
+
+#: By the clause each check holds.
+ERROR_CHECKS: dict[str, Check] = {
+    "PPSF-X-001": _unknown,
+    "PPSF-X-002": _domains,
+    "PPSF-X-003": _forbidden,
+    "PPSF-X-005": _foreign_gradients,
+    "PPSF-X-006": _parameters,
+    "PPSF-X-007": _unserved,
+}

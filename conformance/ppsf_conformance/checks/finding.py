@@ -1,0 +1,111 @@
+"""What a check reports, and the small problem most of them start from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ppsf_conformance.adapter import Array, Group, Implementation, Session, Snapshot, Weights
+from ppsf_ref import GroupState, ParamState, State
+from ppsf_ref.formats import FORMATS, nearest
+
+ARRAYS = ("y", "z", "x0", "s", "v", "v_row", "v_col")
+SCALARS = ("d", "d_prev", "d_numerator", "d_denom", "weight_sum", "k")
+SHAPES = ((4, 3), (40, 33), (13,))
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    ok: bool
+    message: str
+
+
+Check = Callable[[Implementation], Iterator[Finding]]
+
+
+def weights(seed: int, dtype: str = "float32", shapes: Sequence[tuple[int, ...]] = SHAPES) -> tuple[Weights, ...]:
+    """Parameters with normal weights."""
+    rng = np.random.default_rng(seed)
+    return tuple(Weights(nearest(rng.normal(size=shape), FORMATS[dtype]), dtype) for shape in shapes)
+
+
+def two_groups(dtype: str = "float32", **first: Any) -> list[Group]:
+    """Two groups of ordinary parameters; options for the first."""
+    return [Group(weights(1, dtype), first), Group(weights(2, dtype), {})]
+
+
+def gradients(session: Session, seed: int) -> list[list[Array | None]]:
+    """A gradient for every parameter: mostly one direction, so that d grows."""
+    always, now = np.random.default_rng(7), np.random.default_rng(seed)
+    snapshot = session.snapshot()
+    return [
+        [
+            nearest(
+                always.normal(size=p.y.shape) + 0.1 * now.normal(size=p.y.shape),
+                FORMATS[snapshot.formats[i][j]["y"]],
+            )
+            for j, p in enumerate(group.params)
+        ]
+        for i, group in enumerate(snapshot.state.groups)
+    ]
+
+
+def run(session: Session, steps: int, start: int = 0) -> None:
+    """A few ordinary steps."""
+    for t in range(start, start + steps):
+        session.step(gradients(session, t))
+
+
+def difference(a: State, b: State) -> str:
+    """Where two states differ, bit for bit; empty if nowhere."""
+    if a.train_mode != b.train_mode:
+        return f"train mode {a.train_mode} and {b.train_mode}"
+    if len(a.groups) != len(b.groups):
+        return f"{len(a.groups)} and {len(b.groups)} groups"
+    pairs = enumerate(zip(a.groups, b.groups, strict=True))
+    return next((text for i, (g, h) in pairs if (text := _group_difference(f"groups[{i}]", g, h))), "")
+
+
+def _group_difference(where: str, a: GroupState, b: GroupState) -> str:
+    for name in SCALARS:
+        if not _same(getattr(a, name), getattr(b, name)):
+            return f"{where}.{name} is {getattr(a, name)} and {getattr(b, name)}"
+    pairs = enumerate(zip(a.params, b.params, strict=True))
+    return next((text for j, (p, q) in pairs if (text := _param_difference(f"{where}.params[{j}]", p, q))), "")
+
+
+def _param_difference(where: str, a: ParamState, b: ParamState) -> str:
+    return next((f"{where}.{name}" for name in ARRAYS if not _same(getattr(a, name), getattr(b, name))), "")
+
+
+def _same(a: Any, b: Any) -> bool:
+    if a is None or b is None:
+        return a is b
+    first, second = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    return bool(first.shape == second.shape and first.tobytes() == second.tobytes())
+
+
+def same_formats(a: Snapshot, b: Snapshot) -> bool:
+    """Whether all arrays are stored in the same formats."""
+    return a.formats == b.formats
+
+
+def outcome(action: Callable[..., object], *args: Any, **kwargs: Any) -> str:
+    """Name of the exception that a call raises, or ``"accepted"``."""
+    try:
+        action(*args, **kwargs)
+    except Exception as error:  # any: the question is whether, and what, it raises
+        return type(error).__name__
+    return "accepted"
+
+
+def agrees(expected: str, got: str, kinds: Mapping[str, tuple[str, ...]]) -> bool:
+    """Whether both accept, or both refuse with an exception of a fitting kind."""
+    if "accepted" in (expected, got):
+        return expected == got
+    return got in kinds.get(expected, (expected,))

@@ -1,0 +1,180 @@
+"""Areas L and R: modes, bad steps, resuming, closures, added groups, special values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ppsf_conformance.adapter import Group, Implementation, Session, Weights
+from ppsf_conformance.checks.finding import (
+    Check,
+    Finding,
+    difference,
+    gradients,
+    outcome,
+    run,
+    same_formats,
+    two_groups,
+    weights,
+)
+from ppsf_conformance.lockstep import judge, play
+from ppsf_conformance.problems import GroupSpec, ParamSpec, Problem
+from ppsf_ref import State, load_revision
+from ppsf_ref.clauses import errors, lifecycle, rounding
+from ppsf_ref.options import Config, Options
+
+ROUND_TRIPS = ("saved", "deepcopy", "pickle")
+
+
+def _modes(implementation: Implementation) -> Iterator[Finding]:
+    session = implementation.new(two_groups(), {})
+    mode = True
+    for call in ("train", "eval", "eval", "train", "train", "eval", "train"):
+        before = session.snapshot().state
+        session.eval() if call == "eval" else session.train()
+        after = session.snapshot().state
+        expected = lifecycle.mode_after(mode, "eval" if call == "eval" else "train")
+        yield Finding(after.train_mode == expected, f"{call}() leaves train mode {after.train_mode}, not {expected}")
+        if expected == mode:
+            yield Finding(not difference(before, after), f"repeated {call}() changes {difference(before, after)}")
+        mode = expected
+        if mode:
+            run(session, 1)
+
+
+def _eval_step(implementation: Implementation) -> Iterator[Finding]:
+    session = implementation.new(two_groups(), {})
+    run(session, 2)
+    session.eval()
+    grads, before = gradients(session, 9), session.snapshot().state
+    got = outcome(session.step, grads)
+    expected = outcome(errors.refuse_eval_mode, False)
+    yield Finding((expected == "accepted") == (got == "accepted"), f"step() in eval mode: {got}, not {expected}")
+    changed = difference(before, session.snapshot().state)
+    yield Finding(not changed, f"a refused step changes {changed}")
+
+
+def _bad_steps(implementation: Implementation) -> Iterator[Finding]:
+    for bad in (np.nan, np.inf, -np.inf):
+        for place in ((0, 0), (1, 2)):
+            session = implementation.new(two_groups(), {})
+            run(session, 2)
+            grads = gradients(session, 3)
+            spoiled = grads[place[0]][place[1]]
+            assert spoiled is not None
+            spoiled.flat[-1] = bad
+            before = session.snapshot().state
+            session.step(grads)
+            stays = not lifecycle.all_finite([g for row in grads for g in row if g is not None])
+            changed = difference(before, session.snapshot().state)
+            yield Finding(stays == (not changed), f"a gradient with {bad} changes {changed or 'nothing'}")
+
+
+def _round_trips(implementation: Implementation) -> Iterator[Finding]:
+    for dtype in implementation.capabilities.dtypes:
+        for split in (True, False):
+            for how in ROUND_TRIPS:
+                session = implementation.new(two_groups(dtype), {"split_groups": split})
+                run(session, 4)
+                yield from _round_trip(session, how, f"{dtype}, split_groups={split}")
+
+
+def _round_trip(session: Session, how: str, case: str) -> Iterator[Finding]:
+    before = session.snapshot()
+    expected = lifecycle.reloaded(before.state)
+    copy: list[Session] = []
+    got = outcome(lambda: copy.append(session.copied(how)))  # type: ignore[arg-type]
+    yield Finding(got == "accepted", f"{how} ({case}): {got}")
+    if not copy:
+        return
+    after = copy[0].snapshot()
+    changed = difference(expected, after.state)
+    yield Finding(not changed, f"{how} ({case}): {changed} differs")
+    yield Finding(same_formats(before, after), f"{how} ({case}): dtypes of the state change")
+    run(session, 2, start=10)
+    got = outcome(run, copy[0], 2, start=10)
+    yield Finding(got == "accepted", f"step() after {how} ({case}): {got}")
+    if got == "accepted":
+        apart = difference(session.snapshot().state, copy[0].snapshot().state)
+        yield Finding(not apart, f"two steps after {how} ({case}): {apart} differs from the uninterrupted run")
+
+
+def _closures(implementation: Implementation) -> Iterator[Finding]:
+    session = implementation.new(two_groups(), {})
+    run(session, 2)
+    grads, before = gradients(session, 3), session.snapshot().state
+    events: list[str] = []
+
+    def observe(event: str) -> None:
+        moved = difference(before, session.snapshot().state)
+        events.append("step" if moved and "step" not in events else event)
+        if events[-1] == "step":
+            events.append(event)
+
+    returned = session.step_with_closure(grads, observe)
+    if "step" not in events and difference(before, session.snapshot().state):
+        events.append("step")
+    if returned:
+        events.append("return closure's value")
+    expected = lifecycle.closure_protocol()
+    yield Finding(tuple(events) == expected, f"closure: {', '.join(events)}; not {', '.join(expected)}")
+
+
+def _added_groups(implementation: Implementation) -> Iterator[Finding]:
+    for split in (True, False):
+        session = implementation.new(two_groups(), {"split_groups": split})
+        fresh = implementation.new([Group(weights(3), {})], {}).snapshot().state.groups[0]
+        run(session, 4)
+        got = outcome(session.add_group, Group(weights(3), {}))
+        yield Finding(got == "accepted", f"add_param_group with split_groups={split}: {got}")
+        if got != "accepted":
+            continue
+        state = session.snapshot().state
+        expected = lifecycle.added_group(fresh, state.groups[0], split)
+        changed = difference(State((expected,)), State((state.groups[2],)))
+        yield Finding(not changed, f"a group added with split_groups={split}: {changed}")
+        got = outcome(run, session, 1)
+        yield Finding(got == "accepted", f"step() after add_param_group with split_groups={split}: {got}")
+
+
+SPECIALS = np.array([np.nan, np.inf, -np.inf, 0.0, 1.5, -(2.0**-126), 3.0e38, 1.0 + 2.0**-7])
+
+
+def _specials(implementation: Implementation) -> Iterator[Finding]:
+    """With a zero gradient z' = z, so stochastic rounding sees the weights themselves."""
+    group = Group((Weights(SPECIALS, "bfloat16"),), {})
+    session = implementation.new([group], {"stochastic_rounding": True})
+    before = session.snapshot().state.groups[0].params[0].y
+    session.step([[np.zeros(SPECIALS.shape)]])
+    after = session.snapshot().state.groups[0].params[0]
+    config = Config((Options(),), (("bfloat16",),), load_revision("1.9"))
+    bits = rounding.rounding_bits(config.rounding_seed, 1, 0, before.size)[1]
+    with np.errstate(all="ignore"):
+        expected = rounding.stochastic(np.asarray(before, np.float64), bits)
+    same = np.array_equal(np.asarray(after.z), expected, equal_nan=True)
+    yield Finding(same, f"{before} becomes {after.z}, not {expected}")
+
+
+def _neighbours(implementation: Implementation) -> Iterator[Finding]:
+    """One step of a factored bfloat16 matrix: what is stored lies next to the exact result, whatever the bits."""
+    spec = GroupSpec((ParamSpec((33, 40), "bfloat16"),))
+    problem = Problem({"d0": 1e-2, "stochastic_rounding": True}, (spec,), "noise", steps=1)
+    for transition in play(implementation, problem):
+        verdict = judge(transition, implementation.capabilities)
+        for comparison in verdict.comparisons:
+            if comparison.output in {"y", "z"}:
+                yield Finding(comparison.ok, comparison.detail)
+
+
+#: By the clause each check holds.
+LIFECYCLE_CHECKS: dict[str, Check] = {
+    "PPSF-L-003": _modes,
+    "PPSF-L-004": _bad_steps,
+    "PPSF-L-005": _round_trips,
+    "PPSF-L-006": _closures,
+    "PPSF-L-007": _added_groups,
+    "PPSF-R-003": _neighbours,
+    "PPSF-R-005": _specials,
+    "PPSF-X-004": _eval_step,
+}

@@ -1,0 +1,140 @@
+"""The command ``ppsf-conformance``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from ppsf_conformance import killing, run
+from ppsf_conformance.mutants import MUTANTS
+from ppsf_conformance.report import Report, terminal
+
+#: Exit codes: every clause holds; some do not; the request makes no sense.
+HOLDS, FAILS, MISUSED = 0, 1, 2
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    root = argparse.ArgumentParser(
+        prog="ppsf-conformance",
+        description="Judge implementations of Prodigy + Schedule-Free, clause by clause.",
+    )
+    commands = root.add_subparsers(dest="command", required=True)
+    judge = commands.add_parser("run", help="judge one class, or several side by side")
+    judge.add_argument("targets", nargs="+", metavar="module:Class", help="a torch optimizer class on the Python path")
+    judge.add_argument("--map", type=Path, help="name map of the class (TOML); its parent's is used otherwise")
+    judge.add_argument("--revision", default="1.9", help="revision to judge by (default: %(default)s)")
+    audit = commands.add_parser("audit", help="judge ppsf_fast and the published package, and train with both")
+    for command in (judge, audit):
+        command.add_argument("--profile", choices=run.PROFILES, default="standard", help="how hard to look")
+        command.add_argument("--out", type=Path, default=Path("report"), help="folder of the report")
+    mutants = commands.add_parser("mutants", help="count the wrong laws that the suite notices")
+    mutants.add_argument("--examples", type=int, default=400, help="problems recorded (default: %(default)s)")
+    for command in (judge, audit, mutants):
+        command.add_argument("--seed", type=int, default=0, help="seed of the problems (default: %(default)s)")
+    return root
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code."""
+    given = parser().parse_args(arguments)
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        return COMMANDS[given.command](given, Console())
+    except (ValueError, OSError) as error:
+        Console(stderr=True).print(f"ppsf-conformance: {error}", style="red", highlight=False, markup=False)
+        return MISUSED
+
+
+def _run(given: argparse.Namespace, console: Console) -> int:
+    request = run.Request(tuple(given.targets), given.revision, given.profile, given.seed, given.map)
+    with _bars(console) as bars:
+        report = run.judged(request, bars)
+    return _finish(report, given.out, console)
+
+
+def _audit(given: argparse.Namespace, console: Console) -> int:
+    request = run.Request(run.AUDITED, profile=given.profile, seed=given.seed)
+    with _bars(console) as bars:
+        report = run.judged(request, bars)
+        epochs = bars("training on digits")
+        done: list[Any] = []
+
+        def progress(epoch: Any) -> None:
+            done.append(epoch)
+            epochs("epochs", len(done), len(run.AUDITED) * 3 * epoch.epochs)
+
+        report = replace(report, training=run.trained(run.AUDITED, progress))
+    return _finish(report, given.out, console)
+
+
+def _finish(report: Report, folder: Path, console: Console) -> int:
+    paths = run.write(report, folder)
+    terminal.print_report(report, console, run.entries())
+    for path in paths:
+        console.print(f"  {path}", highlight=False)
+    return HOLDS if run.passed(report) else FAILS
+
+
+def _mutants(given: argparse.Namespace, console: Console) -> int:
+    implementation = run.implementation_for(run.AUDITED[0])
+    with console.status("recording a lawful implementation"):
+        corpus = killing.record(implementation, given.examples, given.seed)
+    killed = 0
+    for outcome in killing.kill(MUTANTS, corpus, implementation):
+        killed += outcome.killed
+        mark = f"killed by {outcome.by}" if outcome.killed else "SURVIVED"
+        console.print(f"{outcome.mutant.identifier}: {mark}", highlight=False, markup=False)
+    console.print(f"{killed} of {len(MUTANTS)} mutants killed", highlight=False)
+    return HOLDS if killed == len(MUTANTS) else FAILS
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
+    "run": _run,
+    "audit": _audit,
+    "mutants": _mutants,
+}
+
+
+@contextmanager
+def _bars(console: Console) -> Iterator[Callable[[str], Callable[[str, int, int], None]]]:
+    """A progress bar for each phase of each implementation."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+
+        def start(name: str) -> Callable[[str, int, int], None]:
+            tasks: dict[str, Any] = {}
+
+            def advance(phase: str, done: int, total: int) -> None:
+                if phase not in tasks:
+                    tasks[phase] = progress.add_task(f"{name}: {phase}", total=total)
+                progress.update(tasks[phase], completed=done)
+
+            return advance
+
+        yield start
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""The errata of ``spec/errata``: what a release is known to do otherwise."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from packaging.specifiers import SpecifierSet
+from packaging.version import InvalidVersion, Version
+
+from ppsf_conformance.overrides import OVERRIDES, combined, excluded
+from ppsf_conformance.problems import Problem
+from ppsf_ref.law import Rule
+from ppsf_ref.options import SPEC
+
+
+@dataclass(frozen=True)
+class Erratum:
+    """One entry. ``override`` names the rule that follows the release, or is empty; ``table`` is the whole file."""
+
+    id: str
+    title: str
+    clauses: tuple[str, ...]
+    override: str
+    disposition: str
+    table: Mapping[str, Any]
+
+
+def all_errata() -> tuple[Erratum, ...]:
+    """Every entry, in order of its id."""
+    tables = [tomllib.loads(path.read_text("utf-8")) for path in sorted((SPEC / "errata").glob("ERR-*.toml"))]
+    return tuple(Erratum(t["id"], t["title"], tuple(t["clauses"]), t["override"], t["disposition"], t) for t in tables)
+
+
+def errata_of(name: str, version: str) -> tuple[Erratum, ...]:
+    """The entries in which a release deviates from the law."""
+    return tuple(
+        erratum
+        for erratum in all_errata()
+        if erratum.disposition == "spec-deviates"
+        and any(_concerns(entry, name, version) for entry in erratum.table["implementations"])
+    )
+
+
+def _concerns(entry: Mapping[str, str], name: str, version: str) -> bool:
+    try:
+        return entry["name"] == name and Version(version) in SpecifierSet(entry["versions"])
+    except InvalidVersion:
+        return False
+
+
+class KnownDeviations:
+    """The errata of one release, as the judge uses them."""
+
+    def __init__(self, errata: Iterable[Erratum]) -> None:
+        self.errata = tuple(errata)
+        self.names = {erratum.override: erratum for erratum in self.errata if erratum.override}
+        self.followed = tuple(name for name in self.names if name in OVERRIDES)
+        self.rules: Mapping[str, Rule] = combined(self.followed)
+
+    def excludes(self, problem: Problem) -> bool:
+        """Whether an erratum that no rule follows applies to a problem."""
+        return excluded((erratum.id for erratum in self.errata), problem)
+
+    def rules_without(self, name: str) -> Mapping[str, Rule]:
+        """All overrides but one."""
+        return combined(other for other in self.followed if other != name)
+
+    def clauses_of(self, name: str) -> tuple[str, ...]:
+        """The clauses an override replaces."""
+        return tuple(OVERRIDES.get(name, {}))
+
+    def citing(self, clause: str) -> tuple[str, ...]:
+        """Ids of the errata that explain a deviation from a clause."""
+        return tuple(
+            erratum.id for erratum in self.errata if clause in {*erratum.clauses, *self.clauses_of(erratum.override)}
+        )

@@ -1,0 +1,333 @@
+"""Lockstep: play a problem on an implementation, and judge each transition from the implementation's own state.
+
+Error does not pile up, so the bound of one step decides: pass means inside it, with no factor on top.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from ppsf_conformance import problems as pb
+from ppsf_conformance.adapter import Array, Capabilities, Gradients, Implementation, Snapshot
+from ppsf_ref import (
+    BFLOAT16,
+    Allowed,
+    Bounded,
+    Config,
+    Decision,
+    GroupState,
+    Numbers,
+    Options,
+    ParamState,
+    Running,
+    State,
+    Trace,
+    evaluate,
+    load_revision,
+    numbers,
+    overriding,
+    replaying,
+    step,
+    tracing,
+    train,
+)
+from ppsf_ref.clauses.options import group_options
+from ppsf_ref.clauses.rounding import storage
+from ppsf_ref.law import Rule
+
+Kind = Literal["step", "eval", "train"]
+#: More undecided guards than this in one step are not replayed (2**n replays).
+MOST_REPLAYED = 6
+
+#: The clause that owns each output: where a deviation is booked that no known fault explains.
+OWNERS: Mapping[str, str] = {
+    "y": "PPSF-Z-002",
+    "z": "PPSF-Z-003",
+    "x": "PPSF-Z-004",
+    "y from x": "PPSF-Z-005",
+    "x0": "PPSF-L-001",
+    "s": "PPSF-D-003",
+    "v": "PPSF-V-001",
+    "v_row": "PPSF-V-003",
+    "v_col": "PPSF-V-003",
+    "d": "PPSF-D-007",
+    "d_prev": "PPSF-D-007",
+    "d_numerator": "PPSF-D-005",
+    "d_denom": "PPSF-D-004",
+    "weight_sum": "PPSF-Z-001",
+    "k": "PPSF-L-002",
+    "presence": "PPSF-L-001",
+    "format": "PPSF-R-001",
+    "mode": "PPSF-L-003",
+    "raises": "PPSF-L-001",
+}
+#: Dataflow order: the earliest deviating output is the best witness.
+ORDER = (
+    "mode", "presence", "format", "k", "x0", "v", "v_row", "v_col", "s", "d_denom", "d_numerator",
+    "d_prev", "weight_sum", "z", "y", "x", "y from x", "d", "raises",
+)  # fmt: skip
+#: What the live weights are called, by event.
+WEIGHTS: Mapping[Kind, str] = {"step": "y", "eval": "x", "train": "y from x"}
+ARRAYS = ("y", "z", "x0", "s", "v", "v_row", "v_col")
+SCALARS = ("d", "d_prev", "d_numerator", "d_denom", "weight_sum")
+
+
+@dataclass(frozen=True)
+class Transition:
+    """One event in the life of an optimizer: the state before and after it."""
+
+    problem: pb.Problem
+    kind: Kind
+    t: int
+    rates: tuple[float, ...]
+    before: Snapshot
+    gradients: Gradients
+    after: Snapshot
+    raised: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One output of one transition. ``ratio`` is the largest error over bound; exact outputs have bound 0."""
+
+    output: str
+    where: str
+    ok: bool
+    ratio: float
+    exact: bool
+    undecided: int
+    elements: int
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of judging one transition."""
+
+    comparisons: tuple[Comparison, ...]
+    clauses: tuple[str, ...]
+    decisions: tuple[Decision, ...] = ()
+    ratios: Mapping[str, Array] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        return all(comparison.ok for comparison in self.comparisons)
+
+    @property
+    def witness(self) -> Comparison:
+        """The deviation to look at first."""
+        wrong = [comparison for comparison in self.comparisons if not comparison.ok]
+        return min(wrong, key=lambda comparison: ORDER.index(comparison.output))
+
+
+# -------------------------------------------------------------------------------------------------------------- playing
+
+
+def given_rates(problem: pb.Problem) -> tuple[float, ...]:
+    """Each group's lr as constructed."""
+    return tuple(group.options.get("lr", problem.options.get("lr", 1.0)) for group in problem.groups)
+
+
+class Refused(Exception):
+    """An implementation's constructor does not take a valid problem."""
+
+
+def play(implementation: Implementation, problem: pb.Problem) -> Iterator[Transition]:
+    """Run a problem; yields its transitions as they happen.
+
+    Raises:
+        Refused: the constructor raises.
+    """
+    try:
+        session = implementation.new(pb.constructor_groups(problem), problem.options)
+    except Exception as error:  # whatever it is, it is the implementation's
+        raise Refused(f"the constructor raises {type(error).__name__}: {error}") from error
+    given = given_rates(problem)
+    before = session.snapshot()
+    for t in range(problem.steps):
+        rates = pb.learning_rates(problem, t, given)
+        for i, rate in enumerate(rates):
+            session.set_lr(i, rate)
+        gradients = pb.gradients(problem, t, before)
+        raised = _attempt(session.step, gradients)
+        after = session.snapshot()
+        yield Transition(problem, "step", t, rates, before, gradients, after, raised)
+        if raised:
+            return
+        before = after
+        for kind in _switches(problem, t):
+            raised = _attempt(session.eval if kind == "eval" else session.train)
+            after = session.snapshot()
+            yield Transition(problem, kind, t, rates, before, (), after, raised)
+            before = after
+        if not _is_finite(before):
+            return
+
+
+def _attempt(call: Callable[..., None], *args: Any) -> str:
+    try:
+        call(*args)
+    except Exception as error:  # whatever it raises on a valid problem is a deviation
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def _switches(problem: pb.Problem, t: int) -> tuple[Kind, ...]:
+    return ("eval", "eval", "train") if problem.switches and t % 2 == 0 else ()
+
+
+def _is_finite(snapshot: Snapshot) -> bool:
+    return all(np.isfinite(p.y).all() for group in snapshot.state.groups for p in group.params)
+
+
+# -------------------------------------------------------------------------------------------------------------- judging
+
+
+def config_of(problem: pb.Problem, rates: Sequence[float]) -> Config:
+    """The law's reading of a problem's options."""
+    fields = Options.__dataclass_fields__
+    defaults = group_options(
+        Options(), {key: value for key, value in problem.options.items() if key in fields}
+    )  # O-003
+    groups = [group_options(defaults, group.options) for group in problem.groups]
+    return Config(
+        groups=tuple(replace(options, lr=lr) for options, lr in zip(groups, rates, strict=True)),
+        dtypes=tuple(tuple(spec.dtype for spec in group.params) for group in problem.groups),
+        revision=load_revision("1.9"),
+        **{key: value for key, value in problem.options.items() if key not in fields},
+    )
+
+
+def lifted(state: State, lift: Numbers) -> State:
+    """A float64 state in another number type."""
+
+    def param(p: ParamState) -> ParamState:
+        arrays = {name: getattr(p, name) for name in ARRAYS}
+        return ParamState(**{name: None if a is None else lift.array(a) for name, a in arrays.items()})
+
+    def group(g: GroupState) -> GroupState:
+        scalars = {name: lift.scalar(getattr(g, name)) for name in SCALARS}
+        return GroupState(**scalars, k=g.k, params=tuple(map(param, g.params)))
+
+    return replace(state, groups=tuple(map(group, state.groups)))
+
+
+def judge(transition: Transition, capabilities: Capabilities, rules: Mapping[str, Rule] | None = None) -> Verdict:
+    """Compare what an implementation did with the law, or with the law under overriding ``rules``.
+
+    Where a jump guard is undecidable either outcome is right: the others are tried until one agrees.
+    """
+    with np.errstate(all="ignore"), overriding({**base_rules(capabilities), **(rules or {})}):
+        first = _judge_once(transition, capabilities, ())
+        doubts = sum(not decision.certain for decision in first.decisions)
+        if first.ok or not 0 < doubts <= MOST_REPLAYED:
+            return first
+        replays = (_judge_once(transition, capabilities, o) for o in itertools.product((False, True), repeat=doubts))
+        return next((verdict for verdict in replays if verdict.ok), first)
+
+
+def base_rules(capabilities: Capabilities) -> Mapping[str, Rule]:
+    """Of an implementation with random bits of its own, stochastic rounding is held to the two neighbours."""
+    return {} if capabilities.knows_bits else {"PPSF-R-003": lambda x, bits: numbers.round_either_way(x, BFLOAT16)}
+
+
+def _judge_once(transition: Transition, capabilities: Capabilities, outcomes: Sequence[bool]) -> Verdict:
+    lift = Running(capabilities.arithmetic)
+    with tracing() as trace, replaying(outcomes):
+        config = config_of(transition.problem, transition.rates)
+        before = lifted(transition.before.state, lift)
+        if transition.kind == "step":
+            expected = step(config, before, transition.gradients, lift)
+        else:
+            expected = (evaluate if transition.kind == "eval" else train)(config, before, lift)
+        comparisons = list(_compare(expected, transition, config))
+    return _verdict(comparisons, trace, () if capabilities.knows_bits else ("PPSF-R-004",))
+
+
+def _verdict(comparisons: Sequence[tuple[Comparison, Array]], trace: Trace, unseen: tuple[str, ...]) -> Verdict:
+    ratios: dict[str, list[Array]] = {}
+    for comparison, values in comparisons:
+        ratios.setdefault(comparison.output, []).append(values)
+    joined = {name: np.concatenate(parts) for name, parts in ratios.items()}
+    clauses = tuple(clause for clause in trace.clauses if clause not in unseen)
+    return Verdict(
+        tuple(comparison for comparison, _ in comparisons),
+        clauses,
+        tuple(trace.decisions),
+        joined,
+    )
+
+
+NO_RATIOS = np.zeros(0)
+
+
+def _compare(expected: State, transition: Transition, config: Config) -> Iterator[tuple[Comparison, Array]]:
+    after = transition.after
+    yield _fact("raises", f"{transition.kind}()", "nothing", transition.raised or "nothing"), NO_RATIOS
+    yield _fact("mode", "optimizer", expected.train_mode, after.state.train_mode), NO_RATIOS
+    for i, (want, got) in enumerate(zip(expected.groups, after.state.groups, strict=True)):
+        yield _fact("k", f"groups[{i}]", want.k, got.k), NO_RATIOS
+        for name in SCALARS:
+            yield _number(name, f"groups[{i}]", getattr(want, name), np.asarray(getattr(got, name)))
+        for j, (p, q) in enumerate(zip(want.params, got.params, strict=True)):
+            visited = transition.kind != "step" or transition.gradients[i][j] is not None
+            forms = storage(config.dtypes[i][j], config.groups[i].factored_fp32)
+            where = f"groups[{i}].params[{j}]"
+            for name in ARRAYS:
+                want, got = getattr(p, name), getattr(q, name)
+                if want is not None and got is not None:
+                    yield (
+                        _fact("format", f"{where}.{name}", forms[name].name, after.formats[i][j][name]),
+                        NO_RATIOS,
+                    )
+                    yield _number(WEIGHTS[transition.kind] if name == "y" else name, where, want, got)
+                elif visited:  # what a parameter that took no part keeps or lacks is not observable in this step
+                    yield _fact("presence", f"{where}.{name}", want is not None, got is not None), NO_RATIOS
+
+
+def _fact(output: str, where: str, want: object, got: object) -> Comparison:
+    detail = "" if want == got else f"{where}: {output} is {got}, the law says {want}"
+    return Comparison(output, where, want == got, 0.0, True, 0, 1, detail)
+
+
+def _number(output: str, where: str, want: Any, got: Array) -> tuple[Comparison, Array]:
+    value, low, high = _range(want)
+    if value.shape != got.shape:
+        return _fact(output, where, f"of shape {value.shape}", f"of shape {got.shape}"), NO_RATIOS
+    radius = np.maximum(high - value, value - low)
+    free = ~np.isfinite(radius)
+    inside = free | ((low <= got) & (got <= high))
+    error = np.abs(got - value)
+    ratios = np.where(
+        free, 0, np.where(radius > 0, error / np.where(radius > 0, radius, 1), np.where(inside, 0, np.inf))
+    )
+    inexact = ~free & (radius > 0) & (not getattr(want, "on_grid", False))
+    worst = float(ratios[inexact | ~inside].max(initial=0.0))
+    detail = "" if inside.all() else _describe(output, where, value, got, radius, ratios, inside)
+    comparison = Comparison(
+        output, where, bool(inside.all()), worst, not inexact.any(), int(free.sum()), value.size, detail
+    )
+    return comparison, np.asarray(ratios[inexact], np.float64).reshape(-1)
+
+
+def _range(want: Any) -> tuple[Array, Array, Array]:
+    if isinstance(want, Allowed):
+        return want.value, want.low, want.high
+    if isinstance(want, Bounded):
+        return want.value, want.low, want.high
+    exact = np.asarray(want, np.longdouble)
+    return exact, exact, exact
+
+
+def _describe(output: str, where: str, value: Array, got: Array, radius: Array, ratios: Array, inside: Array) -> str:
+    index = np.unravel_index(int(np.argmax(np.where(inside, -1, ratios))), value.shape)
+    place = f"{where}.{output}" + (f"[{', '.join(map(str, index))}]" if index else "")
+    return (
+        f"{place} is {float(got[index])!r}, the law says {float(value[index])!r} within {float(radius[index]):.3g}"
+        f" ({int((~inside).sum())} of {value.size} outside, up to {float(ratios[index]):.3g} bounds)"
+    )

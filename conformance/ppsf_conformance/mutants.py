@@ -1,0 +1,388 @@
+"""Wrong laws: one small fault each. The suite has to notice every one of them, or a test is missing.
+
+A mutant replaces the reference function of its clause. An implementation that follows the law must then be found
+outside the bounds, on some input that the regimes of :mod:`ppsf_conformance.problems` or the checks produce.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ppsf_ref import BFLOAT16, FLOAT32, Options, clause_functions
+from ppsf_ref import numbers as num
+from ppsf_ref.clauses.average import Averaging, Decay
+from ppsf_ref.clauses.distance import Estimate, Window
+from ppsf_ref.clauses.moment import Axes, Factors
+from ppsf_ref.law import Rule
+
+LAW = clause_functions()
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One wrong rule for one clause."""
+
+    what: str
+    clause: str
+    rule: Rule
+
+    @property
+    def identifier(self) -> str:
+        """Clause and fault."""
+        return f"{self.clause}: {self.what}"
+
+
+def _law(clause: str, *args: Any, **kwargs: Any) -> Any:
+    return LAW[clause](*args, **kwargs)
+
+
+def _axes_swapped(shape: tuple[int, ...], factored: bool, min_dim: int) -> Axes | None:
+    axes = _law("PPSF-V-002", shape, factored, min_dim)
+    return axes and Axes(dr=axes.dc, dc=axes.dr)
+
+
+def _last_two(shape: tuple[int, ...], factored: bool, min_dim: int) -> Axes | None:
+    axes = _law("PPSF-V-002", shape, factored, min_dim)
+    return axes and Axes(dr=len(shape) - 1, dc=len(shape) - 2)
+
+
+def _all_dims(shape: tuple[int, ...], factored: bool, min_dim: int) -> Axes | None:
+    return _law("PPSF-V-002", shape, factored, min_dim) if shape and min(shape) >= min_dim else None
+
+
+def _earlier_first(shape: tuple[int, ...], factored: bool, min_dim: int) -> Axes | None:
+    if _law("PPSF-V-002", shape, factored, min_dim) is None:
+        return None
+    order = sorted(range(len(shape)), key=lambda axis: (shape[axis], -axis))
+    return Axes(dr=order[-1], dc=order[-2])
+
+
+def _row_only(old: Factors, g: Any, axes: Axes, beta2: Any, d: Any, d_prev: Any) -> Factors:
+    new: Factors = _law("PPSF-V-003", old, g, axes, beta2, d, d_prev)
+    return new._replace(col=old.col)
+
+
+def _flipped_decay_sign(y: Any, weight_decay: Any, c: Any, beta1: Any) -> Decay:
+    decay = _law("PPSF-W-002", y, weight_decay, c, beta1)
+    return Decay(z=-decay.z, y=-decay.y)
+
+
+def _y_decays_like_z(y: Any, weight_decay: Any, c: Any, beta1: Any) -> Decay:
+    return Decay(z=weight_decay * y, y=weight_decay * y)
+
+
+def _only_y_decays(y: Any, weight_decay: Any, c: Any, beta1: Any) -> Decay:
+    return Decay(z=0 * y, y=_law("PPSF-W-002", y, weight_decay, c, beta1).y)
+
+
+def _linear_weight(weight_sum: Any, dlr: Any) -> Averaging:
+    total = weight_sum + dlr
+    return Averaging(c=num.share(dlr, total, 2), weight_sum=total)
+
+
+def _old_sum(weight_sum: Any, dlr: Any) -> Averaging:
+    right: Averaging = _law("PPSF-Z-001", weight_sum, dlr)
+    return right._replace(c=num.share(dlr * dlr, weight_sum + 2 * dlr * dlr, 2))
+
+
+def _created_with(**wrong: Any) -> Rule:
+    def rule(param: Any, *rest: Any) -> Any:
+        made = _law("PPSF-L-001", param, *rest)
+        new = {name: change(made) for name, change in wrong.items() if getattr(param, name) is None}
+        return replace(made, **{name: value for name, value in new.items() if getattr(made, name) is not None})
+
+    return rule
+
+
+def _stored_in(**formats: Any) -> Rule:
+    return lambda dtype, factored_fp32: {**_law("PPSF-R-001", dtype, factored_fp32), **formats}
+
+
+def _low_bits_swapped(seed: int, k: int, parameter: int, count: int) -> Any:
+    y, z = _law("PPSF-R-004", seed, k, parameter, count)
+    return z, y
+
+
+def _keeps_s(k: int, prodigy_steps: int) -> Window:
+    window: Window = _law("PPSF-D-008", k, prodigy_steps)
+    return window._replace(releases=False)
+
+
+def _accepts(*args: Any, **kwargs: Any) -> None:
+    return None
+
+
+def _refuses(*args: Any, **kwargs: Any) -> None:
+    raise ValueError("refused")
+
+
+def _ignores_group_options(defaults: Options, given: Any) -> Options:
+    return defaults
+
+
+def _harmonic_becomes_arithmetic(own: int, groups: Any, mean: bool) -> Any:
+    active = [group.d for group in groups if num.value_of(group.weight_sum) > 0]
+    return num.add_up(active, 0) / len(active) if mean and active else groups[own].d
+
+
+def _counts_idle(own: int, groups: Any, mean: bool) -> Any:
+    return len(groups) / num.add_up([1 / group.d for group in groups], 0) if mean else groups[own].d
+
+
+def _lost_on_load(**parts: Any) -> Rule:
+    def rule(state: Any) -> Any:
+        return replace(state, groups=tuple(replace(group, **parts) for group in state.groups))
+
+    return rule
+
+
+def _forgets_arrays(state: Any) -> Any:
+    groups = (
+        replace(group, params=tuple(replace(p, s=None if p.s is None else 0 * p.s) for p in group.params))
+        for group in state.groups
+    )
+    return replace(state, groups=tuple(groups))
+
+
+#: Every mutant; each clause has at least one.
+MUTANTS: tuple[Mutant, ...] = (
+    Mutant("every tenth element", clause="PPSF-N-001", rule=lambda t, stride: t.reshape(-1)[::10]),
+    Mutant("starts at element 1", clause="PPSF-N-001", rule=lambda t, stride: t.reshape(-1)[1::stride]),
+    Mutant("beta2 itself", clause="PPSF-O-001", rule=lambda beta3, beta2: beta2 if beta3 is None else beta3),
+    Mutant("given beta3 ignored", clause="PPSF-O-001", rule=lambda beta3, beta2: float(beta2**0.5)),
+    Mutant("clips with atan2 too", clause="PPSF-O-002", rule=lambda use, eps: use),
+    Mutant("never clips", clause="PPSF-O-002", rule=lambda use, eps: False),
+    Mutant("options of a group ignored", clause="PPSF-O-003", rule=_ignores_group_options),
+    Mutant("lr = 0 takes part", clause="PPSF-G-001", rule=lambda gradient, lr: gradient),
+    Mutant("groups never share", clause="PPSF-G-002", rule=lambda count, split: tuple((i,) for i in range(count))),
+    Mutant("groups always share", clause="PPSF-G-002", rule=lambda count, split: (tuple(range(count)),)),
+    Mutant("arithmetic mean", clause="PPSF-G-003", rule=_harmonic_becomes_arithmetic),
+    Mutant("idle groups counted", clause="PPSF-G-003", rule=_counts_idle),
+    Mutant("always the own d", clause="PPSF-G-003", rule=lambda own, groups, mean: groups[own].d),
+    Mutant("lr ignored", clause="PPSF-G-004", rule=lambda estimate, lr: estimate),
+    Mutant("lr off by 2**-20", clause="PPSF-G-004", rule=lambda estimate, lr: estimate * lr * (1 + 2.0**-20)),
+    Mutant(
+        "d_prev stays behind",
+        clause="PPSF-G-005",
+        rule=lambda group, pool, position: replace(
+            _law("PPSF-G-005", group, pool, position), d_prev=group.d_prev if position else pool.d_prev
+        ),
+    ),
+    Mutant("an idle pool moves", clause="PPSF-G-006", rule=lambda took_part: True),
+    Mutant("every parameter needed", clause="PPSF-G-006", rule=lambda took_part: all(took_part)),
+    Mutant("weight d", clause="PPSF-D-001", rule=lambda d: d),
+    Mutant("weight 1", clause="PPSF-D-001", rule=lambda d: 1 + 0 * d),
+    Mutant("sign flipped", clause="PPSF-D-002", rule=lambda g, x0, y, w: -_law("PPSF-D-002", g, x0, y, w)),
+    Mutant("unweighted", clause="PPSF-D-002", rule=lambda g, x0, y, w: num.total(g * (x0 - y))),
+    Mutant("distance from zero", clause="PPSF-D-002", rule=lambda g, x0, y, w: w * num.total(g * y)),
+    Mutant("no decay", clause="PPSF-D-003", rule=lambda s, g, beta3, w: s + w * g),
+    Mutant("a true average", clause="PPSF-D-003", rule=lambda s, g, beta3, w: beta3 * s + (1 - beta3) * (w * g)),
+    Mutant("sum without magnitude", clause="PPSF-D-004", rule=num.total),
+    Mutant("2-norm", clause="PPSF-D-004", rule=lambda s: num.sqrt(num.total(s * s))),
+    Mutant("first element dropped", clause="PPSF-D-004", rule=lambda s: num.total(abs(s[1:]))),
+    Mutant(
+        "no decay",
+        clause="PPSF-D-005",
+        rule=lambda n, a, beta3, d, d0: _law("PPSF-D-005", n, a, 1 + 0 * beta3, d, d0),
+    ),
+    Mutant("negative items always count", clause="PPSF-D-005", rule=lambda n, a, beta3, d, d0: beta3 * n + a),
+    Mutant(
+        "negative items never count",
+        clause="PPSF-D-005",
+        rule=lambda n, a, beta3, d, d0: beta3 * n + num.maximum(a, 0 * a),
+    ),
+    Mutant(
+        "a plain quotient",
+        clause="PPSF-D-006",
+        rule=lambda n, m, coef: coef * n / m if num.is_positive(m, "denominator_positive") else 0 * n,
+    ),
+    Mutant("d_coef ignored", clause="PPSF-D-006", rule=lambda n, m, coef: _law("PPSF-D-006", n, m, 1 + 0 * coef)),
+    Mutant(
+        "pi/2 when nothing was summed",
+        clause="PPSF-D-006",
+        rule=lambda n, m, coef: _law("PPSF-D-006", n, m, coef) if num.value_of(m) > 0 else 1.57 + 0 * n,
+    ),
+    Mutant("d may fall", clause="PPSF-D-007", rule=lambda d, d_hat: Estimate(d=d_hat, d_prev=d)),
+    Mutant(
+        "d_prev forgotten",
+        clause="PPSF-D-007",
+        rule=lambda d, d_hat: _law("PPSF-D-007", d, d_hat)._replace(d_prev=d_hat),
+    ),
+    Mutant(
+        "one step early",
+        clause="PPSF-D-008",
+        rule=lambda k, n: Window(adapts=n == 0 or k < n, releases=k == n),
+    ),
+    Mutant("for ever", clause="PPSF-D-008", rule=lambda k, n: Window(adapts=True, releases=False)),
+    Mutant("memory kept", clause="PPSF-D-008", rule=_keeps_s),
+    Mutant("d_prev left behind", clause="PPSF-D-009", rule=lambda pool: pool),
+    Mutant(
+        "numerator reset",
+        clause="PPSF-D-009",
+        rule=lambda pool: replace(_law("PPSF-D-009", pool), d_numerator=0 * pool.d),
+    ),
+    Mutant(
+        "no rescaling by d",
+        clause="PPSF-V-001",
+        rule=lambda v, g, b2, d, p: _law("PPSF-V-001", v, g, b2, d, d),
+    ),
+    Mutant(
+        "rescaled once",
+        clause="PPSF-V-001",
+        rule=lambda v, g, b2, d, p: b2 * (p / d) * v + (1 - b2) * (g * g),
+    ),
+    Mutant(
+        "1 - beta2 missing",
+        clause="PPSF-V-001",
+        rule=lambda v, g, b2, d, p: b2 * (p / d) * (p / d) * v + g * g,
+    ),
+    Mutant("axes swapped", clause="PPSF-V-002", rule=_axes_swapped),
+    Mutant("last two axes", clause="PPSF-V-002", rule=_last_two),
+    Mutant("all axes have to be large", clause="PPSF-V-002", rule=_all_dims),
+    Mutant("earlier axes first", clause="PPSF-V-002", rule=_earlier_first),
+    Mutant(
+        "threshold 33",
+        clause="PPSF-V-002",
+        rule=lambda shape, factored, n: _law("PPSF-V-002", shape, factored, n + 1),
+    ),
+    Mutant("columns never move", clause="PPSF-V-003", rule=_row_only),
+    Mutant(
+        "no rescaling by d",
+        clause="PPSF-V-003",
+        rule=lambda old, g, axes, b2, d, p: _law("PPSF-V-003", old, g, axes, b2, d, d),
+    ),
+    Mutant(
+        "means over the other axis",
+        clause="PPSF-V-003",
+        rule=lambda old, g, axes, b2, d, p: _law("PPSF-V-003", old, g + 0.25 * num.mean(g, axes.dr), axes, b2, d, p),
+    ),
+    Mutant("no root", clause="PPSF-V-004", rule=lambda v: v),
+    Mutant("mean over the shrunk axis", clause="PPSF-V-005", rule=lambda row, col, axes: num.sqrt(col) + 0 * row),
+    Mutant(
+        "not divided by the mean",
+        clause="PPSF-V-005",
+        rule=lambda row, col, axes: num.sqrt(row) * num.sqrt(col),
+    ),
+    Mutant("wide for ever", clause="PPSF-U-001", rule=lambda d, d0, revision: revision.bound_at_start),
+    Mutant("narrow from the start", clause="PPSF-U-001", rule=lambda d, d0, revision: revision.bound_later),
+    Mutant("eps inside the root", clause="PPSF-U-002", rule=lambda g, v, eps: g / num.sqrt(v * v + eps * eps)),
+    Mutant("eps ten times too large", clause="PPSF-U-002", rule=lambda g, v, eps: g / (v + 10 * eps)),
+    Mutant("no eps", clause="PPSF-U-002", rule=lambda g, v, eps: g / (v + 0 * eps + 1e-30)),
+    Mutant("unscaled", clause="PPSF-U-003", rule=lambda g, v, b: num.atan2(g, v)),
+    Mutant("scaled by 4/pi", clause="PPSF-U-003", rule=lambda g, v, b: 1.2732395 * _law("PPSF-U-003", g, v, b)),
+    Mutant("bound 1 throughout", clause="PPSF-C-001", rule=lambda u, bound: _law("PPSF-C-001", u, 1.0)),
+    Mutant("soft clipping", clause="PPSF-C-001", rule=lambda u, bound: u / num.sqrt(_rms_over(u, bound))),
+    Mutant("small updates raised", clause="PPSF-C-001", rule=lambda u, bound: u / (_rms_over(u, bound) * 1.0001)),
+    Mutant("weights after the step", clause="PPSF-W-001", rule=lambda u, y, wd: u + wd * (y - wd * y)),
+    Mutant("sign flipped", clause="PPSF-W-001", rule=lambda u, y, wd: u - wd * y),
+    Mutant("sign flipped", clause="PPSF-W-002", rule=_flipped_decay_sign),
+    Mutant("y decays like z", clause="PPSF-W-002", rule=_y_decays_like_z),
+    Mutant("only y decays", clause="PPSF-W-002", rule=_only_y_decays),
+    Mutant("weight dlr", clause="PPSF-Z-001", rule=_linear_weight),
+    Mutant("one weight too many", clause="PPSF-Z-001", rule=_old_sum),
+    Mutant(
+        "no interpolation of the step",
+        clause="PPSF-Z-002",
+        rule=lambda y, z, u, c, dlr, beta1: num.lerp(y, z, c) - dlr * u,
+    ),
+    Mutant(
+        "new z",
+        clause="PPSF-Z-002",
+        rule=lambda y, z, u, c, dlr, beta1: _law("PPSF-Z-002", y, z - dlr * u, u, c, dlr, beta1),
+    ),
+    Mutant(
+        "beta1 off by 1e-4",
+        clause="PPSF-Z-002",
+        rule=lambda y, z, u, c, dlr, beta1: _law("PPSF-Z-002", y, z, u, c, dlr, beta1 + 1e-4),
+    ),
+    Mutant("sign flipped", clause="PPSF-Z-003", rule=lambda z, u, dlr: z + dlr * u),
+    Mutant("half a step", clause="PPSF-Z-003", rule=lambda z, u, dlr: z - 0.5 * dlr * u),
+    Mutant("z itself", clause="PPSF-Z-004", rule=lambda y, z, beta1: z),
+    Mutant("the other direction", clause="PPSF-Z-004", rule=lambda y, z, beta1: y + (1 - beta1) * (z - y)),
+    Mutant("the inverse weight", clause="PPSF-Z-005", rule=lambda x, z, beta1: x + beta1 * (z - x)),
+    Mutant(
+        "the last parameter decides",
+        clause="PPSF-Z-006",
+        rule=lambda before, after, took_part: after if took_part and took_part[-1] else before,
+    ),
+    Mutant("x0 in bfloat16", clause="PPSF-R-001", rule=_stored_in(x0=BFLOAT16)),
+    Mutant("s in bfloat16", clause="PPSF-R-001", rule=_stored_in(s=BFLOAT16)),
+    Mutant("factors always float32", clause="PPSF-R-001", rule=_stored_in(v_row=FLOAT32, v_col=FLOAT32)),
+    Mutant("toward zero", clause="PPSF-R-002", rule=lambda x, form: _law("PPSF-R-002", x * (1 - 2.0**-9), form)),
+    Mutant(
+        "15 random bits",
+        clause="PPSF-R-003",
+        rule=lambda x, bits: _law("PPSF-R-003", x, bits >> np.uint32(1)),
+    ),
+    Mutant(
+        "one bit too many",
+        clause="PPSF-R-003",
+        rule=lambda x, bits: _law("PPSF-R-003", x, bits + np.uint32(256)),
+    ),
+    Mutant(
+        "the same bits in every step",
+        clause="PPSF-R-004",
+        rule=lambda s, k, p, n: _law("PPSF-R-004", s, 1, p, n),
+    ),
+    Mutant(
+        "the same bits for all parameters",
+        clause="PPSF-R-004",
+        rule=lambda s, k, p, n: _law("PPSF-R-004", s, k, 0, n),
+    ),
+    Mutant("seed ignored", clause="PPSF-R-004", rule=lambda s, k, p, n: _law("PPSF-R-004", 0, k, p, n)),
+    Mutant("y and z exchanged", clause="PPSF-R-004", rule=_low_bits_swapped),
+    Mutant(
+        "infinity becomes the largest number",
+        clause="PPSF-R-005",
+        rule=lambda x, rounded: np.nan_to_num(rounded),
+    ),
+    Mutant("NaN becomes zero", clause="PPSF-R-005", rule=lambda x, rounded: np.where(np.isnan(x), 0.0, rounded)),
+    Mutant("z = 0", clause="PPSF-L-001", rule=_created_with(z=lambda made: 0 * made.y)),
+    Mutant("v = 1", clause="PPSF-L-001", rule=_created_with(v=lambda made: 0 * made.y + 1)),
+    Mutant("x0 = 0", clause="PPSF-L-001", rule=_created_with(x0=lambda made: 0 * made.x0)),
+    Mutant("not counted", clause="PPSF-L-002", rule=lambda k: k),
+    Mutant("eval() switches back and forth", clause="PPSF-L-003", rule=lambda mode, call: not mode),
+    Mutant("runs on NaN", clause="PPSF-L-004", rule=lambda gradients: True),
+    Mutant(
+        "only NaN counts",
+        clause="PPSF-L-004",
+        rule=lambda gradients: not any(np.isnan(gradient).any() for gradient in gradients),
+    ),
+    Mutant("d forgotten", clause="PPSF-L-005", rule=_lost_on_load(d=np.float64(1e-6))),
+    Mutant("d_prev forgotten", clause="PPSF-L-005", rule=_lost_on_load(d_prev=np.float64(1e-6))),
+    Mutant("s forgotten", clause="PPSF-L-005", rule=_forgets_arrays),
+    Mutant(
+        "closure after the step",
+        clause="PPSF-L-006",
+        rule=lambda: ("gradients enabled", "step", "closure", "return"),
+    ),
+    Mutant(
+        "gradients disabled",
+        clause="PPSF-L-006",
+        rule=lambda: ("gradients disabled", "closure", "step", "return"),
+    ),
+    Mutant("always a pool of its own", clause="PPSF-L-007", rule=lambda fresh, first, split: fresh),
+    Mutant(
+        "always the first pool's",
+        clause="PPSF-L-007",
+        rule=lambda fresh, first, split: _law("PPSF-L-007", fresh, first, False),
+    ),
+    Mutant("accepted", clause="PPSF-X-001", rule=_accepts),
+    Mutant("accepted", clause="PPSF-X-002", rule=_accepts),
+    Mutant("refused", clause="PPSF-X-002", rule=_refuses),
+    Mutant("accepted", clause="PPSF-X-003", rule=_accepts),
+    Mutant("refused", clause="PPSF-X-003", rule=_refuses),
+    Mutant("accepted", clause="PPSF-X-004", rule=_accepts),
+    Mutant("accepted", clause="PPSF-X-005", rule=_accepts),
+    Mutant("accepted", clause="PPSF-X-006", rule=_accepts),
+    Mutant("refused", clause="PPSF-X-006", rule=_refuses),
+    Mutant("accepted", clause="PPSF-X-007", rule=_accepts),
+)
+
+
+def _rms_over(u: Any, bound: float) -> Any:
+    rms = num.sqrt(num.mean_square(u))
+    return num.maximum(rms / bound, 1 + 0 * rms)

@@ -1,0 +1,155 @@
+"""What releases do instead of the law: one override per erratum that is a formula, under the name the erratum gives.
+
+With all overrides of a release in force the reference follows that release in lockstep; what still disagrees is an
+erratum not yet found. An override turns the rule it finds into another one, so that two of them may touch one clause.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from ppsf_conformance.problems import Problem
+from ppsf_ref import BFLOAT16, FLOAT32, Bounded, Format, GroupState, clause_functions
+from ppsf_ref import numbers as num
+from ppsf_ref.clauses.distance import Window
+from ppsf_ref.clauses.moment import Axes
+from ppsf_ref.law import Rule
+from ppsf_ref.numbers import Number
+
+#: From the rule in force so far to the release's.
+Override = Callable[[Rule], Rule]
+
+
+def _instead(rule: Rule) -> Override:
+    return lambda _: rule
+
+
+def _half(x: Number) -> Number:
+    """``x`` after a round trip through bfloat16."""
+    return x.cast(BFLOAT16, x.is_array).cast(FLOAT32, x.is_array) if isinstance(x, Bounded) else x
+
+
+def _stored_as(name: str, form: Format) -> Override:
+    return lambda base: lambda dtype, factored_fp32: {**base(dtype, factored_fp32), name: form}
+
+
+def _sum_rounded_twice(s: Number, g: Number, beta3: Number, weight: Number) -> Number:
+    return _half(_half(beta3 * s) + weight * g)
+
+
+def _wrong_axis(base: Rule) -> Rule:
+    """The axis that would be right had the row factor lost its reduced axis."""
+    return lambda row, col, axes: base(row, col, Axes(axes.dr, axes.dc - 1 if axes.dc > axes.dr else axes.dc))
+
+
+def _mean_plus(row: Number, col: Number, axes: Axes) -> Number:
+    return num.sqrt(row / (num.mean(row, axes.dc) + 1e-30)) * num.sqrt(col)
+
+
+def _d_prev_not_shared(base: Rule) -> Rule:
+    def rule(group: GroupState, pool: GroupState, position: int) -> GroupState:
+        shared: GroupState = base(group, pool, position)
+        return replace(shared, d_prev=group.d_prev) if position else shared
+
+    return rule
+
+
+def _last_parameter_decides(before: Number, after: Number, took_part: Sequence[bool]) -> Number:
+    return after if took_part and took_part[-1] else before
+
+
+def _mean_over_all_groups(own: int, groups: Sequence[GroupState], mean: bool) -> Number:
+    if not mean or len(groups) == 1 or all(group.k == 1 for group in groups):
+        return groups[own].d
+    return len(groups) / num.add_up([1 / group.d for group in groups], 0)
+
+
+def _negative_item_replaces(previous: Number, item: Number, beta3: Number, d: Number, d0: Number) -> Number:
+    decayed = beta3 * previous
+    if not num.is_positive(-item, "numerator_item_negative"):
+        return decayed + item
+    if not num.value_of(d) > num.value_of(d0):
+        return decayed
+    return -num.maximum(-decayed, -item)
+
+
+def _angle_without_guard(numerator: Number, denominator: Number, d_coef: Number) -> Number:
+    return num.atan2(d_coef * numerator, denominator)
+
+
+def _one_step_early(k: int, prodigy_steps: int) -> Window:
+    adapts = prodigy_steps == 0 or k < prodigy_steps
+    return Window(adapts=adapts, releases=not adapts)
+
+
+#: By name, innermost first where two touch one clause.
+OVERRIDES: Mapping[str, Mapping[str, Override]] = {
+    "initial_sample_in_bfloat16": {"PPSF-R-001": _stored_as("x0", BFLOAT16)},
+    "gradient_sum_in_bfloat16": {
+        "PPSF-R-001": _stored_as("s", BFLOAT16),
+        "PPSF-D-003": _instead(_sum_rounded_twice),
+    },
+    "statistics_in_bfloat16": {"PPSF-D-004": _instead(lambda s: _half(num.total(abs(s))))},
+    "factored_mean_plus_1e_30": {"PPSF-V-005": _instead(_mean_plus)},
+    "factored_mean_over_size_one_axis": {"PPSF-V-005": _wrong_axis},
+    "later_groups_keep_first_d_prev": {"PPSF-G-005": _d_prev_not_shared},
+    "frozen_d_prev_keeps_last_value": {"PPSF-D-009": _instead(lambda pool: pool)},
+    "last_parameter_decides_weight_sum": {"PPSF-Z-006": _instead(_last_parameter_decides)},
+    "mean_includes_idle_groups": {"PPSF-G-003": _instead(_mean_over_all_groups)},
+    "negative_item_replaces_numerator": {"PPSF-D-005": _instead(_negative_item_replaces)},
+    "idle_pool_adapts": {
+        "PPSF-G-006": _instead(lambda took_part: True),
+        "PPSF-D-006": _instead(_angle_without_guard),
+    },
+    "zero_lr_group_takes_part": {"PPSF-G-001": _instead(lambda gradient, lr: gradient)},
+    "window_closes_one_step_early": {"PPSF-D-008": _instead(_one_step_early)},
+    "non_finite_gradient_is_applied": {"PPSF-L-004": _instead(lambda gradients: True)},
+}
+
+
+def combined(names: Iterable[str]) -> dict[str, Rule]:
+    """The rules under several overrides together.
+
+    Raises:
+        KeyError: an override does not exist.
+    """
+    wanted = set(names)
+    if unknown := wanted - set(OVERRIDES):
+        raise KeyError(f"no override named {', '.join(sorted(unknown))}")
+    law, rules = clause_functions(), dict[str, Rule]()
+    for name in (name for name in OVERRIDES if name in wanted):
+        for clause, override in OVERRIDES[name].items():
+            rules[clause] = override(rules.get(clause, law[clause]))
+    return rules
+
+
+def _has_bfloat16(problem: Problem) -> bool:
+    return any(spec.dtype == "bfloat16" for group in problem.groups for spec in group.params)
+
+
+def _gives(*names: str) -> Callable[[Problem], bool]:
+    return lambda problem: any(name in group.options for group in problem.groups for name in names)
+
+
+def _empty_with_axes(problem: Problem) -> bool:
+    shapes = [spec.shape for group in problem.groups for spec in group.params]
+    return any(len(shape) > 1 and 0 in shape and max(shape) >= 32 for shape in shapes)
+
+
+#: Problems to which an erratum applies that no override follows: judged for other releases only. By its id.
+EXCLUDED: Mapping[str, Callable[[Problem], bool]] = {
+    "ERR-0013": _has_bfloat16,
+    "ERR-0019": _gives("eps"),
+    "ERR-0020": _gives("d0"),
+    "ERR-0021": _gives("betas"),
+    "ERR-0024": _empty_with_axes,
+    "ERR-0027": _has_bfloat16,
+    "ERR-0028": _has_bfloat16,
+    "ERR-0029": _has_bfloat16,
+}
+
+
+def excluded(ids: Iterable[str], problem: Problem) -> bool:
+    """Whether one of these errata keeps a problem out."""
+    return any(EXCLUDED[name](problem) for name in ids if name in EXCLUDED)

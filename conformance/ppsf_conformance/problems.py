@@ -1,0 +1,278 @@
+"""Problems: options, parameters and a stream of gradients, drawn by Hypothesis and replayable from their data alone.
+
+Values come from generators whose seed is part of the problem, so that a failing problem shrinks in its structure
+(options, shapes, steps) and prints on a few lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from ppsf_conformance.adapter import Array, Gradients, Group, Snapshot, Weights
+from ppsf_ref.formats import FORMATS, nearest
+
+Draw = Callable[[st.SearchStrategy[Any]], Any]
+
+
+@dataclass(frozen=True)
+class ParamSpec:
+    """One parameter. ``start`` names its initial weights (:data:`STARTS`)."""
+
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    start: str = "normal"
+    layout: str = "contiguous"
+
+
+@dataclass(frozen=True)
+class GroupSpec:
+    """One parameter group and the options given for it alone."""
+
+    params: tuple[ParamSpec, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A whole run.
+
+    Attributes:
+        options: what the constructor is given.
+        regime: which gradients are fed (:data:`REGIMES`).
+        scale: their size.
+        missing: share of gradients that are absent.
+        pauses: share of steps in which a group's lr is 0.
+        switches: whether eval() and train() are called between steps.
+    """
+
+    options: Mapping[str, Any]
+    groups: tuple[GroupSpec, ...]
+    regime: str = "noise"
+    scale: float = 1.0
+    steps: int = 4
+    seed: int = 0
+    missing: float = 0.0
+    pauses: float = 0.0
+    switches: bool = False
+
+    def as_data(self) -> dict[str, Any]:
+        """Plain data for reports."""
+        return asdict(self)
+
+
+def of_dtype(dtype: str) -> Problem:
+    """The plainest problem with a parameter of this dtype."""
+    return Problem(options={}, groups=(GroupSpec((ParamSpec((5,), dtype),)),))
+
+
+# ------------------------------------------------------------------------------------------------------------- weights
+
+
+def _zeros(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
+    return np.zeros(shape)
+
+
+def _normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
+    return rng.normal(size=shape)
+
+
+def _small(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
+    return 1e-4 * rng.normal(size=shape)
+
+
+def _dyadic(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
+    return rng.integers(-8, 9, size=shape) / 8.0
+
+
+STARTS: Mapping[str, Callable[[np.random.Generator, tuple[int, ...]], Any]] = {
+    "normal": _normal,
+    "zero": _zeros,
+    "small": _small,
+    "dyadic": _dyadic,
+}
+
+
+def weights(problem: Problem) -> list[list[Weights]]:
+    """Initial weights, per group and parameter."""
+    rng = np.random.default_rng([problem.seed, 1])
+
+    def one(spec: ParamSpec) -> Weights:
+        values = nearest(STARTS[spec.start](rng, spec.shape), FORMATS[spec.dtype])
+        return Weights(values, spec.dtype, "transposed" if spec.layout == "transposed" else "contiguous")
+
+    return [[one(spec) for spec in group.params] for group in problem.groups]
+
+
+def constructor_groups(problem: Problem) -> list[Group]:
+    """Groups as handed to a constructor."""
+    rows = zip(weights(problem), problem.groups, strict=True)
+    return [Group(tuple(row), dict(spec.options)) for row, spec in rows]
+
+
+# ----------------------------------------------------------------------------------------------------------- gradients
+
+#: (generator of this step, generator that is the same in every step, present weights, step number) -> gradient
+Regime = Callable[[np.random.Generator, np.random.Generator, Array, int], Any]
+
+
+def _noise(now: np.random.Generator, always: np.random.Generator, y: Array, t: int) -> Any:
+    return now.normal(size=y.shape)
+
+
+def _growth(now: np.random.Generator, always: np.random.Generator, y: Array, t: int) -> Any:
+    return always.normal(size=y.shape) * (1 + 0.1 * now.normal(size=y.shape))
+
+
+def _pull(now: np.random.Generator, always: np.random.Generator, y: Array, t: int) -> Any:
+    return y - always.normal(size=y.shape)
+
+
+def _cancel(now: np.random.Generator, always: np.random.Generator, y: Array, t: int) -> Any:
+    return always.normal(size=y.shape) * (-1) ** t * (1 + 1e-3 * now.normal(size=y.shape))
+
+
+def _wide(now: np.random.Generator, always: np.random.Generator, y: Array, t: int) -> Any:
+    return now.choice([-1.0, 1.0], size=y.shape) * 10 ** now.uniform(-10, 1, size=y.shape)
+
+
+def _sparse(now: np.random.Generator, always: np.random.Generator, y: Array, t: int) -> Any:
+    return now.normal(size=y.shape) * (now.random(size=y.shape) < 0.2)
+
+
+def _zero(now: np.random.Generator, always: np.random.Generator, y: Array, t: int) -> Any:
+    return np.zeros(y.shape)
+
+
+def _dyadic_gradient(now: np.random.Generator, always: np.random.Generator, y: Array, t: int) -> Any:
+    return now.integers(-4, 5, size=y.shape) / 4.0
+
+
+def _tiny(now: np.random.Generator, always: np.random.Generator, y: Array, t: int) -> Any:
+    return 1e-14 * now.normal(size=y.shape)
+
+
+def _huge(now: np.random.Generator, always: np.random.Generator, y: Array, t: int) -> Any:
+    return 1e9 * now.normal(size=y.shape)
+
+
+def _underflow(now: np.random.Generator, always: np.random.Generator, y: Array, t: int) -> Any:
+    """Sums of |s| at the edge of zero: the guard of PPSF-D-006 within its error bound."""
+    return 2.0 ** now.integers(-149, -130, size=y.shape) * now.integers(0, 2, size=y.shape)
+
+
+REGIMES: Mapping[str, Regime] = {
+    "noise": _noise,
+    "growth": _growth,
+    "pull": _pull,
+    "cancelling numerator": _cancel,
+    "wide magnitudes": _wide,
+    "sparse": _sparse,
+    "zero gradient": _zero,
+    "dyadic": _dyadic_gradient,
+    "tiny gradient": _tiny,
+    "huge gradient": _huge,
+    "near guard": _underflow,
+}
+
+
+#: Regimes in which d grows, drawn more often: most clauses show their faults only then.
+GROWING = ("growth", "pull", "growth", "pull")
+
+
+def gradients(problem: Problem, t: int, before: Snapshot) -> Gradients:
+    """Gradients of step ``t`` (from 0), exact in the dtype of their parameter; None where one is missing."""
+    regime = REGIMES[problem.regime]
+    absent = np.random.default_rng([problem.seed, 2, t])
+    rows: list[list[Array | None]] = []
+    for i, (group, spec) in enumerate(zip(before.state.groups, problem.groups, strict=True)):
+        row: list[Array | None] = []
+        for j, (param, one) in enumerate(zip(group.params, spec.params, strict=True)):
+            now, always = (np.random.default_rng([problem.seed, *key]) for key in ((3, t, i, j), (4, i, j)))
+            gradient = nearest(problem.scale * regime(now, always, np.asarray(param.y), t), FORMATS[one.dtype])
+            row.append(None if absent.random() < problem.missing else gradient)
+        rows.append(row)
+    return rows
+
+
+def learning_rates(problem: Problem, t: int, given: tuple[float, ...]) -> tuple[float, ...]:
+    """Each group's lr in step ``t``: the one given, or 0 while it pauses."""
+    draws = np.random.default_rng([problem.seed, 5, t]).random(len(given))
+    return tuple(0.0 if draw < problem.pauses else lr for draw, lr in zip(draws, given, strict=True))
+
+
+# ------------------------------------------------------------------------------------------------------------- drawing
+
+SHAPES: tuple[tuple[int, ...], ...] = (
+    (5,), (3, 4), (), (1,), (11,), (12,), (23,), (33,), (0,), (32, 3), (3, 32), (31, 2), (34, 40), (40, 34), (33, 33),
+    (2, 3, 4), (33, 3, 2), (2, 33, 3), (3, 2, 34), (4, 33, 33), (2, 3, 4, 5), (32, 2, 3, 2),
+    (2, 3, 2, 33), (0, 33), (33, 0), (1, 32), (64, 1),
+)  # fmt: skip
+
+#: Values tried for each option; the first is what a shrunk problem has.
+OPTION_VALUES: Mapping[str, tuple[Any, ...]] = {
+    "lr": (1.0, 0.1, 2.0, 0.03),
+    "betas": ((0.9, 0.99), (0.95, 0.999), (0.5, 0.9), (0.9, 0.0), (0.98, 0.95)),
+    "beta3": (None, 0.0, 0.9, 0.999),
+    "weight_decay": (0.0, 0.01, 0.3),
+    "weight_decay_by_lr": (True, False),
+    "d0": (1e-6, 1e-3, 1e-2, 1.0, 1e-8),
+    "d_coef": (1.0, 0.5, 2.0, 10.0),
+    "prodigy_steps": (0, 1, 2, 3),
+    "eps": (1e-8, None, 1e-3, 1e-12),
+    "factored": (True, False),
+    "factored_fp32": (True, False),
+    "use_stableadamw": (True, False),
+    "stochastic_rounding": (True, False),
+    "split_groups": (True, False),
+    "split_groups_mean": (True, False),
+    "rounding_seed": (0, 1, 2**32 - 1),
+}
+#: Options a group may give for itself, and those it may only when it is a pool of its own.
+IN_ANY_GROUP = ("lr", "weight_decay", "eps", "use_stableadamw", "factored")
+IN_OWN_POOL = ("betas", "d0", "d_coef", "prodigy_steps")
+
+
+def _some_of(draw: Draw, names: Iterable[str], have: frozenset[str]) -> dict[str, Any]:
+    chosen = [name for name in names if name in have and draw(st.booleans())]
+    return {name: draw(st.sampled_from(OPTION_VALUES[name])) for name in chosen}
+
+
+@st.composite
+def problems(draw: Draw, dtypes: tuple[str, ...], options: frozenset[str]) -> Problem:
+    """Problems for an implementation that takes these dtypes and has these options."""
+    given = _some_of(draw, OPTION_VALUES, options)
+    split = given.get("split_groups", True)
+    own = IN_ANY_GROUP + (IN_OWN_POOL if split else ())
+    groups = []
+    for _ in range(draw(st.integers(1, 3))):
+        params = draw(
+            st.lists(
+                st.builds(
+                    ParamSpec,
+                    shape=st.sampled_from(SHAPES),
+                    dtype=st.sampled_from(dtypes),
+                    start=st.sampled_from(tuple(STARTS)),
+                    layout=st.sampled_from(("contiguous", "transposed")),
+                ),
+                min_size=1,
+                max_size=3,
+            )
+        )
+        overrides = _some_of(draw, own, options) if draw(st.booleans()) else {}
+        groups.append(GroupSpec(tuple(params), overrides))
+    return Problem(
+        options=given,
+        groups=tuple(groups),
+        regime=draw(st.sampled_from((*REGIMES, *GROWING))),
+        scale=draw(st.sampled_from((1.0, 1e-3, 30.0))),
+        steps=draw(st.integers(3, 8)),
+        seed=draw(st.integers(0, 2**32 - 1)),
+        missing=draw(st.sampled_from((0.0, 0.3))),
+        pauses=draw(st.sampled_from((0.0, 0.0, 0.2))),
+        switches=draw(st.booleans()),
+    )

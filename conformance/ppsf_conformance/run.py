@@ -1,0 +1,134 @@
+"""What the commands do: judge classes, train with them, gather one report."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import time
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ppsf_conformance import pinned
+from ppsf_conformance.errata import Erratum, KnownDeviations, all_errata, errata_of
+from ppsf_conformance.name_map import import_class, map_for
+from ppsf_conformance.report import Implementation, Report, Training, html, junit, model
+from ppsf_conformance.survey import Progress, Survey
+from ppsf_conformance.torch_adapter import TorchImplementation
+from ppsf_conformance.verdicts import implementation_report, spec_reference
+
+REVISIONS = ("1.9",)
+#: Problems per implementation.
+PROFILES: Mapping[str, int] = {"quick": 60, "standard": 400, "nightly": 6000}
+#: The classes `audit` puts side by side.
+AUDITED = (
+    "ppsf_fast:ProdigyPlusScheduleFree",
+    "prodigyplus.prodigy_plus_schedulefree:ProdigyPlusScheduleFree",
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to judge, and how hard to look."""
+
+    targets: tuple[str, ...]
+    revision: str = "1.9"
+    profile: str = "standard"
+    seed: int = 0
+    name_map: Path | None = None
+
+
+def implementation_for(target: str, name_map: Path | None = None) -> TorchImplementation:
+    """A class under judgement, from ``module:Class``.
+
+    Raises:
+        ValueError: it cannot be imported, is no torch optimizer, or has no name map.
+    """
+    cls = import_class(target)
+    if not issubclass(cls, torch.optim.Optimizer):
+        raise ValueError(f"{target!r} is not a torch.optim.Optimizer")
+    return TorchImplementation(cls, map_for(cls, name_map))
+
+
+def survey_of(implementation: TorchImplementation, examples: int, seed: int, progress: Progress) -> Survey:
+    """Judge one implementation: lockstep on drawn problems, then the checks."""
+    known = KnownDeviations(errata_of(implementation.names.distribution, implementation.version))
+    survey = Survey(implementation, known)
+    survey.run(examples, seed, progress)
+    survey.check(progress)
+    for done, erratum in enumerate(known.errata, 1):
+        survey.replayed(erratum, _shows(erratum, implementation))
+        progress("errata", done, len(known.errata))
+    return survey
+
+
+def _shows(erratum: Erratum, implementation: TorchImplementation) -> bool:
+    """Whether the pinned input still gives something else than the law."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        session = pinned.replay(erratum.table["pinned"], implementation.cls)
+    return any(
+        not pinned.agrees(pinned.observe(session, entry.get("upstream_path", entry["path"])), entry["law"])
+        for entry in erratum.table["pinned"]["observe"]
+    )
+
+
+def judged(request: Request, progress: Callable[[str], Progress]) -> Report:
+    """Judge every target; ``progress`` makes a callback for each.
+
+    Raises:
+        ValueError: a target or the revision does not exist.
+    """
+    if request.revision not in REVISIONS:
+        raise ValueError(f"revision {request.revision!r} cannot be judged yet; there is {', '.join(REVISIONS)}")
+    started = time.monotonic()
+    implementations = [implementation_for(target, request.name_map) for target in request.targets]
+    found: list[Implementation] = []
+    for implementation in implementations:
+        callback = progress(f"{implementation.name} {implementation.version}")
+        survey = survey_of(implementation, PROFILES[request.profile], request.seed, callback)
+        found.append(implementation_report(survey))
+    run = model.run_info(request.seed, request.profile)
+    run = replace(run, seconds=time.monotonic() - started)
+    return Report(spec_reference(request.revision), run, tuple(found))
+
+
+def trained(targets: Iterable[str], progress: Callable[[Any], None]) -> Training:
+    """Train the digits network with every target, no learning rate given."""
+    from ppsf_conformance.training import train_all  # scikit-learn is heavy, and only this needs it
+
+    def factory(target: str) -> Callable[..., torch.optim.Optimizer]:
+        cls = import_class(target)
+
+        def make(params: Any) -> torch.optim.Optimizer:
+            with contextlib.redirect_stdout(io.StringIO()):
+                return cls(params)  # type: ignore[no-any-return]
+
+        return make
+
+    names = {implementation_for(target).name: factory(target) for target in targets}
+    return train_all(names, progress=progress)
+
+
+def entries() -> dict[str, Mapping[str, Any]]:
+    """Every erratum's table, by id."""
+    return {erratum.id: erratum.table for erratum in all_errata()}
+
+
+def write(report: Report, folder: Path) -> Sequence[Path]:
+    """Write report.json, index.html and junit.xml."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / name for name in ("report.json", "index.html", "junit.xml")]
+    paths[0].write_text(report.to_json(), "utf-8")
+    html.write(report, paths[1], entries())
+    paths[2].write_text(junit.to_junit(report), "utf-8")
+    return paths
+
+
+def passed(report: Report) -> bool:
+    """Whether every implementation passes every clause, or deviates by a pinned erratum."""
+    return all(implementation.summary.passed for implementation in report.implementations)

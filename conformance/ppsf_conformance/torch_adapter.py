@@ -1,0 +1,200 @@
+"""Adapter for any ``torch.optim.Optimizer`` class, through a name map."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import pickle
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import metadata
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from ppsf_conformance.adapter import Array, Capabilities, Gradients, Group, Snapshot, Weights
+from ppsf_conformance.name_map import NameMap, import_class
+from ppsf_ref import GroupState, ParamState, State
+
+SCALARS = ("d", "d_prev", "d_numerator", "d_denom", "weight_sum")
+#: Names of the state arrays of ParamState, y aside.
+ARRAYS = ("z", "x0", "s", "v", "v_row", "v_col")
+
+
+def to_array(tensor: torch.Tensor) -> Array:
+    """Exact float64 values in logical order."""
+    return np.array(tensor.detach().to(torch.float64).cpu().contiguous().numpy())
+
+
+def to_tensor(weights: Weights) -> torch.Tensor:
+    """The tensor a problem describes, memory layout included."""
+    dtype = getattr(torch, weights.dtype)
+    if weights.layout == "contiguous":
+        return torch.tensor(weights.values).to(dtype)
+    axes = tuple(reversed(range(weights.values.ndim)))
+    return torch.tensor(weights.values.transpose(axes).copy()).to(dtype).permute(axes)
+
+
+def _dtype_name(tensor: torch.Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Published optimizers print from constructors and steps."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield
+
+
+class TorchImplementation:
+    """A class under judgement.
+
+    Args:
+        cls: the optimizer class.
+        names: its name map.
+    """
+
+    def __init__(self, cls: type[torch.optim.Optimizer], names: NameMap) -> None:
+        self.cls, self.names = cls, names
+        mapped = import_class(names.target) is cls
+        self.target = names.target if mapped else f"{cls.__module__}:{cls.__qualname__}"
+        self.name = names.name if mapped else cls.__qualname__
+        self.version = _version(names.distribution)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self.names.capabilities
+
+    def new(self, groups: Sequence[Group], options: Mapping[str, Any]) -> TorchSession:
+        dicts = [_group_dict(group) for group in groups]
+        with _quiet():
+            return TorchSession(self.cls(dicts, **options), self.names)
+
+
+def _group_dict(group: Group) -> dict[str, Any]:
+    params = [torch.nn.Parameter(to_tensor(weights)) for weights in group.params]
+    return {"params": params, **group.options}
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+class TorchSession:
+    """One torch optimizer and its parameters."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer, names: NameMap) -> None:
+        self.optimizer, self.names = optimizer, names
+
+    # --- reading -----------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        groups, formats = [], []
+        for group in self.optimizer.param_groups:
+            params, forms = zip(*map(self._param, group["params"]), strict=True) if group["params"] else ((), ())
+            scalars = {name: np.float64(group.get(self.names.group[name], 0.0)) for name in SCALARS}
+            groups.append(GroupState(**scalars, k=int(group[self.names.group["k"]]), params=tuple(params)))
+            formats.append(tuple(forms))
+        mode = self.names.group["train_mode"]
+        trains = all(bool(group.get(mode, True)) for group in self.optimizer.param_groups)
+        return Snapshot(State(tuple(groups), trains), tuple(formats))
+
+    def _param(self, param: torch.Tensor) -> tuple[ParamState, dict[str, str]]:
+        found = {name: self._find(param, self.names.state[name]) for name in ARRAYS}
+        tensors = {"y": param, **{name: tensor for name, tensor in found.items() if tensor is not None}}
+        arrays = {name: to_array(tensor) for name, tensor in tensors.items()}
+        if "x0" in arrays and arrays["x0"].ndim == 0:  # kept as one number for weights that start at zero
+            arrays["x0"] = np.broadcast_to(arrays["x0"], ((arrays["y"].size + 10) // 11,))
+        return ParamState(**arrays), {name: _dtype_name(tensor) for name, tensor in tensors.items()}
+
+    def _find(self, param: torch.Tensor, path: str) -> torch.Tensor | None:
+        found: Any = self.optimizer.state.get(param, {})
+        for key in path.split("."):
+            if isinstance(found, Mapping):
+                found = found.get(key)
+            elif isinstance(found, (list, tuple)) and key.isdigit():
+                found = found[int(key)]
+            else:
+                return None
+        return found if isinstance(found, torch.Tensor) else None
+
+    # --- acting ------------------------------------------------------------------------------------------------
+
+    def step(self, gradients: Gradients) -> None:
+        self._set_gradients(gradients)
+        with _quiet():
+            self.optimizer.step()
+
+    def _set_gradients(self, gradients: Gradients) -> None:
+        for group, row in zip(self.optimizer.param_groups, gradients, strict=True):
+            for param, gradient in zip(group["params"], row, strict=True):
+                param.grad = None if gradient is None else self._like(param, gradient)
+
+    @staticmethod
+    def _like(param: torch.Tensor, gradient: Array) -> torch.Tensor:
+        grad = torch.empty_like(param)
+        return grad.copy_(torch.tensor(gradient))
+
+    def set_lr(self, group: int, lr: float) -> None:
+        self.optimizer.param_groups[group]["lr"] = lr
+
+    def train(self) -> None:
+        self.optimizer.train()  # type: ignore[attr-defined]
+
+    def eval(self) -> None:
+        self.optimizer.eval()  # type: ignore[attr-defined]
+
+    def add_group(self, group: Group) -> None:
+        with _quiet():
+            self.optimizer.add_param_group(_group_dict(group))
+
+    def copied(self, how: Literal["saved", "deepcopy", "pickle"]) -> TorchSession:
+        if how == "deepcopy":
+            return TorchSession(copy.deepcopy(self.optimizer), self.names)
+        if how == "pickle":
+            return TorchSession(pickle.loads(pickle.dumps(self.optimizer)), self.names)
+        return self._reloaded()
+
+    def _reloaded(self) -> TorchSession:
+        file = io.BytesIO()
+        torch.save(self.optimizer.state_dict(), file)
+        file.seek(0)
+        own = [
+            {**group, "params": [torch.nn.Parameter(p.detach().clone()) for p in group["params"]]}
+            for group in self.optimizer.param_groups
+        ]
+        options = {key: self.optimizer.defaults[key] for key in self._constructor_options()}
+        with _quiet():
+            fresh = type(self.optimizer)([{"params": group["params"]} for group in own], **options)
+        fresh.load_state_dict(torch.load(file, weights_only=True))
+        return TorchSession(fresh, self.names)
+
+    def _constructor_options(self) -> list[str]:
+        return [name for name in sorted(self.names.capabilities.options) if name in self.optimizer.defaults]
+
+    def step_with_closure(self, gradients: Gradients, observe: Callable[[str], None]) -> bool:
+        loss = torch.tensor(0.5)
+
+        def closure() -> torch.Tensor:
+            observe("gradients enabled" if torch.is_grad_enabled() else "gradients disabled")
+            observe("closure")
+            self._set_gradients(gradients)
+            return loss
+
+        step: Callable[[Callable[[], torch.Tensor]], object] = self.optimizer.step  # type: ignore[assignment]
+        with _quiet():
+            return step(closure) is loss
+
+    def step_with_foreign_gradient(self, kind: Literal["sparse", "complex"]) -> None:
+        param = self.optimizer.param_groups[0]["params"][0]
+        foreign = torch.ones_like(param).to_sparse()
+        if kind == "complex":
+            foreign = torch.ones(param.shape, dtype=torch.complex64)
+            param.grad_dtype = None
+        param.grad = foreign
+        with _quiet():
+            self.optimizer.step()

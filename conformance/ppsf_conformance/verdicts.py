@@ -1,0 +1,143 @@
+"""From a survey to the verdict of each clause."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from hypothesis import HealthCheck, Phase, find, settings
+from hypothesis.errors import NoSuchExample
+
+from ppsf_conformance import lockstep, problems
+from ppsf_conformance.adapter import Implementation
+from ppsf_conformance.errata import KnownDeviations
+from ppsf_conformance.lockstep import OWNERS
+from ppsf_conformance.problems import Problem
+from ppsf_conformance.report import model
+from ppsf_conformance.survey import EDGES, ClauseTally, Survey
+from ppsf_ref.options import SPEC
+
+#: Problems tried in the search for a small one.
+SHRINKING = 200
+
+
+def index_text() -> str:
+    """The index of the clauses, as committed."""
+    return (SPEC / "index.json").read_text("utf-8")
+
+
+def clause_titles() -> dict[str, str]:
+    """Title of every normative clause, in the order of the spec."""
+    clauses = json.loads(index_text())["clauses"]
+    return {clause["id"]: clause["title"] for clause in clauses if clause["status"] == "normative"}
+
+
+def spec_reference(revision: str) -> model.Spec:
+    """Which text was judged against."""
+    return model.Spec(revision, hashlib.sha256(index_text().encode()).hexdigest())
+
+
+def implementation_report(survey: Survey) -> model.Implementation:
+    """Everything a survey found."""
+    clauses = tuple(_clause(survey, identifier, title) for identifier, title in clause_titles().items())
+    arithmetic = survey.implementation.capabilities.arithmetic
+    return model.Implementation(
+        name=survey.implementation.name,
+        version=survey.implementation.version,
+        class_=survey.implementation.target,
+        arithmetic={
+            "array": arithmetic.array.name,
+            "scalar": arithmetic.scalar.name,
+            "accumulate": arithmetic.accumulate.name,
+            "order": arithmetic.order,
+            "atan2_ulps": arithmetic.atan2_ulps,
+        },
+        summary=model.Summary(
+            problems=survey.problems,
+            steps=survey.steps,
+            undecided_fraction=survey.undecided_fraction,
+            passed=all(clause.verdict in {"pass", "erratum"} for clause in clauses),
+        ),
+        clauses=clauses,
+        outputs=tuple(_output(survey, name) for name in lockstep.ORDER if name in survey.outputs),
+        regimes=tuple(
+            model.RegimeStats(name, tally.problems, tally.steps, tally.max_ratio)
+            for name in problems.REGIMES
+            if (tally := survey.regimes.get(name))
+        ),
+    )
+
+
+def _clause(survey: Survey, identifier: str, title: str) -> model.ClauseVerdict:
+    tally = survey.clauses.get(identifier, ClauseTally())
+    errata = tuple(sorted(tally.errata))
+    verdict: model.Verdict = "pass"
+    if tally.failures:
+        verdict = "fail"
+    elif errata:
+        verdict = "erratum"
+    elif not tally.checks:
+        verdict = "not-run"
+    return model.ClauseVerdict(
+        id=identifier,
+        title=title,
+        verdict=verdict,
+        errata=errata,
+        checks=tally.checks,
+        max_ratio=tally.max_ratio or None,
+        message=_message(tally.failures),
+        minimal=None if tally.problem is None else _smallest(survey, tally.problem).as_data(),
+    )
+
+
+def _message(failures: list[str]) -> str:
+    if not failures:
+        return ""
+    more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+    return failures[0] + more
+
+
+def _output(survey: Survey, name: str) -> model.OutputStats:
+    tally = survey.outputs[name]
+    measured = tally.counts.sum() > 0
+    return model.OutputStats(
+        name=name,
+        clause=OWNERS[name],
+        compared=tally.compared,
+        exact=tally.exact,
+        max_ratio=tally.max_ratio,
+        histogram=model.Histogram(EDGES, tuple(map(int, tally.counts))) if measured else model.Histogram(),
+    )
+
+
+def _smallest(survey: Survey, problem: Problem) -> Problem:
+    """A smaller problem on which the implementation still deviates, or the one given."""
+    capabilities = survey.implementation.capabilities
+    try:
+        return find(
+            problems.problems(capabilities.dtypes, capabilities.options),
+            lambda candidate: deviates(survey.implementation, survey.known, candidate),
+            settings=settings(
+                max_examples=SHRINKING,
+                database=None,
+                deadline=None,
+                phases=[Phase.generate, Phase.shrink],
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+    except NoSuchExample:
+        return problem
+
+
+def deviates(implementation: Implementation, known: KnownDeviations, problem: Problem) -> bool:
+    """Whether an implementation leaves the law, and its known errata, somewhere in a problem."""
+    if known.excludes(problem):
+        return False
+    capabilities = implementation.capabilities
+    try:
+        for transition in lockstep.play(implementation, problem):
+            if not lockstep.judge(transition, capabilities, known.rules).ok:
+                return not lockstep.judge(transition, capabilities).ok
+    except lockstep.Refused:
+        return True
+    return False

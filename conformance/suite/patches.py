@@ -1,0 +1,105 @@
+"""Faults put into a copy of the product, as text: what a wrong implementation of each clause would look like."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import ppsf_fast
+
+SOURCE = Path(ppsf_fast.__file__).parent
+
+
+@dataclass(frozen=True)
+class Patch:
+    """One fault: in ``file`` of the product ``old`` becomes ``new``; ``clause`` is the one it breaks."""
+
+    what: str
+    clause: str
+    file: str
+    old: str
+    new: str
+
+
+BACKEND = "backends/torch_backend.py"
+
+PATCHES = (
+    Patch("every tenth element", "PPSF-N-001", "numerics.py", "SAMPLE_STRIDE = 11", "SAMPLE_STRIDE = 10"),
+    Patch("lr off by 1e-6", "PPSF-G-004", BACKEND, "* rule.lr", "* (rule.lr * (1 + 1e-6))"),
+    Patch("idle groups in the mean", "PPSF-G-003", BACKEND, "active = weight > 0", "active = weight >= 0"),
+    Patch("weight d", "PPSF-D-001", BACKEND, "return d.sqrt()", "return d"),
+    Patch("s never decays", "PPSF-D-003", BACKEND, 'state["s"].float() * rule.beta3', 'state["s"].float()'),
+    Patch("sum without magnitude", "PPSF-D-004", BACKEND, "total(s.abs())", "total(s)"),
+    Patch("a negative item counts at once", "PPSF-D-005", BACKEND, "inner.clamp_min(0.0)", "inner"),
+    Patch("d_coef ignored", "PPSF-D-006", BACKEND, "numerator * rule.d_coef", "numerator"),
+    Patch("d may fall", "PPSF-D-007", BACKEND, "torch.maximum(d, d_hat)", "d_hat"),
+    Patch("one step early", "PPSF-D-008", BACKEND, "k <= rule.prodigy_steps", "k < rule.prodigy_steps"),
+    Patch("rescaled once", "PPSF-V-001", BACKEND, "(d_prev / d) ** 2", "(d_prev / d)"),
+    Patch("mean over the wrong axis", "PPSF-V-005", BACKEND, "mean_over(row, column_axis)", "mean_over(row, row_axis)"),
+    Patch(
+        "wide for ever", "PPSF-U-001", BACKEND,
+        "_EARLY_BOUND, _BOUND = 50.0, 1.0", "_EARLY_BOUND, _BOUND = 50.0, 50.0",
+    ),
+    Patch("eps twice", "PPSF-U-002", BACKEND, "(denom + rule.eps)", "(denom + 2 * rule.eps)"),
+    Patch(
+        "atan2 unscaled", "PPSF-U-003", BACKEND,
+        "torch.atan2(grad, denom * by.bound) * by.bound", "torch.atan2(grad, denom)",
+    ),
+    Patch(
+        "clips at half", "PPSF-C-001", BACKEND,
+        "(rms / by.bound).clamp_min(1.0)", "(2 * rms / by.bound).clamp_min(1.0)",
+    ),
+    Patch(
+        "decay of the new y", "PPSF-W-002", BACKEND,
+        "new_y = new_y - y * by.y_decay", "new_y = new_y - new_y * by.y_decay",
+    ),
+    Patch("weight dlr", "PPSF-Z-001", BACKEND, "weight = dlr * dlr", "weight = dlr"),
+    Patch("no averaging", "PPSF-Z-002", BACKEND, "torch.lerp(y, z, by.mix)", "y"),
+    Patch("ascends", "PPSF-Z-003", BACKEND, "new_z = z - update", "new_z = z + update"),
+    Patch("half way to x", "PPSF-Z-004", "optimizer.py", "1 - 1 / beta1", "(1 - 1 / beta1) / 2"),
+    Patch(
+        "x0 = 0", "PPSF-L-001", "state.py",
+        "sample(param.detach()).clone()", "torch.zeros_like(sample(param.detach()))",
+    ),
+    Patch("runs on NaN", "PPSF-L-004", "plan.py", "bool(torch.isfinite(grad.float()).all())", "True"),
+    Patch(
+        "truncates", "PPSF-R-003", "numerics.py",
+        "(values.view(torch.int32) + noise)", "(values.view(torch.int32) + 0 * noise)",
+    ),
+    Patch("one draw for y and z", "PPSF-R-004", BACKEND, "(words >> 16).int()", "(words & 0xFFFF).int()"),
+    Patch(
+        "dtype lost on load", "PPSF-L-005", "state.py",
+        "value.to(param.device, copy=True)", "value.to(param.dtype, copy=True)",
+    ),
+    Patch(
+        "steps in eval mode", "PPSF-X-004", "optimizer.py",
+        'if not all(group["train_mode"]', 'if False and all(group["train_mode"]',
+    ),
+)  # fmt: skip
+
+
+def patched(patch: Patch, folder: Path) -> ModuleType:
+    """A copy of the product with one fault, imported under a name of its own.
+
+    Raises:
+        ValueError: the text to replace is not there exactly once.
+    """
+    name = "faulty_" + "".join(letter if letter.isalnum() else "_" for letter in patch.clause + patch.what)
+    package = folder / name
+    shutil.copytree(SOURCE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in package.rglob("*.py"):
+        text = path.read_text("utf-8").replace("ppsf_fast", name)
+        if path == package / patch.file:
+            if text.count(patch.old) != 1:
+                raise ValueError(f"{patch.file} holds {patch.old!r} {text.count(patch.old)} times")
+            text = text.replace(patch.old, patch.new)
+        path.write_text(text, "utf-8")
+    sys.path.insert(0, str(folder))
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(str(folder))
