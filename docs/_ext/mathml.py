@@ -1,0 +1,77 @@
+"""Equations as MathML, made at build time: pages need no script and no network to show them."""
+
+from __future__ import annotations
+
+import html
+import itertools
+import re
+
+from docutils import nodes
+from docutils.utils.math import MathError
+from docutils.utils.math.latex2mathml import tex2mathml
+from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
+from sphinx.util import logging
+from sphinx.util.typing import ExtensionMetadata
+from sphinx.writers.html5 import HTML5Translator
+
+ENVIRONMENT = re.compile(r"^\\begin\{equation\*?\}(.*)\\end\{equation\*?\}$", re.DOTALL)
+TAG = re.compile(r"\\tag\{([^}]*)\}")
+#: Usual commands that docutils does not know, in terms of ones that it knows.
+ALIASES = {r"\dots": r"\ldots", r"\iff": r"\;\Longleftrightarrow\;", "'": r"^{\prime}"}
+ALIAS = re.compile("|".join(rf"{re.escape(name)}(?![a-zA-Z])" for name in ALIASES))
+#: Bars, of which every second one closes; docutils leaves open which.
+BAR = re.compile(r"<mo([^>]*)>([|‖])</mo>")
+
+logger = logging.getLogger(__name__)
+
+
+class Bars:
+    """Marks the bars of an equation as opening and closing in turn, to give them the space of brackets."""
+
+    def __init__(self) -> None:
+        self._forms = itertools.cycle(["prefix", "postfix"])
+
+    def __call__(self, bar: re.Match[str]) -> str:
+        """The next bar."""
+        fixed = "" if "maxsize" in bar[1] else ' stretchy="false"'
+        return f'<mo{bar[1]} form="{next(self._forms)}"{fixed}>{bar[2]}</mo>'
+
+
+def convert(latex: str, node: nodes.Node, block: bool) -> str:
+    """MathML of ``latex``; what cannot be converted is shown as it stands, with a warning."""
+    try:
+        mathml = str(tex2mathml(ALIAS.sub(lambda found: ALIASES[found[0]], latex), as_block=block))
+        return BAR.sub(Bars(), mathml)
+    except MathError as error:
+        logger.warning("equation: %s", error, location=node)
+        return f"<code>{html.escape(latex)}</code>"
+
+
+def visit_inline(self: HTML5Translator, node: nodes.math) -> None:
+    """Write inline mathematics."""
+    self.body.append(convert(node.astext(), node, block=False))
+    raise nodes.SkipNode
+
+
+def visit_block(self: HTML5Translator, node: nodes.math_block) -> None:
+    """Write a displayed equation with its tag, if it has one."""
+    latex = node.astext().strip()
+    if wrapped := ENVIRONMENT.match(latex):
+        latex = wrapped[1].strip()
+    tag = TAG.search(latex)
+    number = f'<span class="tag">({tag[1]})</span>' if tag else ""
+    formula = convert(TAG.sub("", latex).strip(), node, block=True)
+    self.body.append(f'<div class="equation"><div class="formula">{formula}</div>{number}</div>\n')
+    raise nodes.SkipNode
+
+
+def depart(self: HTML5Translator, node: nodes.Element) -> None:
+    """Never reached: both visitors write the whole node."""
+    raise ExtensionError("an equation was left unwritten")
+
+
+def setup(app: Sphinx) -> ExtensionMetadata:
+    """Offer the renderer under the name that conf.py chooses."""
+    app.add_html_math_renderer("mathml", inline_renderers=(visit_inline, depart), block_renderers=(visit_block, depart))
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,168 @@
+"""Pages made from data: the table of clauses, the table of options, the errata."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+from sphinx.util.typing import ExtensionMetadata
+
+from clauses import Row, field_list, headed_section, link, linked
+from evidence import ROOT, collect
+from tools.trace.clauses import Clause, read_folder
+
+SPEC = ROOT / "spec"
+RELATIONS = ("forbids", "disables", "implies")
+SCOPES = {"group": "to the constructor or in a parameter group", "optimizer": "to the constructor only"}
+SIGNS = {"exclusive_min": ">", "min": "≥", "exclusive_max": "<", "max": "≤"}
+KINDS = {"bool": "True or False", "int": "integer", "float": "number", "float_or_none": "number"}
+PROSE = {"Observed": "observed", "Specified": "spec_says", "Effect": "effect", "Shown by": "shows"}
+SEVERITIES = {
+    "S1": "wrong training or a crash in an advertised or default configuration",
+    "S2": "wrong result in a plausible configuration",
+    "S3": "edge case, document or robustness",
+}
+#: Areas in the order in which a step meets them, as the pages of the specification have it.
+AREAS = "NOGDVUCMWZRLX"
+
+
+def table(head: list[str], rows: Iterable[list[list[nodes.Node]]]) -> nodes.table:
+    """A table with inline content in each cell."""
+    group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in head), cols=len(head))
+    group += nodes.thead("", _row([[nodes.Text(name)] for name in head]))
+    group += nodes.tbody("", *(_row(cells) for cells in rows))
+    return nodes.table("", group)
+
+
+def _row(cells: list[list[nodes.Node]]) -> nodes.row:
+    return nodes.row("", *(nodes.entry("", nodes.paragraph("", "", *cell)) for cell in cells))
+
+
+class DataDirective(SphinxDirective):
+    """Base of the directives: reads files of the specification and depends on them."""
+
+    def load(self, path: Path) -> dict[str, Any]:
+        """Table of a TOML file; the page is built again when it changes."""
+        self.env.note_dependency(str(path))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+
+    def rows(self, facts: dict[str, str]) -> list[Row]:
+        """Names and values, in which ids are links."""
+        return [(name, list(linked(text, self.env.docname))) for name, text in facts.items()]
+
+    def prose(self, text: str) -> list[nodes.Node]:
+        """Markdown as nodes."""
+        return self.parse_text_to_nodes(text)
+
+
+class ClauseTable(DataDirective):
+    """All clauses with the number of tests and mutants that hold each."""
+
+    def run(self) -> list[nodes.Node]:
+        """Build the table."""
+        clauses = read_folder(SPEC / "clauses", ROOT)
+        for clause in clauses:
+            self.env.note_dependency(str(ROOT / clause.path))
+        ordered = sorted(clauses, key=lambda clause: (AREAS.index(clause.id[5]), clause.id))
+        return [table(["clause", "", "tests", "mutants"], map(self._cells, ordered))]
+
+    def _cells(self, clause: Clause) -> list[list[nodes.Node]]:
+        counts = [len(found.get(clause.id, [])) for found in (collect().tests, collect().mutants)]
+        numbers: list[list[nodes.Node]] = [[nodes.Text(str(count))] for count in counts]
+        return [[link(clause.id, self.env.docname)], [nodes.Text(clause.title)], *numbers]
+
+
+class OptionTable(DataDirective):
+    """The options of ``spec/options.toml``."""
+
+    def run(self) -> list[nodes.Node]:
+        """Build one entry per option."""
+        options = self.load(SPEC / "options.toml")["options"]
+        return [self._entry(name, facts) for name, facts in options.items()]
+
+    def _entry(self, name: str, facts: dict[str, Any]) -> nodes.section:
+        section = nodes.section(
+            "", nodes.title("", "", nodes.literal("", name)), ids=[f"option-{name}"], classes=["option"]
+        )
+        section += self.prose(sentence(facts["meaning"]))
+        allowed = domain(facts["type"], facts["domain"])
+        rows = {"Default": shown(facts["default"]), "Allowed": allowed, "Given": SCOPES[facts["scope"]]}
+        rows |= {key.capitalize(): "; ".join(facts[key]) for key in RELATIONS if facts.get(key)}
+        rows |= {"Clauses": ", ".join(facts["clauses"])}
+        rows |= {"Status": "planned; refused for now"} if facts["status"] == "planned" else {}
+        section += field_list(self.rows(rows))
+        return section
+
+
+class Errata(DataDirective):
+    """All errata of ``spec/errata/``."""
+
+    def run(self) -> list[nodes.Node]:
+        """Build one box per file."""
+        return [self._box(path) for path in sorted((SPEC / "errata").glob("*.toml"))]
+
+    def _box(self, path: Path) -> nodes.section:
+        erratum = self.load(path)
+        section = headed_section(erratum["id"], erratum["title"], "erratum")
+        self.state.document.note_explicit_target(section)
+        for name, key in PROSE.items():
+            section += self.prose(f"**{name}.** {sentence(erratum[key])}")
+        section += self._observations(erratum["pinned"]["observe"])
+        data = nodes.literal("", path.relative_to(ROOT).as_posix())
+        section += field_list([*self.rows(self._facts(erratum)), ("Data", [data])])
+        return section
+
+    @staticmethod
+    def _observations(observed: list[dict[str, Any]]) -> nodes.table:
+        rows = ((entry["path"], shown(entry["upstream"]), shown(entry["law"])) for entry in observed)
+        cells: list[list[list[nodes.Node]]] = [[[nodes.literal("", text)] for text in row] for row in rows]
+        return table(["after the pinned input", "the release", "the law"], cells)
+
+    @staticmethod
+    def _facts(erratum: dict[str, Any]) -> dict[str, str]:
+        affected = [f"{entry['name']} {entry['versions']}" for entry in erratum["implementations"]]
+        return {
+            "Clauses": ", ".join(erratum["clauses"]),
+            "Affects": "; ".join(affected),
+            "Severity": f"{erratum['severity']}, {SEVERITIES[erratum['severity']]}",
+            "Kind": f"{erratum['kind'].replace('-', ' ')}; {erratum['disposition'].replace('-', ' ')}",
+            "Applies": erratum["applies"],
+            "Found": erratum["found"],
+        }
+
+
+def sentence(text: str) -> str:
+    """``text`` with a capital letter and a full stop."""
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def domain(kind: str, limits: dict[str, Any]) -> str:
+    """The values that an option accepts, in a few words."""
+    if "only" in limits:
+        return f"only {shown(limits['only'])}"
+    if "items" in limits:
+        return "; ".join(domain("number", item) for item in limits["items"])
+    bounds = [f"{sign} {shown(limits[key])}" for key, sign in SIGNS.items() if key in limits]
+    text = " ".join([KINDS.get(kind, kind), *(", ".join(bounds).split())])
+    return f"{text}, or None" if limits.get("nullable") else text
+
+
+def shown(value: Any) -> str:
+    """A value of a TOML file as Python would write it; strings without quotes."""
+    if isinstance(value, list):
+        return f"({', '.join(shown(item) for item in value)})"
+    return str(value)
+
+
+def setup(app: Sphinx) -> ExtensionMetadata:
+    """Register the directives."""
+    app.add_directive("clause-table", ClauseTable)
+    app.add_directive("option-table", OptionTable)
+    app.add_directive("errata", Errata)
+    return {"parallel_read_safe": False, "parallel_write_safe": True}
