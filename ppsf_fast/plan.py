@@ -108,6 +108,9 @@ def pools_of(groups: Sequence[Group]) -> list[tuple[int, ...]]:
 
 def _items(group: Group, first: int, states: Mapping[Tensor, State]) -> list[Item]:
     """The parameters of a group that take part, validated; `first` is the position of its first parameter."""
+    # clause: PPSF-G-001 92134c73
+    if group["lr"] == 0:
+        return []
     items = []
     for index, param in enumerate(group["params"], first):
         if param.grad is None:
@@ -118,8 +121,7 @@ def _items(group: Group, first: int, states: Mapping[Tensor, State]) -> list[Ite
         state = states.get(param, {})
         check_shapes(state, param, where)
         items.append(Item(index, param, param.grad, state))
-    # clause: PPSF-G-001 92134c73
-    return items if group["lr"] != 0 else []
+    return items
 
 
 def _home(items: Sequence[Item], scalars: Scalars) -> torch.device:

@@ -18,7 +18,8 @@ from ppsf_ref.formats import FLOAT32, FLOAT64, Array, Format, nearest
 
 #: np.longdouble carries 64 significand bits on x86-64; where it carries 53 the bounds stay valid, only wider.
 CARRIER = np.longdouble
-CARRIER_UNIT = CARRIER(2) * np.finfo(CARRIER).eps
+#: Half-ulp errors of a value and of the few operations that form its bound, taken together (16 of them).
+CARRIER_UNIT = CARRIER(8) * np.finfo(CARRIER).eps
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,11 @@ class Arithmetic:
     order: Literal["any", "pairwise"] = "any"
     atan2_ulps: float = 1.0
 
-    def gamma(self, terms: int) -> np.longdouble:
+    def gamma(self, terms: int, form: Format | None = None) -> np.longdouble:
         """Relative error of a sum of ``terms`` numbers, with respect to the sum of their magnitudes."""
         depth = max(terms - 1, 0) if self.order == "any" else math.ceil(math.log2(max(terms, 1)))
-        reach = depth * self.accumulate.unit
-        return reach / (1 - reach)
+        reach = depth * (form or self.accumulate).unit
+        return reach / (1 - reach) if reach < 1 else CARRIER(np.inf)
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ class Bounded:
 
     def _rounded(self, value: Array, propagated: Array, *, exact: Array, ulps: float = 0.5, h: bool = True) -> Bounded:
         unit = 2 * ulps * self.form.unit + CARRIER_UNIT
-        error = propagated + unit * (np.abs(value) + propagated) + (self.form.tiny if h else 0)
+        error = propagated + unit * (np.abs(value) + propagated) + (2 * ulps * self.form.tiny if h else 0)
         return self._like(value, np.where(exact, propagated, error))
 
     # --- operations --------------------------------------------------------------------------------------------
@@ -148,9 +149,11 @@ class Bounded:
         a, b = self._meet(other)
         return a._rounded(a.value + b.value, a.bound + b.bound, exact=a._exactly(0) | b._exactly(0), h=False)
 
+    @np.errstate(invalid="ignore")
     def __mul__(self, other: Any) -> Bounded:
         a, b = self._meet(other)
-        zero = a._exactly(0) | b._exactly(0)
+        # Nothing times something is nothing, but not if that may be infinite.
+        zero = (a._exactly(0) & np.isfinite(b.bound)) | (b._exactly(0) & np.isfinite(a.bound))
         spread = np.abs(a.value) * b.bound + np.abs(b.value) * a.bound + a.bound * b.bound
         exact = zero | a._exactly(1) | b._exactly(1)
         return a._rounded(a.value * b.value, np.where(zero, 0, spread), exact=exact)
@@ -159,10 +162,12 @@ class Bounded:
         a, b = self._meet(other)
         return a._over(b, np.zeros(np.broadcast_shapes(a.shape, b.shape), bool))
 
+    @np.errstate(invalid="ignore")
     def _over(self, b: Bounded, zero: Array) -> Bounded:
         margin = np.abs(b.value) - b.bound
         known = (margin > 0) & ~zero
-        quotient = np.where(known, self.value / np.where(known, b.value, 1), 0)
+        there = (b.value != 0) & ~zero
+        quotient = np.where(there, self.value / np.where(there, b.value, 1), 0)
         spread = (self.bound + np.abs(quotient) * b.bound) / np.where(known, margin, 1)
         zero = zero | (self._exactly(0) & known)
         spread = np.where(known, spread, np.where(zero, 0, np.inf))
@@ -172,7 +177,9 @@ class Bounded:
         """The quotient, 0 where ``other`` is exactly 0, and known to lie in [0, ``most``] whatever the rounding."""
         a, b = self._meet(other)
         quotient = a._over(b, np.broadcast_to(b._exactly(0), np.broadcast_shapes(a.shape, b.shape)))
-        return quotient._like(quotient.value, np.minimum(quotient.bound, most))
+        # An infinite operand means overflow, which may end in inf / inf; only a small divisor is no danger.
+        tame = np.isfinite(a.bound) & np.isfinite(b.bound)
+        return quotient._like(quotient.value, np.where(tame, np.minimum(quotient.bound, most), np.inf))
 
     def __neg__(self) -> Bounded:
         return self._like(-self.value, self.bound)
@@ -208,14 +215,15 @@ class Bounded:
         angle = np.arctan2(a.value, b.value)
         top = np.arctan2(a.high, np.where(a.high > 0, near, far))
         bottom = np.arctan2(a.low, np.where(a.low > 0, far, near))
-        spread = np.nan_to_num(np.maximum(top - angle, angle - bottom), nan=np.inf)
+        tame = np.isfinite(a.bound) & np.isfinite(b.bound)
+        spread = np.where(tame, np.maximum(top - angle, angle - bottom), np.inf)
         return a._rounded(angle, spread, exact=a._exactly(0), ulps=a.arithmetic.atan2_ulps)
 
     def maximum(self, other: Any) -> Bounded:
         a, b = self._meet(other)
-        value = np.maximum(a.value, b.value)
-        low, high = np.maximum(a.low, b.low), np.maximum(a.high, b.high)
-        return a._like(value, np.maximum(high - value, value - low))
+        lead = a.value - b.value
+        ahead, behind = np.maximum(a.bound, b.bound - lead), np.maximum(b.bound, a.bound + lead)
+        return a._like(np.maximum(a.value, b.value), np.where(lead >= 0, ahead, behind))
 
     def total(self) -> Bounded:
         """Sum of all elements, in the accumulating format."""
@@ -224,17 +232,33 @@ class Bounded:
     def mean(self, axis: int | None) -> Bounded:
         """Mean along one axis (kept, back in the array's format), or of all elements (in the accumulating format)."""
         terms = self.size if axis is None else self.shape[axis]
-        mean = self._summed(axis, terms) / float(terms)
+        total = self._summed(axis, terms)
+        mean = widest([total / float(terms), total * (1 / Bounded(terms, 0, FLOAT64, False, self.arithmetic))])
         return mean if axis is None else mean.cast(self.form, self.is_array)
 
+    def mean_square(self, axis: int | None) -> Bounded:
+        """Mean of squares as :meth:`mean` gives it: of the squares, or the square of the 2-norm over the count."""
+        terms = self.size if axis is None else self.shape[axis]
+        squares = self * self
+        norm = squares._summed(axis, terms).sqrt()
+        if axis is not None:
+            norm = norm.cast(self.form, self.is_array)
+        root = squares.mean(axis).sqrt()
+        return widest([squares.mean(axis), norm * norm / float(terms), root * root])
+
+    @np.errstate(invalid="ignore")
     def _summed(self, axis: int | None, terms: int) -> Bounded:
         keep = axis is not None
-        magnitude = self.high_magnitude().sum(axis=axis, keepdims=keep)
-        error = (
-            self.bound.sum(axis=axis, keepdims=keep) + (self.arithmetic.gamma(terms) + CARRIER_UNIT * terms) * magnitude
-        )
-        value = self.value.sum(axis=axis, keepdims=keep)
-        return Bounded(value, error, self.arithmetic.accumulate, False, self.arithmetic)
+        # Numbers of a group may be added up in their own format, elements are widened to the accumulator.
+        formats = (self.arithmetic.accumulate,) if self.is_array else (self.arithmetic.accumulate, self.form)
+        form = min(formats, key=lambda form: form.precision)
+        parts = self.cast(form, self.is_array)
+        magnitude = parts.high_magnitude().sum(axis=axis, keepdims=keep)
+        relative = self.arithmetic.gamma(terms, form) + CARRIER_UNIT * max(terms - 1, 0)
+        error = parts.bound.sum(axis=axis, keepdims=keep) + relative * magnitude
+        # Where the magnitudes overflow a partial sum may, however small the sum.
+        error = np.where((1 + relative) * magnitude <= form.largest, error, np.inf)
+        return Bounded(parts.value.sum(axis=axis, keepdims=keep), error, form, False, self.arithmetic)
 
 
 def widest(forms: Sequence[Bounded]) -> Bounded:

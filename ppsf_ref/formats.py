@@ -48,13 +48,14 @@ def _quantum(x: Array, form: Format) -> Array:
     return np.asarray(np.ldexp(np.ones_like(x), power))
 
 
-def _snapped(x: Array, form: Format, snap: Any) -> Array:
+@np.errstate(over="ignore")
+def _snapped(x: Array, form: Format, snap: Any, least: Any = -np.inf, most: Any = np.inf) -> Array:
     finite = np.isfinite(x)
     safe = np.where(finite, x, 0)
     quantum = _quantum(safe, form)
     rounded = snap(safe / quantum) * quantum
-    overflowed = np.where(np.abs(rounded) > form.largest, np.copysign(np.inf, safe), rounded)
-    return np.where(finite, np.copysign(overflowed, safe), x)
+    rounded = np.where(rounded > form.largest, most, np.where(rounded < -form.largest, least, rounded))
+    return np.where(finite, np.copysign(rounded, safe), x).astype(x.dtype, copy=False)
 
 
 def nearest(x: Array, form: Format) -> Array:
@@ -64,9 +65,9 @@ def nearest(x: Array, form: Format) -> Array:
 
 def down(x: Array, form: Format) -> Array:
     """Round toward minus infinity."""
-    return _snapped(np.asarray(x), form, np.floor)
+    return _snapped(np.asarray(x), form, np.floor, most=form.largest)
 
 
 def up(x: Array, form: Format) -> Array:
     """Round toward plus infinity."""
-    return _snapped(np.asarray(x), form, np.ceil)
+    return _snapped(np.asarray(x), form, np.ceil, least=-form.largest)

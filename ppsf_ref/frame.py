@@ -36,7 +36,8 @@ def frames(config: Config, groups: tuple[GroupState, ...], numbers: Numbers) -> 
     """One frame per group."""
     made, first = [], 0
     for options, dtypes, group in zip(config.groups, config.dtypes, groups, strict=True):
-        beta1, beta2 = options.betas
+        beta1, beta2 = map(numbers.scalar, options.betas)
+        beta3 = None if options.beta3 is None else numbers.scalar(options.beta3)
         made.append(
             Frame(
                 options=options,
@@ -47,9 +48,9 @@ def frames(config: Config, groups: tuple[GroupState, ...], numbers: Numbers) -> 
                 window=window(group.k, options.prodigy_steps),  # D-008
                 numbers=numbers,
                 lr=numbers.scalar(options.lr),
-                beta1=numbers.scalar(beta1),
-                beta2=numbers.scalar(beta2),
-                beta3=numbers.scalar(resolved_beta3(options.beta3, beta2)),  # O-001
+                beta1=beta1,
+                beta2=beta2,
+                beta3=resolved_beta3(beta3, beta2),  # O-001
                 weight_decay=numbers.scalar(options.weight_decay),
                 d0=numbers.scalar(options.d0),
                 d_coef=numbers.scalar(options.d_coef),

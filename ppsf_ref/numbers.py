@@ -19,7 +19,7 @@ import numpy as np
 
 from ppsf_ref import law
 from ppsf_ref.bounded import Allowed, Arithmetic, Bounded, stacked, widest
-from ppsf_ref.formats import FLOAT32, Array, Format, down, nearest, up
+from ppsf_ref.formats import FLOAT32, FLOAT64, Array, Format, down, nearest, up
 
 #: A number or an array of numbers of one of the three types.
 Number = Any
@@ -65,10 +65,10 @@ class Running:
         self.arithmetic = arithmetic
 
     def scalar(self, value: float) -> Number:
-        return Bounded(value, 0, self.arithmetic.scalar, False, self.arithmetic)
+        return Bounded(value, 0, FLOAT64, False, self.arithmetic).cast(self.arithmetic.scalar, False)
 
     def array(self, value: Array) -> Number:
-        return Bounded(value, 0, self.arithmetic.array, True, self.arithmetic)
+        return Bounded(value, 0, FLOAT64, True, self.arithmetic).cast(self.arithmetic.array, True)
 
 
 def _is_precise(x: Number) -> bool:
@@ -115,7 +115,7 @@ def share(a: Number, b: Number, most: float) -> Number:
 def lerp(a: Number, b: Number, weight: Number) -> Number:
     """(1 - weight) a + weight b, in any of its usual evaluation orders."""
     if not isinstance(a, Bounded):
-        return (1 - weight) * a + weight * b
+        return a + weight * (b - a)
     weight = weight.cast(a.form, True)
     return widest([a + weight * (b - a), b - (1 - weight) * (b - a), (1 - weight) * a + weight * b])
 
@@ -137,10 +137,7 @@ def mean(x: Number, axis: int | None = None) -> Number:
 
 def mean_square(x: Number, axis: int | None = None) -> Number:
     """Mean of squares: of the squares, or the square of the 2-norm over the count."""
-    if not isinstance(x, Bounded):
-        return mean(x * x, axis)
-    root = mean(x * x, axis).sqrt()
-    return widest([mean(x * x, axis), root * root])
+    return x.mean_square(axis) if isinstance(x, Bounded) else mean(x * x, axis)
 
 
 def add_up(numbers: Sequence[Number], zero: Number) -> Number:
@@ -158,14 +155,21 @@ def is_positive(x: Number, guard: str) -> bool:
 
 
 def value_of(x: Number) -> Array:
-    """The value without its bound (exact decisions on stored numbers)."""
-    return x.value if isinstance(x, Bounded) else x
+    """The value without its bound, in the format it is held in (exact decisions on stored numbers)."""
+    return nearest(x.value, x.form) if isinstance(x, Bounded) else x
+
+
+def _unrounded(x: Number) -> Array:
+    """50-digit numbers as what a state holds: an array, also of one number."""
+    return np.asarray(x, object)
 
 
 def round_nearest(x: Number, form: Format) -> Number:
     """Stored value of ``x``: rounded once, to nearest. 50-digit numbers are left unrounded."""
-    if isinstance(x, Allowed) or _is_precise(x):
+    if isinstance(x, Allowed):
         return x
+    if _is_precise(x):
+        return _unrounded(x)
     if not isinstance(x, Bounded):
         return nearest(x, form)
     if x.is_array and x.form.precision <= form.precision:  # the last operation was that rounding
@@ -177,7 +181,7 @@ def round_either_way(x: Number, form: Format) -> Number:
     """Stored value of ``x`` where only its two neighbours in ``form`` are known; a plain number is rounded down."""
     if isinstance(x, Bounded):
         return Allowed(x.value, down(x.low, form), up(x.high, form), on_grid=True)
-    return x if _is_precise(x) else down(x, form)
+    return _unrounded(x) if _is_precise(x) else down(x, form)
 
 
 def round_exact(x: Number, form: Format) -> Number:
@@ -190,7 +194,7 @@ def round_exact(x: Number, form: Format) -> Number:
 def round_by(x: Number, rounding: Callable[[Array], Array]) -> Number:
     """Stored value of ``x`` under a nondecreasing rounding of float32 numbers."""
     if _is_precise(x):
-        return x
+        return _unrounded(x)
     if not isinstance(x, Bounded):
         return rounding(nearest(x, FLOAT32))
     low, high = (rounding(nearest(edge, FLOAT32)) for edge in (x.low, x.high))

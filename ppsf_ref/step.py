@@ -6,18 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ppsf_ref import numbers as num
-from ppsf_ref.clauses import (
-    average,
-    distance,
-    errors,
-    groups,
-    lifecycle,
-    moment,
-    notation,
-    options,
-    rounding,
-    update,
-)
+from ppsf_ref.clauses import average, distance, errors, groups, lifecycle, moment, notation, options, rounding, update
 from ppsf_ref.formats import Array
 from ppsf_ref.frame import Frame, frames
 from ppsf_ref.numbers import Float64, Number, Numbers
@@ -56,12 +45,7 @@ def step(
 
 
 def _move_group(
-    config: Config,
-    f: Frame,
-    before: tuple[GroupState, ...],
-    i: int,
-    grads: Sequence[Array | None],
-    shares: list[Share],
+    config: Config, f: Frame, before: tuple[GroupState, ...], i: int, grads: Sequence[Array | None], shares: list[Share]
 ) -> GroupState:
     group = before[i]
     mean = config.split_groups and config.split_groups_mean
@@ -78,14 +62,7 @@ def _move_group(
 
 
 def _move(
-    f: Frame,
-    group: GroupState,
-    p: ParamState,
-    g: Number,
-    c: Number,
-    dlr: Number,
-    dtype: str,
-    shares: list[Share],
+    f: Frame, group: GroupState, p: ParamState, g: Number, c: Number, dlr: Number, dtype: str, shares: list[Share]
 ) -> ParamState:
     d, d_prev, stride = group.d, group.d_prev, f.revision.sample_stride
     axes = moment.factored_axes(g.shape, f.options.factored, f.revision.factored_min_dim)  # V-002

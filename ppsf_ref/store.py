@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from ppsf_ref.clauses import rounding
 from ppsf_ref.formats import BFLOAT16
 from ppsf_ref.frame import Frame
@@ -15,7 +17,7 @@ def stored(frame: Frame, p: ParamState, j: int, k: int) -> ParamState:
     forms = dict(rounding.storage(frame.dtypes[j], frame.options.factored_fp32))
     kept = {}
     if frame.options.stochastic_rounding and forms["y"] is BFLOAT16:
-        bits = rounding.rounding_bits(frame.seed, k, frame.first + j, p.y.size)
+        bits = rounding.rounding_bits(frame.seed, k, frame.first + j, np.size(p.y))
         kept = {name: rounding.stochastic(getattr(p, name), r) for name, r in zip("yz", bits, strict=True)}
     for name, form in forms.items():
         value = getattr(p, name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from ppsf_conformance import killing, run
 from ppsf_conformance.mutants import MUTANTS
 from ppsf_conformance.report import Report, terminal
 
-#: Exit codes: every clause holds; some do not; the request makes no sense.
+#: Exit codes: every clause holds; some do not, or were not reached; the request makes no sense.
 HOLDS, FAILS, MISUSED = 0, 1, 2
 
 
@@ -57,18 +57,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return COMMANDS[given.command](given, Console())
     except (ValueError, OSError) as error:
-        Console(stderr=True).print(f"ppsf-conformance: {error}", style="red", highlight=False, markup=False)
+        Console(stderr=True, soft_wrap=True).print(
+            f"ppsf-conformance: {error}", style="red", highlight=False, markup=False
+        )
         return MISUSED
 
 
 def _run(given: argparse.Namespace, console: Console) -> int:
+    given.out.mkdir(parents=True, exist_ok=True)  # now rather than after the work
     request = run.Request(tuple(given.targets), given.revision, given.profile, given.seed, given.map)
     with _bars(console) as bars:
         report = run.judged(request, bars)
-    return _finish(report, given.out, console)
+    return _finish(report, given, console)
 
 
 def _audit(given: argparse.Namespace, console: Console) -> int:
+    given.out.mkdir(parents=True, exist_ok=True)
     request = run.Request(run.AUDITED, profile=given.profile, seed=given.seed)
     with _bars(console) as bars:
         report = run.judged(request, bars)
@@ -80,14 +84,16 @@ def _audit(given: argparse.Namespace, console: Console) -> int:
             epochs("epochs", len(done), len(run.AUDITED) * 3 * epoch.epochs)
 
         report = replace(report, training=run.trained(run.AUDITED, progress))
-    return _finish(report, given.out, console)
+    return _finish(report, given, console)
 
 
-def _finish(report: Report, folder: Path, console: Console) -> int:
-    paths = run.write(report, folder)
+def _finish(report: Report, given: argparse.Namespace, console: Console) -> int:
+    paths = run.write(report, given.out)
     terminal.print_report(report, console, run.entries())
     for path in paths:
         console.print(f"  {path}", highlight=False)
+    if run.unreached(report) and given.profile != "nightly":
+        console.print("Some clauses were not reached: look harder with a larger --profile", highlight=False)
     return HOLDS if run.passed(report) else FAILS
 
 
@@ -121,9 +127,12 @@ def _bars(console: Console) -> Iterator[Callable[[str], Callable[[str, int, int]
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console) as progress:
+    with ExitStack() as shown:
+        progress = Progress(*columns, console=console)
 
         def start(name: str) -> Callable[[str, int, int], None]:
+            if not progress.live.is_started:  # nothing is drawn before there is something to show
+                shown.enter_context(progress)
             tasks: dict[str, Any] = {}
 
             def advance(phase: str, done: int, total: int) -> None:

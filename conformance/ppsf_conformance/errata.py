@@ -10,6 +10,7 @@ from typing import Any
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
+from ppsf_conformance import pinned
 from ppsf_conformance.overrides import OVERRIDES, combined, excluded
 from ppsf_conformance.problems import Problem
 from ppsf_ref.law import Rule
@@ -30,8 +31,13 @@ class Erratum:
 
 def all_errata() -> tuple[Erratum, ...]:
     """Every entry, in order of its id."""
-    tables = [tomllib.loads(path.read_text("utf-8")) for path in sorted((SPEC / "errata").glob("ERR-*.toml"))]
-    return tuple(Erratum(t["id"], t["title"], tuple(t["clauses"]), t["override"], t["disposition"], t) for t in tables)
+    return tuple(_read(path.read_text("utf-8")) for path in sorted((SPEC / "errata").glob("ERR-*.toml")))
+
+
+def _read(text: str) -> Erratum:
+    t = tomllib.loads(text)
+    t["pinned"]["observe"] = pinned.figures(text)
+    return Erratum(t["id"], t["title"], tuple(t["clauses"]), t["override"], t["disposition"], t)
 
 
 def errata_of(name: str, version: str) -> tuple[Erratum, ...]:

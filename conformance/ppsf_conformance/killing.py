@@ -10,12 +10,10 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-import hypothesis
-from hypothesis import HealthCheck, Phase, settings
-
-from ppsf_conformance import lockstep, problems
+from ppsf_conformance import lockstep
 from ppsf_conformance.adapter import Implementation
 from ppsf_conformance.checks import CHECKS
+from ppsf_conformance.drawing import draw_problems
 from ppsf_conformance.lockstep import Transition
 from ppsf_conformance.mutants import Mutant
 from ppsf_conformance.problems import Problem
@@ -48,25 +46,14 @@ def record(implementation: Implementation, examples: int, seed: int) -> list[Rec
     capabilities = implementation.capabilities
     found: list[Recorded] = []
 
-    @hypothesis.seed(seed)
-    @settings(
-        max_examples=examples,
-        database=None,
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @hypothesis.given(problems.problems(capabilities.dtypes, capabilities.options))
-    def each(problem: Problem) -> None:
+    def visit(problem: Problem) -> None:
         for transition in lockstep.play(implementation, problem):
             verdict = lockstep.judge(transition, capabilities)
             if not verdict.ok:
                 raise ValueError(f"the recorded implementation leaves the law: {verdict.witness.detail}")
             found.append(Recorded(transition, verdict.clauses))
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        each()
+    draw_problems(capabilities.dtypes, capabilities.options, examples, seed, visit)
     return found
 
 

@@ -66,10 +66,10 @@ OWNERS: Mapping[str, str] = {
     "mode": "PPSF-L-003",
     "raises": "PPSF-L-001",
 }
-#: Dataflow order: the earliest deviating output is the best witness.
+#: Dataflow order: the earliest deviating output is the best witness, an exception before all.
 ORDER = (
-    "mode", "presence", "format", "k", "x0", "v", "v_row", "v_col", "s", "d_denom", "d_numerator",
-    "d_prev", "weight_sum", "z", "y", "x", "y from x", "d", "raises",
+    "raises", "mode", "presence", "format", "k", "x0", "v", "v_row", "v_col", "s", "d_denom", "d_numerator",
+    "d_prev", "weight_sum", "z", "y", "x", "y from x", "d",
 )  # fmt: skip
 #: What the live weights are called, by event.
 WEIGHTS: Mapping[Kind, str] = {"step": "y", "eval": "x", "train": "y from x"}
@@ -287,11 +287,16 @@ def _compare(expected: State, transition: Transition, config: Config) -> Iterato
                     )
                     yield _number(WEIGHTS[transition.kind] if name == "y" else name, where, want, got)
                 elif visited:  # what a parameter that took no part keeps or lacks is not observable in this step
-                    yield _fact("presence", f"{where}.{name}", want is not None, got is not None), NO_RATIOS
+                    yield _fact("presence", f"{where}.{name}", _kept(want), _kept(got)), NO_RATIOS
+
+
+def _kept(value: object) -> str:
+    return "not kept" if value is None else "kept"
 
 
 def _fact(output: str, where: str, want: object, got: object) -> Comparison:
-    detail = "" if want == got else f"{where}: {output} is {got}, the law says {want}"
+    what = where if output == "presence" else f"{where}: {output}"
+    detail = "" if want == got else f"{what} is {got}, the law says {want}"
     return Comparison(output, where, want == got, 0.0, True, 0, 1, detail)
 
 

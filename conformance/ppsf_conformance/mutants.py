@@ -152,7 +152,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("every tenth element", clause="PPSF-N-001", rule=lambda t, stride: t.reshape(-1)[::10]),
     Mutant("starts at element 1", clause="PPSF-N-001", rule=lambda t, stride: t.reshape(-1)[1::stride]),
     Mutant("beta2 itself", clause="PPSF-O-001", rule=lambda beta3, beta2: beta2 if beta3 is None else beta3),
-    Mutant("given beta3 ignored", clause="PPSF-O-001", rule=lambda beta3, beta2: float(beta2**0.5)),
+    Mutant("given beta3 ignored", clause="PPSF-O-001", rule=lambda beta3, beta2: num.sqrt(beta2)),
     Mutant("clips with atan2 too", clause="PPSF-O-002", rule=lambda use, eps: use),
     Mutant("never clips", clause="PPSF-O-002", rule=lambda use, eps: False),
     Mutant("options of a group ignored", clause="PPSF-O-003", rule=_ignores_group_options),

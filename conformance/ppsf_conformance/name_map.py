@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import importlib
+import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import jsonschema
+
 from ppsf_conformance.adapter import Capabilities
 from ppsf_ref import Arithmetic
+from ppsf_ref.clauses.errors import DOMAINS, EXTENSIONS
 from ppsf_ref.formats import FORMATS
 
-GROUP_NAMES = ("d", "d_prev", "d_numerator", "d_denom", "weight_sum", "k", "train_mode")
-STATE_NAMES = ("z", "x0", "s", "v", "v_row", "v_col")
+_ADAPTERS = resources.files("ppsf_conformance") / "adapters"
 
 
 @dataclass(frozen=True)
@@ -30,42 +34,47 @@ class NameMap:
     capabilities: Capabilities
 
 
+@cache
+def _schema() -> Any:
+    return json.loads((_ADAPTERS / "name_map.schema.json").read_text("utf-8"))
+
+
+def _faults(table: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with a name map, one line each."""
+    for error in jsonschema.Draft202012Validator(_schema()).iter_errors(table):
+        place = ".".join(map(str, error.absolute_path))
+        yield f"{place}: {error.message}" if place else error.message
+    for key, known in (("options", DOMAINS), ("serves", EXTENSIONS)):
+        given = table.get(key, [])
+        if unknown := [name for name in given if name not in known] if isinstance(given, list) else []:
+            yield f"{key}: the law has no {', '.join(map(repr, unknown))}; it has {', '.join(sorted(known))}"
+
+
 def read_name_map(text: str, origin: str) -> NameMap:
-    """Parse a name map.
+    """Parse a name map (``adapters/name_map.schema.json``).
 
     Raises:
-        ValueError: a key is missing, or names something the law does not have.
+        ValueError: it is no TOML, a key is missing, or something is named that the law does not have.
     """
-    table = tomllib.loads(text)
     try:
-        arithmetic = {key: FORMATS.get(value, value) for key, value in table["arithmetic"].items()}
-        capabilities = Capabilities(
-            arithmetic=Arithmetic(**arithmetic),
-            dtypes=tuple(table["dtypes"]),
-            options=frozenset(table["options"]),
-            serves=frozenset(table["serves"]),
-            knows_bits=table["rounding_bits"] == "philox",
-        )
-        found = NameMap(
-            table["target"],
-            table["name"],
-            table["distribution"],
-            table["group"],
-            table["state"],
-            capabilities,
-        )
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{origin}: not a name map: {error!r}") from error
-    for section, names in (("group", GROUP_NAMES), ("state", STATE_NAMES)):
-        if missing := [name for name in names if name not in table[section]]:
-            raise ValueError(f"{origin}: [{section}] has to say where {', '.join(missing)} is kept")
-    return found
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{origin} is not TOML: {error}") from error
+    if faults := list(_faults(table)):
+        raise ValueError(f"{origin} is not a name map (see docs/adapter.md):\n" + "\n".join(faults))
+    capabilities = Capabilities(
+        arithmetic=Arithmetic(**{key: FORMATS.get(value, value) for key, value in table["arithmetic"].items()}),
+        dtypes=tuple(table["dtypes"]),
+        options=frozenset(table["options"]),
+        serves=frozenset(table.get("serves", ())),
+        knows_bits=table["rounding_bits"] == "philox",
+    )
+    return NameMap(table["target"], table["name"], table["distribution"], table["group"], table["state"], capabilities)
 
 
 def shipped_maps() -> dict[str, NameMap]:
     """The maps that come with the kit, by ``module:Class``."""
-    folder = resources.files("ppsf_conformance") / "adapters"
-    files = sorted((file for file in folder.iterdir() if file.name.endswith(".toml")), key=lambda file: file.name)
+    files = sorted((file for file in _ADAPTERS.iterdir() if file.name.endswith(".toml")), key=lambda file: file.name)
     maps = [read_name_map(file.read_text("utf-8"), file.name) for file in files]
     return {found.target: found for found in maps}
 
@@ -81,19 +90,19 @@ def import_class(target: str) -> type[Any]:
         raise ValueError(f"{target!r} does not name a class; write it as module:Class")
     try:
         found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"cannot import {target!r}: {error}") from error
+    except Exception as error:  # a module may raise anything while it is imported
+        raise ValueError(f"cannot import {target!r}: {type(error).__name__}: {error}") from error
     if not isinstance(found, type):
         raise ValueError(f"{target!r} is not a class")
     return found
 
 
-def _importable(target: str) -> bool:
+def is_target(cls: type[Any], target: str) -> bool:
+    """Whether ``target`` can be imported and is this class."""
     try:
-        import_class(target)
+        return import_class(target) is cls
     except ValueError:
         return False
-    return True
 
 
 def map_for(cls: type[Any], file: Path | None = None) -> NameMap:
@@ -103,13 +112,20 @@ def map_for(cls: type[Any], file: Path | None = None) -> NameMap:
         ValueError: there is none.
     """
     if file is not None:
-        return read_name_map(file.read_text("utf-8"), str(file))
+        return read_name_map(_text_of(file), str(file))
     maps = shipped_maps()
-    by_class = {import_class(target): found for target, found in maps.items() if _importable(target)}
     for parent in cls.__mro__:
-        if parent in by_class:
-            return by_class[parent]
-    known = ", ".join(sorted(maps))
+        for target, found in maps.items():
+            if is_target(parent, target):
+                return found
     raise ValueError(
-        f"no name map for {cls.__module__}:{cls.__qualname__} or its parents (there are: {known}); pass --map"
+        f"no name map for {cls.__module__}:{cls.__qualname__} or its parents. Write one, as docs/adapter.md says, and "
+        f"give it with --map. These classes have one: {', '.join(sorted(maps))}"
     )
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"cannot read the name map {file}: {error}") from error

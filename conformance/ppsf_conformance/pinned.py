@@ -9,6 +9,8 @@ A tensor is given as a number (every element), a list (row-major values), the st
 a table with `values`, `fill`, `ramp` = [start, step], `outer` = [rows, columns] or `bits` (float32
 patterns), and optionally `dtype`, `shape` and `layout = "sparse"`. The string "None" stands for Python's
 None among options.
+
+A figure is recorded to as many digits as every machine reproduces: five or six for a float32 result.
 """
 
 from __future__ import annotations
@@ -17,15 +19,16 @@ import copy
 import math
 import pickle
 import re
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
 import torch
 
 ABSENT = "absent"
-FIGURES = 5e-5  # relative; figures in the files carry six significant digits
 
 Table = Mapping[str, Any]
 
@@ -204,11 +207,26 @@ def _member(value: Any, key: int | str) -> Any:
     return {"dtype": dtype, "shape": list(value.shape), "count": value.numel()}[key]
 
 
+def figures(text: str) -> Sequence[Table]:
+    """What the file of an erratum says is observed, with each figure as a decimal number of the digits written."""
+    found: Sequence[Table] = tomllib.loads(text, parse_float=Decimal)["pinned"]["observe"]
+    return found
+
+
 def agrees(got: object, figure: object) -> bool:
-    """Whether an observation is the recorded figure: numbers to `FIGURES` and sign, all else exactly."""
-    if isinstance(got, bool) or not isinstance(got, int | float) or not isinstance(figure, int | float):
-        return got == (None if figure == "None" else figure)
-    if math.isnan(figure):
-        return math.isnan(got)
-    same_sign = math.copysign(1.0, got) == math.copysign(1.0, figure)
-    return same_sign and math.isclose(got, figure, rel_tol=FIGURES)
+    """Whether an observation is the recorded figure.
+
+    A decimal figure stands for every number that rounds to it at its last written digit. Zero has no digit to
+    round at, so it stands for itself alone, with its sign; whatever is not a decimal is compared exactly.
+    """
+    if not isinstance(figure, Decimal) or isinstance(got, bool) or not isinstance(got, int | float | Decimal):
+        return bool(got == (None if figure == "None" else figure))
+    seen = Decimal(got)
+    if figure.is_nan() or seen.is_nan():
+        return figure.is_nan() and seen.is_nan()
+    if figure.is_signed() != seen.is_signed():
+        return False
+    if not (figure.is_finite() and seen.is_finite() and figure):
+        return seen == figure
+    last_digit = Decimal(1).scaleb(int(figure.as_tuple().exponent))
+    return 2 * abs(seen - figure) <= last_digit

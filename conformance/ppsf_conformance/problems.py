@@ -243,8 +243,8 @@ def _some_of(draw: Draw, names: Iterable[str], have: frozenset[str]) -> dict[str
 
 
 @st.composite
-def problems(draw: Draw, dtypes: tuple[str, ...], options: frozenset[str]) -> Problem:
-    """Problems for an implementation that takes these dtypes and has these options."""
+def problems(draw: Draw, dtypes: tuple[str, ...], options: frozenset[str], regime: str = "") -> Problem:
+    """Problems of one regime, or of any, for an implementation that takes these dtypes and has these options."""
     given = _some_of(draw, OPTION_VALUES, options)
     split = given.get("split_groups", True)
     own = IN_ANY_GROUP + (IN_OWN_POOL if split else ())
@@ -268,7 +268,7 @@ def problems(draw: Draw, dtypes: tuple[str, ...], options: frozenset[str]) -> Pr
     return Problem(
         options=given,
         groups=tuple(groups),
-        regime=draw(st.sampled_from((*REGIMES, *GROWING))),
+        regime=regime or draw(st.sampled_from(tuple(REGIMES))),
         scale=draw(st.sampled_from((1.0, 1e-3, 30.0))),
         steps=draw(st.integers(3, 8)),
         seed=draw(st.integers(0, 2**32 - 1)),

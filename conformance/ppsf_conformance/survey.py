@@ -7,14 +7,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import hypothesis
 import numpy as np
-from hypothesis import HealthCheck, Phase, settings
 
 from ppsf_conformance import lockstep, problems
 from ppsf_conformance.adapter import Array, Implementation
 from ppsf_conformance.checks import CHECKS
 from ppsf_conformance.diagnosis import Deviation, causes
+from ppsf_conformance.drawing import draw_problems
 from ppsf_conformance.errata import Erratum, KnownDeviations
 from ppsf_conformance.lockstep import OWNERS, Transition, Verdict
 from ppsf_conformance.problems import Problem
@@ -80,32 +79,18 @@ class Survey:
 
     # --- lockstep ----------------------------------------------------------------------------------------------
 
-    def run(
-        self, examples: int, seed: int, progress: Progress = lambda *_: None, diagnose: bool = True
-    ) -> None:
+    def run(self, examples: int, seed: int, progress: Progress = lambda *_: None, diagnose: bool = True) -> None:
         """Judge ``examples`` problems drawn from ``seed``, and find the causes of what deviates."""
         capabilities = self.implementation.capabilities
         dtypes = tuple(dtype for dtype in capabilities.dtypes if not self.known.excludes(problems.of_dtype(dtype)))
-        strategy = problems.problems(dtypes, capabilities.options)
 
-        @hypothesis.seed(seed)
-        @settings(
-            max_examples=examples,
-            database=None,
-            deadline=None,
-            phases=[Phase.generate],
-            suppress_health_check=list(HealthCheck),
-        )
-        @hypothesis.given(strategy)
-        def each(problem: Problem) -> None:
+        def visit(problem: Problem) -> None:
             self.judge_problem(problem)
             progress("problems", self.problems, examples)
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            each()
-            if diagnose:
-                self._diagnose()
+        draw_problems(dtypes, capabilities.options, examples, seed, visit)
+        if diagnose:
+            self._diagnose()
 
     def judge_problem(self, problem: Problem) -> None:
         """Play one problem to its end or to its first unexplained deviation."""

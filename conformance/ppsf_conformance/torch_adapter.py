@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from ppsf_conformance.adapter import Array, Capabilities, Gradients, Group, Snapshot, Weights
-from ppsf_conformance.name_map import NameMap, import_class
+from ppsf_conformance.name_map import NameMap, is_target
 from ppsf_ref import GroupState, ParamState, State
 
 SCALARS = ("d", "d_prev", "d_numerator", "d_denom", "weight_sum")
@@ -57,7 +57,7 @@ class TorchImplementation:
 
     def __init__(self, cls: type[torch.optim.Optimizer], names: NameMap) -> None:
         self.cls, self.names = cls, names
-        mapped = import_class(names.target) is cls
+        mapped = is_target(cls, names.target)
         self.target = names.target if mapped else f"{cls.__module__}:{cls.__qualname__}"
         self.name = names.name if mapped else cls.__qualname__
         self.version = _version(names.distribution)
@@ -96,12 +96,21 @@ class TorchSession:
         groups, formats = [], []
         for group in self.optimizer.param_groups:
             params, forms = zip(*map(self._param, group["params"]), strict=True) if group["params"] else ((), ())
-            scalars = {name: np.float64(group.get(self.names.group[name], 0.0)) for name in SCALARS}
-            groups.append(GroupState(**scalars, k=int(group[self.names.group["k"]]), params=tuple(params)))
+            scalars = {name: np.float64(self._of_group(group, name)) for name in SCALARS}
+            groups.append(GroupState(**scalars, k=int(self._of_group(group, "k")), params=tuple(params)))
             formats.append(tuple(forms))
-        mode = self.names.group["train_mode"]
-        trains = all(bool(group.get(mode, True)) for group in self.optimizer.param_groups)
+        trains = all(bool(self._of_group(group, "train_mode")) for group in self.optimizer.param_groups)
         return Snapshot(State(tuple(groups), trains), tuple(formats))
+
+    def _of_group(self, group: Mapping[str, Any], name: str) -> Any:
+        key = self.names.group[name]
+        if key not in group:
+            own = ", ".join(sorted(key for key in group if key != "params"))
+            raise ValueError(
+                f"the name map reads {name} from {key!r} of a parameter group, and {type(self.optimizer).__qualname__} "
+                f"keeps nothing there. Its groups have: {own}"
+            )
+        return group[key]
 
     def _param(self, param: torch.Tensor) -> tuple[ParamState, dict[str, str]]:
         found = {name: self._find(param, self.names.state[name]) for name in ARRAYS}
@@ -117,7 +126,7 @@ class TorchSession:
             if isinstance(found, Mapping):
                 found = found.get(key)
             elif isinstance(found, (list, tuple)) and key.isdigit():
-                found = found[int(key)]
+                found = dict(enumerate(found)).get(int(key))
             else:
                 return None
         return found if isinstance(found, torch.Tensor) else None

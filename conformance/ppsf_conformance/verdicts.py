@@ -5,20 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 
-from hypothesis import HealthCheck, Phase, find, settings
-from hypothesis.errors import NoSuchExample
-
 from ppsf_conformance import lockstep, problems
-from ppsf_conformance.adapter import Implementation
+from ppsf_conformance.adapter import Capabilities, Implementation
 from ppsf_conformance.errata import KnownDeviations
 from ppsf_conformance.lockstep import OWNERS
 from ppsf_conformance.problems import Problem
 from ppsf_conformance.report import model
+from ppsf_conformance.shrinking import smallest
 from ppsf_conformance.survey import EDGES, ClauseTally, Survey
 from ppsf_ref.options import SPEC
-
-#: Problems tried in the search for a small one.
-SHRINKING = 200
 
 
 def index_text() -> str:
@@ -30,6 +25,20 @@ def clause_titles() -> dict[str, str]:
     """Title of every normative clause, in the order of the spec."""
     clauses = json.loads(index_text())["clauses"]
     return {clause["id"]: clause["title"] for clause in clauses if clause["status"] == "normative"}
+
+
+def clause_options() -> dict[str, frozenset[str]]:
+    """The options on which each clause depends."""
+    clauses = json.loads(index_text())["clauses"]
+    return {clause["id"]: frozenset(clause["fields"]["options"]) - {"always"} for clause in clauses}
+
+
+def lacking(capabilities: Capabilities) -> frozenset[str]:
+    """The options of the law that an implementation does not offer; only bfloat16 can be rounded stochastically."""
+    offered = capabilities.options | capabilities.serves
+    if "bfloat16" not in capabilities.dtypes:
+        offered -= {"stochastic_rounding"}
+    return frozenset().union(*clause_options().values()) - offered
 
 
 def spec_reference(revision: str) -> model.Spec:
@@ -56,7 +65,7 @@ def implementation_report(survey: Survey) -> model.Implementation:
             problems=survey.problems,
             steps=survey.steps,
             undecided_fraction=survey.undecided_fraction,
-            passed=all(clause.verdict in {"pass", "erratum"} for clause in clauses),
+            passed=all(clause.verdict in {"pass", "erratum", "unsupported"} for clause in clauses),
         ),
         clauses=clauses,
         outputs=tuple(_output(survey, name) for name in lockstep.ORDER if name in survey.outputs),
@@ -77,7 +86,8 @@ def _clause(survey: Survey, identifier: str, title: str) -> model.ClauseVerdict:
     elif errata:
         verdict = "erratum"
     elif not tally.checks:
-        verdict = "not-run"
+        absent = clause_options()[identifier] & lacking(survey.implementation.capabilities)
+        verdict = "unsupported" if absent else "not-run"
     return model.ClauseVerdict(
         id=identifier,
         title=title,
@@ -111,22 +121,7 @@ def _output(survey: Survey, name: str) -> model.OutputStats:
 
 
 def _smallest(survey: Survey, problem: Problem) -> Problem:
-    """A smaller problem on which the implementation still deviates, or the one given."""
-    capabilities = survey.implementation.capabilities
-    try:
-        return find(
-            problems.problems(capabilities.dtypes, capabilities.options),
-            lambda candidate: deviates(survey.implementation, survey.known, candidate),
-            settings=settings(
-                max_examples=SHRINKING,
-                database=None,
-                deadline=None,
-                phases=[Phase.generate, Phase.shrink],
-                suppress_health_check=list(HealthCheck),
-            ),
-        )
-    except NoSuchExample:
-        return problem
+    return smallest(problem, lambda candidate: deviates(survey.implementation, survey.known, candidate))
 
 
 def deviates(implementation: Implementation, known: KnownDeviations, problem: Problem) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ppsf_conformance import run
 from ppsf_conformance.errata import KnownDeviations
 from ppsf_conformance.killing import Recorded, record
@@ -36,4 +37,4 @@ def corpus(product: TorchImplementation) -> list[Recorded]:
 @pytest.fixture(scope="session")
 def published() -> Survey:
     """The published package, surveyed with the errata of its release."""
-    return run.survey_of(run.implementation_for(PUBLISHED), 150, 0, lambda *_: None)
+    return run.survey_of(run.implementation_for(PUBLISHED), 300, 0, lambda *_: None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from ppsf_conformance.checks import CHECKS
 from ppsf_conformance.errata import KnownDeviations
 from ppsf_conformance.survey import Survey

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ppsf_conformance.killing import Recorded, kill
 from ppsf_conformance.mutants import MUTANTS, Mutant
 from ppsf_conformance.torch_adapter import TorchImplementation

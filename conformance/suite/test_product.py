@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ppsf_conformance.survey import Survey
 from ppsf_conformance.verdicts import clause_titles, implementation_report
 

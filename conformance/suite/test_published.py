@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from ppsf_conformance.lockstep import judge, play
 from ppsf_conformance.overrides import EXCLUDED, OVERRIDES
 from ppsf_conformance.problems import GroupSpec, ParamSpec, Problem

@@ -57,13 +57,13 @@ def next_z(z: Number, u: Number, dlr: Number) -> Number:
 @clause("PPSF-Z-004", "f79af622")
 def averaged(y: Number, z: Number, beta1: Number) -> Number:
     """x from y and z: the weights of eval mode."""
-    return y + (1 - 1 / beta1) * (z - y)
+    return numbers.lerp(y, z, 1 - 1 / beta1)
 
 
 @clause("PPSF-Z-005", "ea182af0")
 def interpolated(x: Number, z: Number, beta1: Number) -> Number:
     """y from x and z: the weights of train mode."""
-    return x + (1 - beta1) * (z - x)
+    return numbers.lerp(x, z, 1 - beta1)
 
 
 @clause("PPSF-W-001", "c861b1b6")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ppsf_ref.clauses.options import resolved_beta3
 from ppsf_ref.law import clause
@@ -27,55 +27,53 @@ SHARED = ("d0", "d_coef", "beta3", "prodigy_steps")
 WHOLE_OPTIMIZER = frozenset({"split_groups", "split_groups_mean", "rounding_seed"})
 
 
-def _real(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+class Domain(NamedTuple):
+    """Which types an option takes, and which of their values."""
+
+    has_type: Callable[[Any], bool]
+    holds: Callable[[Any], bool]
 
 
-def _boolean(value: object) -> bool:
-    return isinstance(value, bool)
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _positive(value: Any) -> bool:
-    return _real(value) and value > 0
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _nonnegative(value: Any) -> bool:
-    return _real(value) and value >= 0
+def _is_pair(value: object) -> bool:
+    return isinstance(value, (tuple, list)) and all(map(_is_number, value))
 
 
-def _count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+def _or_none(domain: Domain) -> Domain:
+    return Domain(*(lambda value, test=test: value is None or test(value) for test in domain))
 
 
-def _fraction(value: Any) -> bool:
-    return _real(value) and 0 <= value < 1
+POSITIVE = Domain(_is_number, lambda value: 0 < value < math.inf)
+NONNEGATIVE = Domain(_is_number, lambda value: 0 <= value < math.inf)
+FRACTION = Domain(_is_number, lambda value: 0 <= value < 1)
+COUNT = Domain(_is_count, lambda value: value >= 0)
+SWITCH = Domain(lambda value: isinstance(value, bool), lambda value: True)
+BETAS = Domain(_is_pair, lambda value: len(value) == 2 and 0 < value[0] < 1 and 0 <= value[1] < 1)
 
-
-def _betas(value: Any) -> bool:
-    return isinstance(value, (tuple, list)) and len(value) == 2 and _positive(value[0]) and all(map(_fraction, value))
-
-
-def _or_none(test: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: value is None or test(value)
-
-
-DOMAINS: Mapping[str, Callable[[Any], bool]] = {
-    "lr": _positive,
-    "betas": _betas,
-    "beta3": _or_none(_fraction),
-    "weight_decay": _nonnegative,
-    "weight_decay_by_lr": _boolean,
-    "d0": _positive,
-    "d_coef": _positive,
-    "prodigy_steps": _count,
-    "eps": _or_none(_positive),
-    "factored": _boolean,
-    "factored_fp32": _boolean,
-    "use_stableadamw": _boolean,
-    "stochastic_rounding": _boolean,
-    "split_groups": _boolean,
-    "split_groups_mean": _boolean,
-    "rounding_seed": _count,
+DOMAINS: Mapping[str, Domain] = {
+    "lr": POSITIVE,
+    "betas": BETAS,
+    "beta3": _or_none(FRACTION),
+    "weight_decay": NONNEGATIVE,
+    "weight_decay_by_lr": SWITCH,
+    "d0": POSITIVE,
+    "d_coef": POSITIVE,
+    "prodigy_steps": COUNT,
+    "eps": _or_none(POSITIVE),
+    "factored": SWITCH,
+    "factored_fp32": SWITCH,
+    "use_stableadamw": SWITCH,
+    "stochastic_rounding": SWITCH,
+    "split_groups": SWITCH,
+    "split_groups_mean": SWITCH,
+    "rounding_seed": COUNT,
 }
 
 
@@ -89,8 +87,10 @@ def refuse_unknown(name: str) -> None:
 @clause("PPSF-X-002", "b277d08a")
 def refuse_outside(name: str, value: object, at_step: bool = False) -> None:
     """A value outside the domain of its option; at a step lr may be 0 as well."""
-    allowed = _nonnegative if name == "lr" and at_step else DOMAINS[name]
-    if not allowed(value):
+    domain = NONNEGATIVE if name == "lr" and at_step else DOMAINS[name]
+    if not domain.has_type(value):
+        raise TypeError(f"{name}={value!r} is of the wrong type")
+    if not domain.holds(value):
         raise ValueError(f"{name}={value!r} is outside its domain")
 
 

@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from ppsf_ref import numbers
 from ppsf_ref.law import clause
+from ppsf_ref.numbers import Number
 from ppsf_ref.options import Options
 
 
 @clause("PPSF-O-001", "63359b8a")
-def resolved_beta3(beta3: float | None, beta2: float) -> float:
+def resolved_beta3(beta3: Number | None, beta2: Number) -> Number:
     """beta3, or sqrt(beta2) of the same group."""
-    return float(beta2**0.5) if beta3 is None else beta3
+    return numbers.sqrt(beta2) if beta3 is None else beta3
 
 
 @clause("PPSF-O-002", "715a4cbc")
@@ -24,5 +26,5 @@ def clips(use_stableadamw: bool, eps: float | None) -> bool:
 
 @clause("PPSF-O-003", "14e6fd7e")
 def group_options(defaults: Options, given: Mapping[str, Any]) -> Options:
-    """Options of a group: the constructor's, replaced by the group's own; derived ones follow from the result."""
-    return replace(defaults, **given)
+    """Options of a group: the constructor's, replaced by the group's own; keys of other people are ignored."""
+    return replace(defaults, **{name: given[name] for name in given if name in Options.__dataclass_fields__})

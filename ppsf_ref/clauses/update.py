@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ppsf_ref import numbers
 from ppsf_ref.law import clause
 from ppsf_ref.numbers import Number
@@ -30,5 +32,7 @@ def angle(g: Number, denominator: Number, bound: float) -> Number:
 @clause("PPSF-C-001", "2d530c9c")
 def clipped(u: Number, bound: float) -> Number:
     """Scale an update whose root mean square exceeds ``bound`` down to it."""
+    if np.size(u) == 0:
+        return u
     rms = numbers.sqrt(numbers.mean_square(u))
     return numbers.over_scale(u, numbers.maximum(rms / bound, 1 + 0 * rms))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import tomllib
 import warnings
-from pathlib import Path
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,20 +12,20 @@ from prodigyplus.prodigy_plus_schedulefree import ProdigyPlusScheduleFree as Ups
 
 import ppsf_fast
 from ppsf_conformance import pinned
+from ppsf_conformance.errata import all_errata
 
-FOLDER = Path(__file__).parents[2] / "spec" / "errata"
-ERRATA = [tomllib.loads(path.read_text("utf-8")) for path in sorted(FOLDER.glob("ERR-*.toml"))]
+ERRATA = [erratum.table for erratum in all_errata()]
 every_erratum = pytest.mark.parametrize("erratum", ERRATA, ids=[e["id"] for e in ERRATA])
 
 
-def replayed(erratum: dict[str, Any], cls: Any) -> pinned.Session:
+def replayed(erratum: Mapping[str, Any], cls: Any) -> pinned.Session:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch has its say on odd inputs, which is not what is tested
         return pinned.replay(erratum["pinned"], cls)
 
 
 @every_erratum
-def test_upstream_gives_the_recorded_figures(erratum: dict[str, Any]) -> None:
+def test_upstream_gives_the_recorded_figures(erratum: Mapping[str, Any]) -> None:
     session = replayed(erratum, Upstream)
     for entry in erratum["pinned"]["observe"]:
         path = entry.get("upstream_path", entry["path"])
@@ -34,7 +34,7 @@ def test_upstream_gives_the_recorded_figures(erratum: dict[str, Any]) -> None:
 
 
 @every_erratum
-def test_ppsf_fast_gives_what_the_law_says(erratum: dict[str, Any]) -> None:
+def test_ppsf_fast_gives_what_the_law_says(erratum: Mapping[str, Any]) -> None:
     session = replayed(erratum, ppsf_fast.ProdigyPlusScheduleFree)
     for entry in erratum["pinned"]["observe"]:
         got = pinned.observe(session, entry["path"])
@@ -42,6 +42,42 @@ def test_ppsf_fast_gives_what_the_law_says(erratum: dict[str, Any]) -> None:
 
 
 @every_erratum
-def test_figures_differ_exactly_where_the_law_deviates(erratum: dict[str, Any]) -> None:
+def test_figures_differ_exactly_where_the_law_deviates(erratum: Mapping[str, Any]) -> None:
     differ = any(not pinned.agrees(e["upstream"], e["law"]) for e in erratum["pinned"]["observe"])
     assert differ == (erratum["disposition"] == "spec-deviates")
+
+
+@pytest.mark.parametrize(
+    ("figure", "got", "same"),
+    [
+        ("-4.4721", -4.472135543823242, True),
+        ("-4.4721", 4.472135543823242, False),
+        ("-4.4721", -4.47216, False),
+        ("0.5", 0.5499, True),
+        ("0.50000", 0.5499, False),
+        ("1.0000e-06", 1.00004e-06, True),
+        ("1.0000e-06", 1.00006e-06, False),
+        ("0.0", 0.0, True),
+        ("0.0", 1e-300, False),
+        ("0.0", -0.0, False),
+        ("nan", float("nan"), True),
+        ("nan", 0.0, False),
+        ("inf", float("inf"), True),
+        ("inf", 1e300, False),
+    ],
+)
+def test_a_figure_stands_for_what_rounds_to_its_digits(figure: str, got: float, same: bool) -> None:
+    (entry,) = pinned.figures(f'[pinned]\nobserve = [{{ path = "d", law = {figure} }}]')
+    assert pinned.agrees(got, entry["law"]) is same
+
+
+@pytest.mark.parametrize(("got", "figure"), [(3, 3), (True, True), ("none", "none"), (None, "None"), ([1, 2], [1, 2])])
+def test_what_is_no_decimal_is_compared_exactly(got: object, figure: object) -> None:
+    assert pinned.agrees(got, figure)
+    assert not pinned.agrees(4, figure)
+
+
+@every_erratum
+def test_no_figure_claims_more_digits_than_machines_share(erratum: Mapping[str, Any]) -> None:
+    figures = [entry[key] for entry in erratum["pinned"]["observe"] for key in ("upstream", "law")]
+    assert all(len(f.as_tuple().digits) <= 6 for f in figures if isinstance(f, Decimal))

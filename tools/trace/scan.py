@@ -91,7 +91,8 @@ def test_marks(sources: Sources) -> list[Mark]:
     found = []
     for folder in TESTS:
         for path, call in sources.calls(folder, "clause"):
-            found += [Mark(text, path, call.lineno) for text in _strings(call.args)]
+            if isinstance(call.func, ast.Attribute) and _last_name(call.func.value) == "mark":
+                found += [Mark(text, path, call.lineno) for text in _strings(call.args)]
         for path, call in sources.calls(folder, "parametrize"):
             if "clause" in _argument_names(call):
                 found += [Mark(text, path, line) for text, line in _table_ids(call, sources.tree(path))]

@@ -16,6 +16,7 @@ from ppsf_conformance.checks.finding import (
     difference,
     gradients,
     outcome,
+    poolings,
     run,
     two_groups,
     weights,
@@ -108,16 +109,18 @@ def _forbidden(implementation: Implementation) -> Iterator[Finding]:
         {"weight_decay": 0.1},
         {},
     )
-    for given in differing:
-        for split in (True, False):
+    offered = implementation.capabilities.options
+    for given in (given for given in differing if offered.issuperset(given)):
+        for pooling in poolings(implementation):
+            split = pooling.get("split_groups", True)
             groups = (Options(**given), Options())
             expected = outcome(errors.refuse_forbidden, groups, split)
-            got = outcome(_construct(implementation, two_groups(**given), split_groups=split))
+            got = outcome(_construct(implementation, two_groups(**given), **pooling))
             yield Finding(
                 agrees(expected, got, KINDS),
                 f"split_groups={split}, a group with {given}: {got}, not {expected}",
             )
-    for name in sorted(errors.WHOLE_OPTIMIZER & implementation.capabilities.options):
+    for name in sorted(errors.WHOLE_OPTIMIZER & offered):
         expected = outcome(errors.refuse_forbidden, (), True, (name,))
         got = outcome(_construct(implementation, two_groups(**{name: TRIED[name][0]})))
         yield Finding(agrees(expected, got, KINDS), f"{name} in a group: {got}, not {expected}")

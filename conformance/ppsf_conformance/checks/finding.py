@@ -39,6 +39,18 @@ def two_groups(dtype: str = "float32", **first: Any) -> list[Group]:
     return [Group(weights(1, dtype), first), Group(weights(2, dtype), {})]
 
 
+def poolings(implementation: Implementation) -> Sequence[Mapping[str, bool]]:
+    """Options for separate groups and for one pool, as far as the implementation offers the choice."""
+    offered = "split_groups" in implementation.capabilities.options
+    return ({"split_groups": True}, {"split_groups": False}) if offered else ({},)
+
+
+def rounds_stochastically(implementation: Implementation) -> bool:
+    """Whether it has bfloat16 parameters and the option to round them stochastically."""
+    capabilities = implementation.capabilities
+    return "bfloat16" in capabilities.dtypes and "stochastic_rounding" in capabilities.options
+
+
 def gradients(session: Session, seed: int) -> list[list[Array | None]]:
     """A gradient for every parameter: mostly one direction, so that d grows."""
     always, now = np.random.default_rng(7), np.random.default_rng(seed)

@@ -13,6 +13,8 @@ from ppsf_conformance.checks.finding import (
     difference,
     gradients,
     outcome,
+    poolings,
+    rounds_stochastically,
     run,
     same_formats,
     two_groups,
@@ -73,11 +75,11 @@ def _bad_steps(implementation: Implementation) -> Iterator[Finding]:
 
 def _round_trips(implementation: Implementation) -> Iterator[Finding]:
     for dtype in implementation.capabilities.dtypes:
-        for split in (True, False):
+        for pooling in poolings(implementation):
             for how in ROUND_TRIPS:
-                session = implementation.new(two_groups(dtype), {"split_groups": split})
+                session = implementation.new(two_groups(dtype), pooling)
                 run(session, 4)
-                yield from _round_trip(session, how, f"{dtype}, split_groups={split}")
+                yield from _round_trip(session, how, f"{dtype}, split_groups={pooling.get('split_groups', True)}")
 
 
 def _round_trip(session: Session, how: str, case: str) -> Iterator[Finding]:
@@ -122,8 +124,9 @@ def _closures(implementation: Implementation) -> Iterator[Finding]:
 
 
 def _added_groups(implementation: Implementation) -> Iterator[Finding]:
-    for split in (True, False):
-        session = implementation.new(two_groups(), {"split_groups": split})
+    for pooling in poolings(implementation):
+        split = pooling.get("split_groups", True)
+        session = implementation.new(two_groups(), pooling)
         fresh = implementation.new([Group(weights(3), {})], {}).snapshot().state.groups[0]
         run(session, 4)
         got = outcome(session.add_group, Group(weights(3), {}))
@@ -143,6 +146,8 @@ SPECIALS = np.array([np.nan, np.inf, -np.inf, 0.0, 1.5, -(2.0**-126), 3.0e38, 1.
 
 def _specials(implementation: Implementation) -> Iterator[Finding]:
     """With a zero gradient z' = z, so stochastic rounding sees the weights themselves."""
+    if not rounds_stochastically(implementation):
+        return
     group = Group((Weights(SPECIALS, "bfloat16"),), {})
     session = implementation.new([group], {"stochastic_rounding": True})
     before = session.snapshot().state.groups[0].params[0].y
@@ -158,12 +163,15 @@ def _specials(implementation: Implementation) -> Iterator[Finding]:
 
 def _neighbours(implementation: Implementation) -> Iterator[Finding]:
     """One step of a factored bfloat16 matrix: what is stored lies next to the exact result, whatever the bits."""
+    if not rounds_stochastically(implementation):
+        return
     spec = GroupSpec((ParamSpec((33, 40), "bfloat16"),))
-    problem = Problem({"d0": 1e-2, "stochastic_rounding": True}, (spec,), "noise", steps=1)
+    start = {"d0": 1e-2} if "d0" in implementation.capabilities.options else {}
+    problem = Problem({**start, "stochastic_rounding": True}, (spec,), "noise", steps=1)
     for transition in play(implementation, problem):
         verdict = judge(transition, implementation.capabilities)
         for comparison in verdict.comparisons:
-            if comparison.output in {"y", "z"}:
+            if comparison.output in {"raises", "y", "z"}:
                 yield Finding(comparison.ok, comparison.detail)
 
 

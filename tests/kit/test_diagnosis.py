@@ -1,0 +1,56 @@
+"""The clause that is wrong is the one that is named."""
+
+from __future__ import annotations
+
+import pytest
+
+from ppsf_conformance import lockstep
+from ppsf_conformance.diagnosis import Deviation, causes
+from ppsf_conformance.mutants import MUTANTS
+from ppsf_conformance.problems import GroupSpec, ParamSpec, Problem
+from ppsf_ref import clause_functions
+from ppsf_ref.law import Rule
+from tests.kit.stub import CAPABILITIES, StubImplementation
+
+GROUPS = (GroupSpec((ParamSpec((5,)),)), GroupSpec((ParamSpec((12,)),), {"weight_decay": 0.3}))
+PROBLEM = Problem({"d0": 1e-3}, GROUPS, "growth", steps=4, switches=True)
+#: One mutant each.
+FAULTS = (
+    "PPSF-D-003: no decay",
+    "PPSF-G-004: lr off by 2**-20",
+    "PPSF-V-001: 1 - beta2 missing",
+    "PPSF-W-001: sign flipped",
+    "PPSF-Z-002: new z",
+    "PPSF-Z-004: z itself",
+    "PPSF-L-002: not counted",
+)
+
+
+def diagnosed(rules: dict[str, Rule]) -> list[tuple[str, str]]:
+    """Clause and manner of each cause that is found for a stub under these rules."""
+    deviations, agreeing = [], dict.fromkeys(clause_functions(), 0)
+    for transition in lockstep.play(StubImplementation(rules), PROBLEM):
+        verdict = lockstep.judge(transition, CAPABILITIES)
+        if not verdict.ok:
+            deviations.append(Deviation(transition, verdict))
+            break
+        for clause in verdict.clauses:
+            agreeing[clause] += 1
+    assert deviations
+    return [(cause.clause, cause.what) for cause in causes(deviations, CAPABILITIES, {}, agreeing)]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_known_fault_is_recognised(fault: str) -> None:
+    mutant = next(mutant for mutant in MUTANTS if mutant.identifier == fault)
+    assert diagnosed({mutant.clause: mutant.rule})[0] == (mutant.clause, mutant.what)
+
+
+def test_an_unknown_fault_is_booked_to_the_clause_that_does_not_fit() -> None:
+    law = clause_functions()["PPSF-Z-005"]
+    found = diagnosed({"PPSF-Z-005": lambda x, z, beta1: law(x, z, 0.7 * beta1)})
+    assert found == [("PPSF-Z-005", "")]
+
+
+def test_without_deviations_there_is_no_cause() -> None:
+    assert causes([], CAPABILITIES, {}, {}) == []

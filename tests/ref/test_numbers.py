@@ -1,0 +1,86 @@
+"""One law in three number types: float64, 50 digits and the carried value agree far inside the bound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import mpmath
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+
+from ppsf_conformance import lockstep, problems
+from ppsf_ref import (
+    FLOAT32,
+    Arithmetic,
+    Float64,
+    Numbers,
+    Precise,
+    Running,
+    State,
+    evaluate,
+    overriding,
+    step,
+    train,
+)
+from tests.ref.helpers import ARRAYS, SCALARS, ReferenceFactory
+
+#: What float64 may be off by, as a share of the bound that a float32 implementation gets.
+SHARE = 2.0**-20
+#: Everything in float32: the arithmetic with the least bound that is far above float64.
+SINGLE = Arithmetic(scalar=FLOAT32, accumulate=FLOAT32, order="pairwise")
+#: Nothing is rounded when it is stored, so that the arithmetic itself can be compared.
+UNSTORED = {"PPSF-R-002": lambda x, form: x, "PPSF-R-003": lambda x, bits: x}
+PROBLEMS = problems.problems(("float32", "bfloat16"), frozenset(problems.OPTION_VALUES))
+SETTINGS = settings(
+    deadline=None, derandomize=True, database=None, max_examples=16, suppress_health_check=[HealthCheck.too_slow]
+)
+
+
+def outcome(transition: lockstep.Transition, lift: Numbers) -> State:
+    """What the law makes of the state before a transition, in one number type."""
+    config = lockstep.config_of(transition.problem, transition.rates)
+    before = lockstep.lifted(transition.before.state, lift)
+    with overriding(UNSTORED):
+        if transition.kind == "step":
+            return step(config, before, transition.gradients, lift)
+        return (evaluate if transition.kind == "eval" else train)(config, before, lift)
+
+
+def items(state: State) -> Iterator[tuple[str, Any]]:
+    for group in state.groups:
+        yield from ((name, getattr(group, name)) for name in SCALARS)
+        yield from ((name, getattr(p, name)) for p in group.params for name in ARRAYS)
+
+
+def distance(a: Any, b: Any) -> Any:
+    """|a - b|, formed in 50 digits."""
+    return np.asarray(np.frompyfunc(lambda x, y: float(abs(x - y)), 2, 1)(_digits(a), _digits(b)), np.float64)
+
+
+def _digits(x: Any) -> Any:
+    def one(value: Any) -> mpmath.mpf:
+        if isinstance(value, mpmath.mpf):
+            return value
+        whole, power = np.frexp(np.longdouble(value))
+        return mpmath.ldexp(mpmath.mpf(int(np.ldexp(whole, 64))), int(power) - 64)
+
+    return np.asarray(np.frompyfunc(one, 1, 1)(np.asarray(x)), object)
+
+
+@given(problem=PROBLEMS)
+@SETTINGS
+def test_the_three_number_types_agree(problem: problems.Problem) -> None:
+    with np.errstate(all="ignore"):
+        for transition in lockstep.play(ReferenceFactory(), problem):  # type: ignore[arg-type]
+            if transition.t > 2:
+                return
+            plain, precise, bounded = (outcome(transition, n) for n in (Float64(), Precise(), Running(SINGLE)))
+            for (name, f), (_, p), (_, b) in zip(items(plain), items(precise), items(bounded), strict=True):
+                assert (f is None) == (p is None) == (b is None)
+                if f is None:
+                    continue
+                assert np.shape(f) == np.shape(p) == b.shape, name
+                allowed = np.where(np.isfinite(b.bound), SHARE * b.bound, np.inf)
+                assert (distance(f, p) <= allowed).all(), name
+                assert (distance(b.value, p) <= allowed).all(), name
