@@ -61,8 +61,8 @@ class ProdigyPlusScheduleFree(Optimizer):
         fused_back_pass: not yet served.
         use_stableadamw: limit the root mean square of each update.
         use_muon_pp: not yet served.
-        use_cautious: not yet served.
-        use_grams: not yet served.
+        use_cautious: take from a weight only what has the sign of the update.
+        use_grams: take the magnitude of that in the direction of the update; `use_cautious` switches it off.
         use_adopt: not yet served.
         use_orthograd: not yet served.
         use_focus: not yet served.

@@ -77,7 +77,7 @@ def _betas(name: str, value: Any) -> tuple[float, float]:
     return _beta1(f"{name}[0]", value[0]), _beta2(f"{name}[1]", value[1])
 
 
-# clause: PPSF-X-007 93e5e925
+# clause: PPSF-X-007 27e8f4a5
 def _unserved(name: str, value: Any) -> bool:
     if value is not False:
         raise NotImplementedError(
@@ -118,8 +118,8 @@ OPTIONS = (
     Option("fused_back_pass", _unserved),
     Option("use_stableadamw", _flag),
     Option("use_muon_pp", _unserved),
-    Option("use_cautious", _unserved),
-    Option("use_grams", _unserved),
+    Option("use_cautious", _flag),
+    Option("use_grams", _flag),
     Option("use_adopt", _unserved),
     Option("use_orthograd", _unserved),
     Option("use_focus", _unserved),
@@ -211,6 +211,8 @@ class Rule:
     prodigy_steps: int
     eps: float | None
     clip: bool
+    cautious: bool
+    grams: bool
     factored: bool
     factored_fp32: bool
     stochastic_rounding: bool
@@ -231,6 +233,9 @@ class Rule:
             prodigy_steps=group["prodigy_steps"],
             eps=group["eps"],
             clip=group["use_stableadamw"] and group["eps"] is not None,
+            cautious=group["use_cautious"],
+            # clause: PPSF-O-004 86fa582f
+            grams=group["use_grams"] and not group["use_cautious"],
             factored=group["factored"],
             factored_fp32=group["factored_fp32"],
             stochastic_rounding=group["stochastic_rounding"],

@@ -154,6 +154,27 @@ def is_positive(x: Number, guard: str) -> bool:
     return law.decide(guard, bool(x > 0), True)
 
 
+def indicator(x: Number) -> Number:
+    """1 where x > 0, else 0, element by element; where the bound leaves that open, either."""
+    if isinstance(x, Bounded):
+        return _chosen(x, x.value > 0, 0.5)
+    return _each(lambda e: mpmath.mpf(e > 0), x) if _is_precise(x) else np.asarray(x > 0, np.float64)
+
+
+def sign(x: Number) -> Number:
+    """-1, 0 or 1, element by element; where the bound leaves that open, any of them."""
+    if isinstance(x, Bounded):
+        return _chosen(x, np.sign(x.value), 0.0)
+    return _each(mpmath.sign, x) if _is_precise(x) else np.sign(x)
+
+
+def _chosen(x: Bounded, outcome: Array, middle: float) -> Bounded:
+    certain = (np.abs(x.value) > x.bound) | (x.bound == 0)
+    return Bounded(
+        np.where(certain, outcome, middle), np.where(certain, 0, 1 - middle), x.form, x.is_array, x.arithmetic
+    )
+
+
 def value_of(x: Number) -> Array:
     """The value without its bound, in the format it is held in (exact decisions on stored numbers)."""
     return nearest(x.value, x.form) if isinstance(x, Bounded) else x

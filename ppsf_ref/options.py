@@ -28,6 +28,8 @@ class Options:
     factored: bool = True
     factored_fp32: bool = True
     use_stableadamw: bool = True
+    use_cautious: bool = False
+    use_grams: bool = False
     stochastic_rounding: bool = True
 
 

@@ -281,6 +281,13 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("sign flipped", clause="PPSF-W-002", rule=_flipped_decay_sign),
     Mutant("y decays like z", clause="PPSF-W-002", rule=_y_decays_like_z),
     Mutant("only y decays", clause="PPSF-W-002", rule=_only_y_decays),
+    Mutant("grams wins", clause="PPSF-O-004", rule=lambda use_grams, use_cautious: use_grams),
+    Mutant("grams never applies", clause="PPSF-O-004", rule=lambda use_grams, use_cautious: False),
+    Mutant("not scaled up", clause="PPSF-M-001", rule=lambda decrease, u: decrease * num.indicator(decrease * u)),
+    Mutant("keeps what opposes", clause="PPSF-M-001", rule=lambda decrease, u: _law("PPSF-M-001", decrease, -u)),
+    Mutant("nothing masked", clause="PPSF-M-001", rule=lambda decrease, u: decrease),
+    Mutant("sign of the decrease", clause="PPSF-M-002", rule=lambda decrease, u: decrease),
+    Mutant("magnitude of the update", clause="PPSF-M-002", rule=lambda decrease, u: abs(u) * num.sign(decrease)),
     Mutant("weight dlr", clause="PPSF-Z-001", rule=_linear_weight),
     Mutant("one weight too many", clause="PPSF-Z-001", rule=_old_sum),
     Mutant(

@@ -58,6 +58,8 @@ PATCHES = (
         "new_y = new_y - y * by.y_decay", "new_y = new_y - new_y * by.y_decay",
     ),
     Patch("weight dlr", "PPSF-Z-001", BACKEND, "weight = dlr * dlr", "weight = dlr"),
+    Patch("mask not scaled", "PPSF-M-001", BACKEND, "(kept / share.float())", "kept"),
+    Patch("grams takes nothing back", "PPSF-M-002", BACKEND, "decrease.abs() * update.sign()", "decrease"),
     Patch("no averaging", "PPSF-Z-002", BACKEND, "torch.lerp(y, z, by.mix)", "y"),
     Patch("ascends", "PPSF-Z-003", BACKEND, "new_z = z - update", "new_z = z + update"),
     Patch("half way to x", "PPSF-Z-004", "optimizer.py", "1 - 1 / beta1", "(1 - 1 / beta1) / 2"),

@@ -10,11 +10,12 @@ from ppsf_conformance.verdicts import clause_titles, implementation_report
 CLAUSES = (
     "PPSF-C-001", "PPSF-D-001", "PPSF-D-002", "PPSF-D-003", "PPSF-D-004", "PPSF-D-005", "PPSF-D-006", "PPSF-D-007",
     "PPSF-D-008", "PPSF-D-009", "PPSF-G-001", "PPSF-G-002", "PPSF-G-003", "PPSF-G-004", "PPSF-G-005", "PPSF-G-006",
-    "PPSF-L-001", "PPSF-L-002", "PPSF-L-003", "PPSF-L-004", "PPSF-L-005", "PPSF-L-006", "PPSF-L-007", "PPSF-N-001",
-    "PPSF-O-001", "PPSF-O-002", "PPSF-O-003", "PPSF-R-001", "PPSF-R-002", "PPSF-R-003", "PPSF-R-004", "PPSF-R-005",
-    "PPSF-U-001", "PPSF-U-002", "PPSF-U-003", "PPSF-V-001", "PPSF-V-002", "PPSF-V-003", "PPSF-V-004", "PPSF-V-005",
-    "PPSF-W-001", "PPSF-W-002", "PPSF-X-001", "PPSF-X-002", "PPSF-X-003", "PPSF-X-004", "PPSF-X-005", "PPSF-X-006",
-    "PPSF-X-007", "PPSF-Z-001", "PPSF-Z-002", "PPSF-Z-003", "PPSF-Z-004", "PPSF-Z-005", "PPSF-Z-006",
+    "PPSF-L-001", "PPSF-L-002", "PPSF-L-003", "PPSF-L-004", "PPSF-L-005", "PPSF-L-006", "PPSF-L-007", "PPSF-M-001",
+    "PPSF-M-002", "PPSF-N-001", "PPSF-O-001", "PPSF-O-002", "PPSF-O-003", "PPSF-O-004", "PPSF-R-001", "PPSF-R-002",
+    "PPSF-R-003", "PPSF-R-004", "PPSF-R-005", "PPSF-U-001", "PPSF-U-002", "PPSF-U-003", "PPSF-V-001", "PPSF-V-002",
+    "PPSF-V-003", "PPSF-V-004", "PPSF-V-005", "PPSF-W-001", "PPSF-W-002", "PPSF-X-001", "PPSF-X-002", "PPSF-X-003",
+    "PPSF-X-004", "PPSF-X-005", "PPSF-X-006", "PPSF-X-007", "PPSF-Z-001", "PPSF-Z-002", "PPSF-Z-003", "PPSF-Z-004",
+    "PPSF-Z-005", "PPSF-Z-006",
 )  # fmt: skip
 
 #: A check whose largest error stays below this share of its bound says nothing.

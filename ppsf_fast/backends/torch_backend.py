@@ -19,6 +19,7 @@ from ppsf_fast.plan import GroupPlan, Item, Plan, PoolPlan
 from ppsf_fast.state import State, factored_axes
 
 _EARLY_BOUND, _BOUND = 50.0, 1.0
+_LEAST_KEPT = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,8 +223,7 @@ def _average(item: Item, y: Tensor, update: Tensor, rule: Rule, by: Coefficients
     """Write the new y and z."""
     param, state = item.param, item.state
     z = state["z"].float()
-    # clause: PPSF-Z-002 c73f8559
-    new_y = torch.lerp(y, z, by.mix) - update * by.y_step
+    new_y = _new_y(y, z, update, rule, by)
     # clause: PPSF-Z-003 8204864f
     new_z = z - update * by.z_step
     if rule.weight_decay and not rule.weight_decay_by_lr:
@@ -233,6 +233,20 @@ def _average(item: Item, y: Tensor, update: Tensor, rule: Rule, by: Coefficients
     noise_y, noise_z = _noise(item, rule, by.k)
     store(param, new_y, by.ok, noise_y)
     store(state["z"], new_z, by.ok, noise_z)
+
+
+def _new_y(y: Tensor, z: Tensor, update: Tensor, rule: Rule, by: Coefficients) -> Tensor:
+    # clause: PPSF-Z-002 c73f8559
+    if not (rule.cautious or rule.grams):
+        return torch.lerp(y, z, by.mix) - update * by.y_step
+    decrease = (y - z) * by.mix + update * by.y_step
+    if rule.grams:
+        # clause: PPSF-M-002 28535345
+        return y - decrease.abs() * update.sign()
+    # clause: PPSF-M-001 6e7a0094
+    kept = (decrease.sign() * update.sign()).clamp_min(0.0)
+    share = (total(kept) / max(kept.numel(), 1)).clamp_min(_LEAST_KEPT)
+    return y - decrease * (kept / share.float())
 
 
 def _noise(item: Item, rule: Rule, k: Tensor) -> tuple[Tensor, Tensor] | tuple[None, None]:

@@ -48,6 +48,11 @@ def next_y(y: Number, z: Number, u: Number, c: Number, dlr: Number, beta1: Numbe
     return numbers.lerp(y, z, c) - (dlr * _reach(c, beta1)) * u
 
 
+def decrease_of_y(y: Number, z: Number, u: Number, c: Number, dlr: Number, beta1: Number) -> Number:
+    """What PPSF-Z-002 takes from y, for those who modify it."""
+    return c * (y - z) + (dlr * _reach(c, beta1)) * u
+
+
 @clause("PPSF-Z-003", "8204864f")
 def next_z(z: Number, u: Number, dlr: Number) -> Number:
     """The base sequence."""

@@ -16,8 +16,6 @@ EXTENSIONS = frozenset(
         "use_speed",
         "fused_back_pass",
         "use_muon_pp",
-        "use_cautious",
-        "use_grams",
         "use_adopt",
         "use_orthograd",
         "use_focus",
@@ -70,6 +68,8 @@ DOMAINS: Mapping[str, Domain] = {
     "factored": SWITCH,
     "factored_fp32": SWITCH,
     "use_stableadamw": SWITCH,
+    "use_cautious": SWITCH,
+    "use_grams": SWITCH,
     "stochastic_rounding": SWITCH,
     "split_groups": SWITCH,
     "split_groups_mean": SWITCH,
@@ -136,7 +136,7 @@ def refuse_parameter(dtype: str) -> None:
         raise TypeError(f"parameters have to be float32 or bfloat16, not {dtype}")
 
 
-@clause("PPSF-X-007", "93e5e925")
+@clause("PPSF-X-007", "27e8f4a5")
 def refuse_unserved(name: str, value: object, served: Collection[str] = ()) -> None:
     """Options of the revision that an implementation knows but does not serve."""
     if name not in served and value is not False:

@@ -24,6 +24,12 @@ def clips(use_stableadamw: bool, eps: float | None) -> bool:
     return use_stableadamw and eps is not None
 
 
+@clause("PPSF-O-004", "86fa582f")
+def applies_grams(use_grams: bool, use_cautious: bool) -> bool:
+    """Of the two only one applies."""
+    return use_grams and not use_cautious
+
+
 @clause("PPSF-O-003", "14e6fd7e")
 def group_options(defaults: Options, given: Mapping[str, Any]) -> Options:
     """Options of a group: the constructor's, replaced by the group's own; keys of other people are ignored."""

@@ -17,8 +17,6 @@ UNSERVED = (
     "use_speed",
     "fused_back_pass",
     "use_muon_pp",
-    "use_cautious",
-    "use_grams",
     "use_adopt",
     "use_orthograd",
     "use_focus",

@@ -56,6 +56,8 @@ TRIED: Mapping[str, tuple[Any, ...]] = {
     "factored": (True, False, "no"),
     "factored_fp32": (True, False, "no"),
     "use_stableadamw": (True, False, "no"),
+    "use_cautious": (True, False, "no"),
+    "use_grams": (True, False, "no"),
     "stochastic_rounding": (True, False, "no"),
     "split_groups": (True, False, "no"),
     "split_groups_mean": (True, False, "no"),
