@@ -13,7 +13,7 @@ ARGS   ?=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help setup audit test trace mutants docs lint format pytest clean distclean
+.PHONY: help setup audit test trace mutants bench docs lint format pytest clean distclean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ pytest: $(READY)
 
 mutants: $(READY) ## apply every registered mutant; the suite must notice each one
 	$(BIN)/ppsf-conformance mutants $(ARGS)
+
+bench: $(READY) ## time one step of several optimizers, side by side
+	$(BIN)/python benchmarks/step_time.py $(ARGS)
 
 docs: $(READY) ## build the documentation into build/docs; any warning is an error
 	$(BIN)/python -m sphinx -q -W -n --keep-going -b html -d build/doctrees docs build/docs

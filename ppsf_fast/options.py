@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
+from ppsf_fast.rectification import LEAST_BETA2
+
 Group = dict[str, Any]
 Check = Callable[[str, Any], Any]
 
@@ -77,7 +79,7 @@ def _betas(name: str, value: Any) -> tuple[float, float]:
     return _beta1(f"{name}[0]", value[0]), _beta2(f"{name}[1]", value[1])
 
 
-# clause: PPSF-X-007 27e8f4a5
+# clause: PPSF-X-007 82923dce
 def _unserved(name: str, value: Any) -> bool:
     if value is not False:
         raise NotImplementedError(
@@ -105,7 +107,7 @@ OPTIONS = (
     Option("beta3", _number("None or a number with 0 <= beta3 < 1", lambda value: 0 <= value < 1, none=True)),
     Option("weight_decay", _not_negative),
     Option("weight_decay_by_lr", _flag),
-    Option("use_bias_correction", _unserved),
+    Option("use_bias_correction", _flag),
     Option("d0", _positive),
     Option("d_coef", _positive),
     Option("prodigy_steps", _count),
@@ -162,6 +164,12 @@ def options_of_group(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> d
     # clause: PPSF-O-002 715a4cbc
     if options["eps"] is None:
         options["use_stableadamw"] = False
+    # clause: PPSF-X-008 104364ac
+    if options["use_bias_correction"] and options["betas"][1] <= LEAST_BETA2:
+        raise ValueError(
+            f"use_bias_correction with betas={options['betas']}: betas[1] must be > {LEAST_BETA2}, or the step size "
+            "would be 0 for ever. Raise betas[1] or leave use_bias_correction out."
+        )
     return options
 
 
@@ -213,6 +221,7 @@ class Rule:
     clip: bool
     cautious: bool
     grams: bool
+    bias_correction: bool
     factored: bool
     factored_fp32: bool
     stochastic_rounding: bool
@@ -234,6 +243,7 @@ class Rule:
             eps=group["eps"],
             clip=group["use_stableadamw"] and group["eps"] is not None,
             cautious=group["use_cautious"],
+            bias_correction=group["use_bias_correction"],
             # clause: PPSF-O-004 86fa582f
             grams=group["use_grams"] and not group["use_cautious"],
             factored=group["factored"],

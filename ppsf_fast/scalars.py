@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ppsf_fast.numerics import wide_dtype
 from ppsf_fast.options import Group
+from ppsf_fast.rectification import rectification_on_host
 
 POOL_SCALARS = ("d", "d_prev", "d_numerator", "d_denom", "k")
 GROUP_SCALARS = ("weight_sum",)
@@ -193,12 +194,18 @@ def step_estimates(groups: Sequence[Group]) -> list[float]:
     return [len(active) / sum(1 / d for d in active)] * len(groups) if active else own
 
 
+def _factor(group: Group) -> float:
+    """What multiplies the step estimate in the group's coming step."""
+    lr: float = group["lr"]
+    return lr * rectification_on_host(group["betas"][1], group["k"]) if group["use_bias_correction"] else lr
+
+
 def show_effective_lr(groups: Sequence[Group], members: Iterable[int]) -> None:
     """Set `effective_lr` of these groups, so that d * effective_lr is what multiplies their coming update."""
     estimates = step_estimates(groups)
     for member in members:
         group = groups[member]
-        group["effective_lr"] = group["lr"] * (estimates[member] / group["d"])
+        group["effective_lr"] = _factor(group) * (estimates[member] / group["d"])
 
 
 def metrics_of(groups: Sequence[Group], skipped: int) -> list[dict[str, float]]:
@@ -210,7 +217,7 @@ def metrics_of(groups: Sequence[Group], skipped: int) -> list[dict[str, float]]:
             **{name: group[name] for name in SCALARS},
             "d_hat": math.atan2(numerator, denom) if denom > 0 else 0.0,
             "step_estimate": estimate,
-            "dlr": estimate * group["lr"],
+            "dlr": estimate * _factor(group),
             "skipped_steps": skipped,
         }
 

@@ -208,6 +208,12 @@ class Bounded:
         spread = np.maximum(np.sqrt(np.maximum(self.high, 0)) - middle, middle - np.sqrt(np.maximum(self.low, 0)))
         return self._rounded(middle, spread, exact=self._exactly(0) | self._exactly(1), h=False)
 
+    def power(self, exponent: int) -> Bounded:
+        """A power of a number that is not negative, by a library function good to one unit in the last place."""
+        middle = self.value**exponent
+        spread = np.maximum(self.high**exponent - middle, middle - np.maximum(self.low, 0) ** exponent)
+        return self._rounded(middle, spread, exact=self._exactly(0) | self._exactly(1), ulps=1.0)
+
     def atan2(self, x: Bounded) -> Bounded:
         """Angle of (x, self) for x >= 0: the extremes lie in corners of the box of possible operands."""
         a, b = self._meet(x)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ppsf_ref.clauses.distance import Window, window
+from ppsf_ref.clauses.modifiers import corrected_beta2
 from ppsf_ref.clauses.options import resolved_beta3
 from ppsf_ref.numbers import Number, Numbers
 from ppsf_ref.options import Config, Options, Revision
@@ -13,7 +14,11 @@ from ppsf_ref.state import GroupState
 
 @dataclass(frozen=True)
 class Frame:
-    """One group in one step. ``first`` is the index of its first parameter among those of all groups."""
+    """One group in one step.
+
+    ``beta2`` is the coefficient of the second moment in this step; ``first`` is the index of the group's first
+    parameter among those of all groups.
+    """
 
     options: Options
     dtypes: tuple[str, ...]
@@ -49,7 +54,7 @@ def frames(config: Config, groups: tuple[GroupState, ...], numbers: Numbers) -> 
                 numbers=numbers,
                 lr=numbers.scalar(options.lr),
                 beta1=beta1,
-                beta2=beta2,
+                beta2=corrected_beta2(beta2, group.k) if options.use_bias_correction else beta2,  # M-004
                 beta3=resolved_beta3(beta3, beta2),  # O-001
                 weight_decay=numbers.scalar(options.weight_decay),
                 d0=numbers.scalar(options.d0),

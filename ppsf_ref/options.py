@@ -21,6 +21,7 @@ class Options:
     beta3: float | None = None
     weight_decay: float = 0.0
     weight_decay_by_lr: bool = True
+    use_bias_correction: bool = False
     d0: float = 1e-6
     d_coef: float = 1.0
     prodigy_steps: int = 0

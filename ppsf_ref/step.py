@@ -5,20 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ppsf_ref import modified
 from ppsf_ref import numbers as num
-from ppsf_ref.clauses import (
-    average,
-    distance,
-    errors,
-    groups,
-    lifecycle,
-    modifiers,
-    moment,
-    notation,
-    options,
-    rounding,
-    update,
-)
+from ppsf_ref.clauses import average, distance, errors, groups, lifecycle, moment, notation, options, rounding, update
 from ppsf_ref.formats import Array
 from ppsf_ref.frame import Frame, frames
 from ppsf_ref.numbers import Float64, Number, Numbers
@@ -62,7 +51,7 @@ def _move_group(
     group = before[i]
     mean = config.split_groups and config.split_groups_mean
     estimate = groups.step_estimate(i, before, mean)  # G-003
-    dlr = groups.step_size(estimate, f.lr)  # G-004
+    dlr = modified.step_size(f, estimate, group.k)  # G-004, M-003
     c, weight_sum = average.averaging(group.weight_sum, dlr)  # Z-001
     weight_sum = average.next_weight_sum(group.weight_sum, weight_sum, [g is not None for g in grads])  # Z-006
     params = list(group.params)
@@ -104,22 +93,12 @@ def _move(
     decays, by_lr = f.options.weight_decay != 0, f.options.weight_decay_by_lr
     if decays and by_lr:
         u = average.decayed_update(u, y, f.weight_decay)  # W-001
-    next_y = _next_y(f, y, z, u, c, dlr)
+    next_y = modified.next_y(f, y, z, u, c, dlr)  # Z-002, or O-004 and M-001, M-002
     next_z = average.next_z(z, u, dlr)  # Z-003
     if decays and not by_lr:
         lost = average.decay(y, f.weight_decay, c, f.beta1)  # W-002
         next_y, next_z = next_y - lost.y, next_z - lost.z
     return replace(p, y=next_y, z=next_z)
-
-
-def _next_y(f: Frame, y: Number, z: Number, u: Number, c: Number, dlr: Number) -> Number:
-    use_cautious, use_grams = f.options.use_cautious, f.options.use_grams
-    if not (use_cautious or use_grams):
-        return average.next_y(y, z, u, c, dlr, f.beta1)  # Z-002
-    decrease = average.decrease_of_y(y, z, u, c, dlr, f.beta1)
-    if options.applies_grams(use_grams, use_cautious):  # O-004
-        return y - modifiers.grams(decrease, u)  # M-002
-    return y - modifiers.cautious(decrease, u)  # M-001
 
 
 def _adapt(f: Frame, pool: GroupState, shares: list[Share]) -> GroupState:

@@ -288,6 +288,10 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("nothing masked", clause="PPSF-M-001", rule=lambda decrease, u: decrease),
     Mutant("sign of the decrease", clause="PPSF-M-002", rule=lambda decrease, u: decrease),
     Mutant("magnitude of the update", clause="PPSF-M-002", rule=lambda decrease, u: abs(u) * num.sign(decrease)),
+    Mutant("not rectified", clause="PPSF-M-003", rule=lambda dlr, beta2, k: dlr),
+    Mutant("one step behind", clause="PPSF-M-003", rule=lambda dlr, beta2, k: _law("PPSF-M-003", dlr, beta2, k + 1)),
+    Mutant("beta2 itself", clause="PPSF-M-004", rule=lambda beta2, k: beta2),
+    Mutant("one step behind", clause="PPSF-M-004", rule=lambda beta2, k: _law("PPSF-M-004", beta2, k + 1)),
     Mutant("weight dlr", clause="PPSF-Z-001", rule=_linear_weight),
     Mutant("one weight too many", clause="PPSF-Z-001", rule=_old_sum),
     Mutant(
@@ -387,6 +391,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("accepted", clause="PPSF-X-006", rule=_accepts),
     Mutant("refused", clause="PPSF-X-006", rule=_refuses),
     Mutant("accepted", clause="PPSF-X-007", rule=_accepts),
+    Mutant("accepted", clause="PPSF-X-008", rule=_accepts),
+    Mutant("refused", clause="PPSF-X-008", rule=_refuses),
 )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from ppsf_conformance.adapter import Array, Gradients, Group, Snapshot, Weights
+from ppsf_ref.clauses.errors import LEAST_RECTIFIED
 from ppsf_ref.formats import FORMATS, nearest
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
@@ -220,6 +221,7 @@ OPTION_VALUES: Mapping[str, tuple[Any, ...]] = {
     "beta3": (None, 0.0, 0.9, 0.999),
     "weight_decay": (0.0, 0.01, 0.3),
     "weight_decay_by_lr": (True, False),
+    "use_bias_correction": (False, True, False),
     "d0": (1e-6, 1e-3, 1e-2, 1.0, 1e-8),
     "d_coef": (1.0, 0.5, 2.0, 10.0),
     "prodigy_steps": (0, 1, 2, 3),
@@ -244,10 +246,18 @@ def _some_of(draw: Draw, names: Iterable[str], have: frozenset[str]) -> dict[str
     return {name: draw(st.sampled_from(OPTION_VALUES[name])) for name in chosen}
 
 
+def _without_refused(given: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    """Options of a group less a beta2 that PPSF-X-008 refuses."""
+    betas = overrides.get("betas", given.get("betas"))
+    refused = given.get("use_bias_correction", False) and betas is not None and betas[1] <= LEAST_RECTIFIED
+    return {**overrides, "betas": OPTION_VALUES["betas"][0]} if refused else overrides
+
+
 @st.composite
 def problems(draw: Draw, dtypes: tuple[str, ...], options: frozenset[str], regime: str = "") -> Problem:
     """Problems of one regime, or of any, for an implementation that takes these dtypes and has these options."""
     given = _some_of(draw, OPTION_VALUES, options)
+    given = _without_refused(given, given)
     split = given.get("split_groups", True)
     own = IN_ANY_GROUP + (IN_OWN_POOL if split else ())
     groups = []
@@ -266,7 +276,7 @@ def problems(draw: Draw, dtypes: tuple[str, ...], options: frozenset[str], regim
             )
         )
         overrides = _some_of(draw, own, options) if draw(st.booleans()) else {}
-        groups.append(GroupSpec(tuple(params), overrides))
+        groups.append(GroupSpec(tuple(params), _without_refused(given, overrides)))
     return Problem(
         options=given,
         groups=tuple(groups),

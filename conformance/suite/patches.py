@@ -58,6 +58,8 @@ PATCHES = (
         "new_y = new_y - y * by.y_decay", "new_y = new_y - new_y * by.y_decay",
     ),
     Patch("weight dlr", "PPSF-Z-001", BACKEND, "weight = dlr * dlr", "weight = dlr"),
+    Patch("never rectified", "PPSF-M-003", "rectification.py", "ratio, 0.0).sqrt()", "ratio, 0.0) * 0 + 1"),
+    Patch("beta2 not corrected", "PPSF-M-004", "rectification.py", "(1 - torch.pow(beta2, k.to(wide)))", "1.0"),
     Patch("mask not scaled", "PPSF-M-001", BACKEND, "(kept / share.float())", "kept"),
     Patch("grams takes nothing back", "PPSF-M-002", BACKEND, "decrease.abs() * update.sign()", "decrease"),
     Patch("no averaging", "PPSF-Z-002", BACKEND, "torch.lerp(y, z, by.mix)", "y"),

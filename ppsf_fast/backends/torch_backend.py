@@ -16,6 +16,7 @@ from ppsf_fast.numerics import mean_over, sample, store, total, wide_dtype
 from ppsf_fast.options import Rule
 from ppsf_fast.philox import rounding_words
 from ppsf_fast.plan import GroupPlan, Item, Plan, PoolPlan
+from ppsf_fast.rectification import corrected_beta2, rectification
 from ppsf_fast.state import State, factored_axes
 
 _EARLY_BOUND, _BOUND = 50.0, 1.0
@@ -31,7 +32,7 @@ class Coefficients:
         ok: whether the step may write, bool; None: it may.
         adapts: whether the estimate of d may change, bool, `ok` included; None: it may.
         root_d: sqrt(d), the weight of this step's gradient in the statistics.
-        keep: what the second moment keeps.
+        keep, gain: what multiplies the second moment and the new square.
         bound: b, the bound of the clipping.
         mix: c, what z contributes to y.
         z_step, y_step: what multiplies the update in z and y.
@@ -44,6 +45,7 @@ class Coefficients:
     adapts: Tensor | None
     root_d: Tensor
     keep: Tensor
+    gain: Tensor
     bound: Tensor
     mix: Tensor
     z_step: Tensor
@@ -110,6 +112,10 @@ def _coefficients(plan: Plan, pool: PoolPlan, group: GroupPlan) -> Coefficients:
     d, d_prev, k = scalars["d"], scalars["d_prev"], scalars["k"]
     # clause: PPSF-G-004 7d07ccc1
     dlr = _estimate(plan, d) * rule.lr
+    beta2 = torch.full_like(d, rule.beta2)
+    if rule.bias_correction:
+        dlr = dlr * rectification(rule.beta2, k, d.dtype)
+        beta2 = corrected_beta2(rule.beta2, k, d.dtype)
     # clause: PPSF-Z-001 0d54eb41
     weight = dlr * dlr
     weight_sum = group.scalars.tensors["weight_sum"] + weight
@@ -121,7 +127,8 @@ def _coefficients(plan: Plan, pool: PoolPlan, group: GroupPlan) -> Coefficients:
         ok=ok,
         adapts=_window(k, rule, ok),
         root_d=_statistic_weight(d).float(),
-        keep=(rule.beta2 * (d_prev / d) ** 2).float(),
+        keep=(beta2 * (d_prev / d) ** 2).float(),
+        gain=(1 - beta2).float(),
         bound=_bound(d, rule),
         mix=mix.float(),
         z_step=dlr.float(),
@@ -173,15 +180,15 @@ def _second_moment(state: State, grad: Tensor, rule: Rule, by: Coefficients) -> 
     square = grad * grad
     if "exp_avg_sq" in state:
         # clause: PPSF-V-001 eda871f8
-        moment: Tensor = state["exp_avg_sq"].float() * by.keep + square * (1 - rule.beta2)
+        moment: Tensor = state["exp_avg_sq"].float() * by.keep + square * by.gain
         store(state["exp_avg_sq"], moment, by.ok)
         # clause: PPSF-V-004 a5aa6cc9
         return moment.sqrt()
     row_axis, column_axis = factored_axes(grad.shape) or (0, 0)
     # clause: PPSF-V-003 e56301e2
     row_mean, column_mean = mean_over(square, row_axis), mean_over(square, column_axis)
-    row = state["exp_avg_sq_row"].float() * by.keep + row_mean * (1 - rule.beta2)
-    column = state["exp_avg_sq_col"].float() * by.keep + column_mean * (1 - rule.beta2)
+    row = state["exp_avg_sq_row"].float() * by.keep + row_mean * by.gain
+    column = state["exp_avg_sq_col"].float() * by.keep + column_mean * by.gain
     store(state["exp_avg_sq_row"], row, by.ok)
     store(state["exp_avg_sq_col"], column, by.ok)
     # clause: PPSF-V-005 d70eac00

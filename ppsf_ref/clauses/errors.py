@@ -12,7 +12,6 @@ from ppsf_ref.options import Options
 
 EXTENSIONS = frozenset(
     {
-        "use_bias_correction",
         "use_speed",
         "fused_back_pass",
         "use_muon_pp",
@@ -22,6 +21,8 @@ EXTENSIONS = frozenset(
     }
 )
 SHARED = ("d0", "d_coef", "beta3", "prodigy_steps")
+#: 2 / (1 - beta2) - 1 exceeds 4 only above it.
+LEAST_RECTIFIED = 0.6
 WHOLE_OPTIMIZER = frozenset({"split_groups", "split_groups_mean", "rounding_seed"})
 
 
@@ -61,6 +62,7 @@ DOMAINS: Mapping[str, Domain] = {
     "beta3": _or_none(FRACTION),
     "weight_decay": NONNEGATIVE,
     "weight_decay_by_lr": SWITCH,
+    "use_bias_correction": SWITCH,
     "d0": POSITIVE,
     "d_coef": POSITIVE,
     "prodigy_steps": COUNT,
@@ -136,8 +138,15 @@ def refuse_parameter(dtype: str) -> None:
         raise TypeError(f"parameters have to be float32 or bfloat16, not {dtype}")
 
 
-@clause("PPSF-X-007", "27e8f4a5")
+@clause("PPSF-X-007", "82923dce")
 def refuse_unserved(name: str, value: object, served: Collection[str] = ()) -> None:
     """Options of the revision that an implementation knows but does not serve."""
     if name not in served and value is not False:
         raise NotImplementedError(f"{name}={value!r} is not served; leave it False")
+
+
+@clause("PPSF-X-008", "104364ac")
+def refuse_unrectifiable(use_bias_correction: bool, beta2: float) -> None:
+    """A rectification that would stay 0."""
+    if use_bias_correction and beta2 <= LEAST_RECTIFIED:
+        raise ValueError(f"use_bias_correction needs betas[1] > {LEAST_RECTIFIED}, not {beta2!r}")

@@ -1,4 +1,4 @@
-"""Area M: modifiers of what a step takes from a weight."""
+"""Area M: modifiers of the step size, of the second moment, and of what a step takes from a weight."""
 
 from __future__ import annotations
 
@@ -25,3 +25,20 @@ def cautious(decrease: Number, u: Number) -> Number:
 def grams(decrease: Number, u: Number) -> Number:
     """The magnitude of what is taken, in the direction of the update."""
     return abs(decrease) * numbers.sign(u)
+
+
+@clause("PPSF-M-003", "2a737d5c")
+def rectified(dlr: Number, beta2: Number, k: int) -> Number:
+    """The step size times RAdam's rectification."""
+    power = numbers.power(beta2, k)
+    longest = 2 / (1 - beta2) - 1
+    length = longest - 2 * k * power / (1 - power)
+    if not numbers.is_positive(length - 4, "rectified"):
+        return 0 * dlr
+    return dlr * numbers.sqrt((length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length))
+
+
+@clause("PPSF-M-004", "cdc65ab6")
+def corrected_beta2(beta2: Number, k: int) -> Number:
+    """The coefficient whose moving average is the bias-corrected one."""
+    return 1 - (1 - beta2) / (1 - numbers.power(beta2, k))

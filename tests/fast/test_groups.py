@@ -63,11 +63,12 @@ def test_d_times_effective_lr_is_the_step_size_in_use(split: bool, mean: bool) -
     for group, row in zip(optimizer.param_groups, optimizer.metrics(), strict=True):
         estimate = harmonic if split and mean else group["d"]
         assert isinstance(group["effective_lr"], float)
-        assert math.isclose(row["dlr"], 0.5 * estimate, rel_tol=1e-12)
-        assert math.isclose(group["d"] * group["effective_lr"], row["dlr"], rel_tol=1e-12)
+        # A few roundings apart: those of the mean, of the quotient and of the products.
+        assert abs(row["dlr"] - 0.5 * estimate) <= 4 * math.ulp(row["dlr"])
+        assert abs(group["d"] * group["effective_lr"] - row["dlr"]) <= 4 * math.ulp(row["dlr"])
         before = group["weight_sum"]
         train(optimizer, [group["params"][0]], [8])
-        assert math.isclose(group["weight_sum"] - before, row["dlr"] ** 2, rel_tol=1e-9)
+        assert abs(group["weight_sum"] - before - row["dlr"] ** 2) <= 4 * math.ulp(group["weight_sum"])
         break
 
 

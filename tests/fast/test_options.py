@@ -13,7 +13,6 @@ from ppsf_fast.options import OPTION_NAMES, OPTIONS, SHARED_NAMES
 from tests.fast.helpers import bits, parameters, snapshot, train
 
 UNSERVED = (
-    "use_bias_correction",
     "use_speed",
     "fused_back_pass",
     "use_muon_pp",

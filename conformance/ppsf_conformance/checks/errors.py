@@ -57,6 +57,7 @@ TRIED: Mapping[str, tuple[Any, ...]] = {
     "factored_fp32": (True, False, "no"),
     "use_stableadamw": (True, False, "no"),
     "use_cautious": (True, False, "no"),
+    "use_bias_correction": (True, False, "no"),
     "use_grams": (True, False, "no"),
     "stochastic_rounding": (True, False, "no"),
     "split_groups": (True, False, "no"),
@@ -163,6 +164,21 @@ def _unserved(implementation: Implementation) -> Iterator[Finding]:
             yield Finding(agrees(expected, got, KINDS), f"{name}={value}: {got}, not {expected}")
 
 
+def _unrectifiable(implementation: Implementation) -> Iterator[Finding]:
+    if not {"use_bias_correction", "betas"} <= implementation.capabilities.options:
+        return
+    for use in (True, False):
+        for beta2 in (0.0, 0.6, 0.61, 0.99):
+            expected = outcome(errors.refuse_unrectifiable, use, beta2)
+            given: dict[str, Any] = {"use_bias_correction": use, "betas": (0.9, beta2)}
+            for construct in (
+                _construct(implementation, two_groups(), **given),
+                _construct(implementation, two_groups(**given)),
+            ):
+                got = outcome(construct)
+                yield Finding(agrees(expected, got, KINDS), f"{given}: {got}, not {expected}")
+
+
 #: By the clause each check holds.
 ERROR_CHECKS: dict[str, Check] = {
     "PPSF-X-001": _unknown,
@@ -171,4 +187,5 @@ ERROR_CHECKS: dict[str, Check] = {
     "PPSF-X-005": _foreign_gradients,
     "PPSF-X-006": _parameters,
     "PPSF-X-007": _unserved,
+    "PPSF-X-008": _unrectifiable,
 }
