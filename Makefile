@@ -47,7 +47,7 @@ bench: $(READY) ## time one step of several optimizers, side by side
 	$(BIN)/python benchmarks/step_time.py $(ARGS)
 
 docs: $(READY) ## build the documentation into build/docs; any warning is an error
-	$(BIN)/python -m sphinx -q -W -n --keep-going -b html -d build/doctrees docs build/docs
+	$(BIN)/python -m sphinx -q -E -W -n --keep-going -b html -d build/doctrees docs build/docs
 	@echo "open build/docs/index.html"
 
 lint: $(READY) ## style, types, and who may import whom
