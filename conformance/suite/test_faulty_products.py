@@ -16,7 +16,7 @@ from .patches import PATCHES, Patch, patched
 #: Problems tried at most, in rounds.
 ROUNDS, EACH = 8, 50
 #: Faults whose diagnosis is checked too; it takes a few seconds each.
-DIAGNOSED = ("PPSF-D-001", "PPSF-D-005", "PPSF-V-005", "PPSF-G-004", "PPSF-U-003", "PPSF-Z-003", "PPSF-R-004")
+DIAGNOSED = ("PPSF-D-005", "PPSF-V-005", "PPSF-G-004", "PPSF-R-004")
 
 
 def survey_of(patch: Patch, product: TorchImplementation, folder: Path) -> Survey:

@@ -8,7 +8,7 @@ from ppsf_conformance.errata import KnownDeviations
 from ppsf_conformance.survey import Survey
 from ppsf_conformance.torch_adapter import TorchImplementation
 
-PROBLEMS = 250
+PROBLEMS = 150
 
 
 def test_no_alarm_on_fresh_problems(product: TorchImplementation) -> None:
