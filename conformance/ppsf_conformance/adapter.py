@@ -13,6 +13,10 @@ from ppsf_ref import Arithmetic, State
 Array = np.ndarray[Any, Any]
 Gradients = Sequence[Sequence[Array | None]]
 
+#: What the law calls the arrays of a parameter and the numbers of a group (k aside).
+ARRAYS = ("y", "z", "x0", "s", "v", "v_row", "v_col")
+SCALARS = ("d", "d_prev", "d_numerator", "d_denom", "weight_sum")
+
 #: Formats of a parameter's stored arrays, by name, one mapping per parameter and group.
 Formats = tuple[tuple[Mapping[str, str], ...], ...]
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ppsf_conformance import problems as pb
-from ppsf_conformance.adapter import Array, Capabilities, Gradients, Implementation, Snapshot
+from ppsf_conformance.adapter import ARRAYS, SCALARS, Array, Capabilities, Gradients, Implementation, Snapshot
 from ppsf_ref import (
     BFLOAT16,
     Allowed,
@@ -73,8 +73,6 @@ ORDER = (
 )  # fmt: skip
 #: What the live weights are called, by event.
 WEIGHTS: Mapping[Kind, str] = {"step": "y", "eval": "x", "train": "y from x"}
-ARRAYS = ("y", "z", "x0", "s", "v", "v_row", "v_col")
-SCALARS = ("d", "d_prev", "d_numerator", "d_denom", "weight_sum")
 
 
 @dataclass(frozen=True)
@@ -231,9 +229,14 @@ def judge(transition: Transition, capabilities: Capabilities, rules: Mapping[str
         return next((verdict for verdict in replays if verdict.ok), first)
 
 
+def next_to_it(x: Any, bits: Any) -> Any:
+    """Stochastic rounding by bits that nobody knows."""
+    return numbers.round_either_way(x, BFLOAT16)
+
+
 def base_rules(capabilities: Capabilities) -> Mapping[str, Rule]:
     """Of an implementation with random bits of its own, stochastic rounding is held to the two neighbours."""
-    return {} if capabilities.knows_bits else {"PPSF-R-003": lambda x, bits: numbers.round_either_way(x, BFLOAT16)}
+    return {} if capabilities.knows_bits else {"PPSF-R-003": next_to_it}
 
 
 def _judge_once(transition: Transition, capabilities: Capabilities, outcomes: Sequence[bool]) -> Verdict:

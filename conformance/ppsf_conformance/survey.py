@@ -71,10 +71,10 @@ class Survey:
         self.clauses: dict[str, ClauseTally] = defaultdict(ClauseTally)
         self.outputs: dict[str, OutputTally] = defaultdict(OutputTally)
         self.regimes: dict[str, RegimeTally] = defaultdict(RegimeTally)
-        self.problems = self.steps = self.transitions = 0
+        self.problems = self.steps = 0
         self._attributed: Counter[tuple[str, ...]] = Counter()
         self._deviations: list[Deviation] = []
-        self._kinds: Counter[tuple[object, ...]] = Counter()
+        self._kinds: set[tuple[object, ...]] = set()
         self.deviating = 0
 
     # --- lockstep ----------------------------------------------------------------------------------------------
@@ -101,7 +101,6 @@ class Survey:
         regime.problems += 1
         try:
             for transition in lockstep.play(self.implementation, problem):
-                self.transitions += 1
                 self.steps += transition.kind == "step"
                 regime.steps += transition.kind == "step"
                 if not self._judge(transition, regime):
@@ -152,12 +151,12 @@ class Survey:
                     self.clauses[clause].errata.add(self.known.names[name].id)
 
     def _keep(self, deviation: Deviation) -> None:
-        """Keep a deviation for diagnosis, few of each kind: kinds differ in what was evaluated and what is wrong."""
+        """Keep a deviation for diagnosis, one of each kind: kinds differ in what was evaluated and what is wrong."""
         self.deviating += 1
         kind = (deviation.verdict.clauses, *sorted({c.output for c in deviation.verdict.comparisons if not c.ok}))
-        self._kinds[kind] += 1
-        if self._kinds[kind] == 1 and len(self._deviations) < MOST_DIAGNOSED:
+        if kind not in self._kinds and len(self._deviations) < MOST_DIAGNOSED:
             self._deviations.append(deviation)
+        self._kinds.add(kind)
 
     def _diagnose(self) -> None:
         """Book the deviations to the clauses that explain them."""

@@ -13,13 +13,9 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from ppsf_conformance.adapter import Array, Capabilities, Gradients, Group, Snapshot, Weights
+from ppsf_conformance.adapter import ARRAYS, SCALARS, Array, Capabilities, Gradients, Group, Snapshot, Weights
 from ppsf_conformance.name_map import NameMap, is_target
 from ppsf_ref import GroupState, ParamState, State
-
-SCALARS = ("d", "d_prev", "d_numerator", "d_denom", "weight_sum")
-#: Names of the state arrays of ParamState, y aside.
-ARRAYS = ("z", "x0", "s", "v", "v_row", "v_col")
 
 
 def to_array(tensor: torch.Tensor) -> Array:
@@ -113,7 +109,7 @@ class TorchSession:
         return group[key]
 
     def _param(self, param: torch.Tensor) -> tuple[ParamState, dict[str, str]]:
-        found = {name: self._find(param, self.names.state[name]) for name in ARRAYS}
+        found = {name: self._find(param, self.names.state[name]) for name in ARRAYS if name != "y"}
         tensors = {"y": param, **{name: tensor for name, tensor in found.items() if tensor is not None}}
         arrays = {name: to_array(tensor) for name, tensor in tensors.items()}
         if "x0" in arrays and arrays["x0"].ndim == 0:  # kept as one number for weights that start at zero

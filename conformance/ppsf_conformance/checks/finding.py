@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ppsf_conformance.adapter import Array, Group, Implementation, Session, Snapshot, Weights
+from ppsf_conformance.adapter import ARRAYS, SCALARS, Array, Group, Implementation, Session, Snapshot, Weights
 from ppsf_ref import GroupState, ParamState, State
 from ppsf_ref.formats import FORMATS, nearest
 
-ARRAYS = ("y", "z", "x0", "s", "v", "v_row", "v_col")
-SCALARS = ("d", "d_prev", "d_numerator", "d_denom", "weight_sum", "k")
 SHAPES = ((4, 3), (40, 33), (13,))
 
 
@@ -84,7 +82,7 @@ def difference(a: State, b: State) -> str:
 
 
 def _group_difference(where: str, a: GroupState, b: GroupState) -> str:
-    for name in SCALARS:
+    for name in (*SCALARS, "k"):
         if not _same(getattr(a, name), getattr(b, name)):
             return f"{where}.{name} is {getattr(a, name)} and {getattr(b, name)}"
     pairs = enumerate(zip(a.params, b.params, strict=True))
