@@ -9,7 +9,7 @@ from ppsf_ref.formats import BFLOAT16, FLOAT32, FLOAT64, Format
 from ppsf_ref.law import Decision, Trace, clause_functions, overriding, replaying, tracing
 from ppsf_ref.modes import evaluate, initial_state, train
 from ppsf_ref.numbers import Float64, Numbers, Precise, Running
-from ppsf_ref.options import Config, Options, Revision, load_revision
+from ppsf_ref.options import Config, Options, Revision, load_revision, options_of, whole_options
 from ppsf_ref.state import GroupState, ParamState, State
 from ppsf_ref.step import step
 
@@ -37,9 +37,11 @@ __all__ = [
     "evaluate",
     "initial_state",
     "load_revision",
+    "options_of",
     "overriding",
     "replaying",
     "step",
     "tracing",
     "train",
+    "whole_options",
 ]

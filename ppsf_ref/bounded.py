@@ -214,6 +214,20 @@ class Bounded:
         spread = np.maximum(self.high**exponent - middle, middle - np.maximum(self.low, 0) ** exponent)
         return self._rounded(middle, spread, exact=self._exactly(0) | self._exactly(1), ulps=1.0)
 
+    def real_power(self, exponent: float) -> Bounded:
+        """A real power of a number that is not negative, good to one unit in the last place."""
+        if exponent == 0:
+            return self._like(np.ones_like(self.value), 0 * self.value)
+        low, middle, high = (np.maximum(x, 0) ** CARRIER(exponent) for x in (self.low, self.value, self.high))
+        spread = np.maximum(np.abs(high - middle), np.abs(middle - low))
+        return self._rounded(middle, spread, exact=self._exactly(0) | self._exactly(1), ulps=1.0)
+
+    def signed_sqrt(self) -> Bounded:
+        """sign(x) sqrt(|x|), which rises with x."""
+        low, middle, high = (np.copysign(np.sqrt(np.abs(x)), x) for x in (self.low, self.value, self.high))
+        spread = np.maximum(high - middle, middle - low)
+        return self._rounded(middle, spread, exact=self._exactly(0) | self._exactly(1), h=False)
+
     def atan2(self, x: Bounded) -> Bounded:
         """Angle of (x, self) for x >= 0: the extremes lie in corners of the box of possible operands."""
         a, b = self._meet(x)

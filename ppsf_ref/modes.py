@@ -11,6 +11,7 @@ from ppsf_ref.formats import Array
 from ppsf_ref.numbers import Float64, Numbers
 from ppsf_ref.options import Config, Options
 from ppsf_ref.state import GroupState, ParamState, State
+from ppsf_ref.store import formats
 
 
 def initial_state(config: Config, params: Sequence[Sequence[Array]], numbers: Numbers | None = None) -> State:
@@ -20,7 +21,18 @@ def initial_state(config: Config, params: Sequence[Sequence[Array]], numbers: Nu
 
     def group(options: Options, weights: Sequence[Array]) -> GroupState:
         d0 = lift.scalar(options.d0)
-        return GroupState(d0, d0, zero, zero, zero, 1, tuple(ParamState(y=lift.array(w)) for w in weights))
+        return GroupState(
+            d=d0,
+            d_prev=d0,
+            d_numerator=zero,
+            d_denom=zero,
+            weight_sum=zero,
+            k=1,
+            params=tuple(ParamState(y=lift.array(w)) for w in weights),
+            lr_max=zero,
+            d_max=d0,
+            peak=0 if options.cosine_decay and options.peak_patience == 0 else None,
+        )
 
     return State(tuple(group(options, weights) for options, weights in zip(config.groups, params, strict=True)))
 
@@ -36,7 +48,8 @@ def train(config: Config, state: State, numbers: Numbers | None = None) -> State
 
 
 def _switched(config: Config, state: State, call: Literal["train", "eval"], lift: Numbers) -> State:
-    mode = lifecycle.mode_after(state.train_mode, call)  # L-003
+    averages = any(options.use_schedulefree for options in config.groups)
+    mode = lifecycle.mode_after(state.train_mode, call, averages)  # L-003
     if mode == state.train_mode:
         return state
     turn = average.interpolated if mode else average.averaged  # Z-005, Z-004
@@ -44,7 +57,7 @@ def _switched(config: Config, state: State, call: Literal["train", "eval"], lift
     def turned(options: Options, dtype: str, p: ParamState) -> ParamState:
         if p.z is None:
             return p
-        form = rounding.storage(dtype, options.factored_fp32)["y"]
+        form = formats(options, dtype)["y"]
         return replace(p, y=rounding.nearest(turn(p.y, p.z, lift.scalar(options.betas[0])), form))
 
     def group(options: Options, dtypes: tuple[str, ...], old: GroupState) -> GroupState:

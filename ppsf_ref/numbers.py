@@ -98,11 +98,32 @@ def power(x: Number, exponent: int) -> Number:
     return x.power(exponent) if isinstance(x, Bounded) else x**exponent
 
 
+def real_power(x: Number, exponent: float) -> Number:
+    """x to a real power, x >= 0; 1 for the exponent 0."""
+    if isinstance(x, Bounded):
+        return x.real_power(exponent)
+    return _each(lambda e: mpmath.power(e, exponent), x) if _is_precise(x) else np.float64(x) ** exponent
+
+
+def signed_sqrt(x: Number) -> Number:
+    """sign(x) sqrt(|x|): continuous and rising."""
+    if isinstance(x, Bounded):
+        return x.signed_sqrt()
+    if _is_precise(x):
+        return _each(lambda e: mpmath.sign(e) * mpmath.sqrt(abs(e)), x)
+    return np.copysign(np.sqrt(np.abs(x)), x)
+
+
 def maximum(a: Number, b: Number) -> Number:
     """Larger of two numbers; 1-Lipschitz, so no guard."""
     if isinstance(a, Bounded):
         return a.maximum(b)
     return _each(max, a, b) if _is_precise(a) else np.maximum(a, b)
+
+
+def minimum(a: Number, b: Number) -> Number:
+    """Smaller of two numbers."""
+    return -maximum(-a, -b)
 
 
 def share(a: Number, b: Number, most: float) -> Number:

@@ -11,12 +11,13 @@ from ppsf_ref.numbers import Number
 class ParamState:
     """One parameter. ``y`` is its live weight (``x`` in eval mode); the others are None until they exist.
 
-    ``v`` has the shape of ``y``; ``v_row`` and ``v_col`` that shape with one axis shrunk to 1; ``s`` and ``x0`` are
-    1-d with one element in eleven.
+    ``m`` and ``v`` have the shape of ``y``; ``v_row`` and ``v_col`` that shape with one axis shrunk to 1; ``s`` and
+    ``x0`` are 1-d samples, one element in eleven as a rule.
     """
 
     y: Number
     z: Number | None = None
+    m: Number | None = None
     x0: Number | None = None
     s: Number | None = None
     v: Number | None = None
@@ -25,8 +26,27 @@ class ParamState:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """A parameter in the middle of a step: its moments and statistics have moved, its weights have not.
+
+    ``n`` is what will move them, gradient or first moment; ``item`` and ``norm`` are its shares of the numerator
+    and the denominator, if it has some.
+    """
+
+    param: ParamState
+    n: Number
+    divisor: Number
+    item: Number | None = None
+    norm: Number | None = None
+
+
+@dataclass(frozen=True)
 class GroupState:
-    """One parameter group: the scalars of its pool, its own ``weight_sum``, and its parameters."""
+    """One parameter group: the scalars of its pool, its own ``weight_sum`` and ``lr_max``, and its parameters.
+
+    A revision stores some of the scalars (``Revision.scalars``); the others stay as they are. ``stalled`` and
+    ``peak`` belong to the built-in cosine decay (PPSF-M-022).
+    """
 
     d: Number
     d_prev: Number
@@ -35,6 +55,10 @@ class GroupState:
     weight_sum: Number
     k: int
     params: tuple[ParamState, ...]
+    lr_max: Number = 0.0
+    d_max: Number = 0.0
+    stalled: int = 0
+    peak: int | None = None
 
 
 @dataclass(frozen=True)

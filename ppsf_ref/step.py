@@ -1,22 +1,20 @@
-"""The algorithm on one page: one step of the law. Each line is a clause."""
+"""The algorithm on one page: one step of the law. Each line is a clause, or a choice between clauses (``variants``)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ppsf_ref import modified
 from ppsf_ref import numbers as num
-from ppsf_ref.clauses import average, distance, errors, groups, lifecycle, moment, notation, options, rounding, update
+from ppsf_ref import variants
+from ppsf_ref.clauses import average, distance, errors, groups, lifecycle, notation, update
 from ppsf_ref.formats import Array
 from ppsf_ref.frame import Frame, frames
 from ppsf_ref.numbers import Float64, Number, Numbers
 from ppsf_ref.options import Config
-from ppsf_ref.state import GroupState, ParamState, State
-from ppsf_ref.store import released, stored
-
-#: One parameter's shares of the numerator and of the denominator of d_hat.
-Share = tuple[Number, Number]
+from ppsf_ref.state import GroupState, Measured, ParamState, State
+from ppsf_ref.store import formats, released, stored
+from ppsf_ref.variants import StepSize
 
 
 def step(
@@ -33,84 +31,97 @@ def step(
     ]  # G-001
     if not lifecycle.all_finite([g for row in grads for g in row if g is not None]):  # L-004
         return state
-    each, moved = frames(config, state.groups, numbers or Float64()), list(state.groups)
-    for pool in groups.pools(len(moved), config.split_groups):  # G-002
-        shares: list[Share] = []
-        for i in pool:
-            moved[i] = _move_group(config, each[i], state.groups, i, grads[i], shares)
-        if groups.advances([g is not None for i in pool for g in grads[i]]):  # G-006
-            adapted = _adapt(each[pool[0]], state.groups[pool[0]], shares)
-            for position, i in enumerate(pool):
-                moved[i] = _with_estimate(moved[i], adapted, position, each[i])
-    return replace(state, groups=tuple(moved))
+    each, before, after = frames(config, state.groups, numbers or Float64()), state.groups, list(state.groups)
+    for pool in groups.pools(len(before), config.split_groups):  # G-002
+        if not groups.advances([g is not None for i in pool for g in grads[i]]):  # G-006
+            continue
+        mean = config.split_groups and config.split_groups_mean
+        estimates = {i: groups.step_estimate(i, before, mean) for i in pool}  # G-003
+        sizes = {i: variants.step_size(each[i], estimates[i], before[i]) for i in pool}
+        found = {i: _measure_group(each[i], before[i], grads[i], sizes[i]) for i in pool}
+        leader = each[pool[0]]
+        adapted, moves = _adapt(leader, before[pool[0]], [m for i in pool for m in found[i] if m is not None])
+        for position, i in enumerate(pool):
+            group = _move_group(each[i], before[i], found[i], sizes[i].dlr, adapted.d, moves)
+            after[i] = _with_estimate(group, adapted, position, leader)
+    return replace(state, groups=tuple(after))
+
+
+def _measure_group(f: Frame, group: GroupState, grads: Sequence[Array | None], size: StepSize) -> list[Measured | None]:
+    pairs = zip(group.params, grads, f.dtypes, strict=True)
+    return [None if g is None else _measure(f, group, p, f.numbers.array(g), size, dtype) for p, g, dtype in pairs]
+
+
+def _measure(f: Frame, group: GroupState, p: ParamState, g: Number, size: StepSize, dtype: str) -> Measured:
+    d, stride = group.d, f.options.slice_p
+    axes = variants.factored_axes(f, g.shape)  # V-002, V-012
+    x0_format = formats(f.options, dtype)["x0"]  # R-001
+    keeps = lifecycle.Keeps(z=f.averages, m=f.averages_moment)
+    p = lifecycle.created(p, axes, keeps, f.window.adapts, stride, x0_format, f.numbers)  # L-001
+    if f.options.weight_decay != 0 and not f.options.decouple:
+        g = average.coupled_gradient(g, p.y, f.weight_decay)  # W-011
+    p = variants.second_moment(f, p, g, axes, d, group.d_prev)  # V-001, V-003, V-010, V-011
+    n, divisor = g, variants.denominator(f, p, axes, group.k)  # V-004, V-005, V-013
+    if f.averages_moment:
+        n = update.momentum(p.m, g, f.beta1, d)  # U-010
+        p = replace(p, m=n)
+    if not f.window.adapts:
+        return Measured(p, n, divisor)
+    weights, sample = variants.statistic_weights(f, d, size), notation.sampled(g, stride)  # D-001, D-020.., N-001
+    item = variants.inner_product(f, p, sample, weights.item)  # D-002, D-023
+    p = replace(p, s=variants.next_sum(f, p.s, sample, weights.sum))  # D-003, D-023
+    return Measured(p, n, divisor, item, distance.denominator_item(p.s))  # D-004
+
+
+def _adapt(f: Frame, pool: GroupState, measured: Sequence[Measured]) -> tuple[GroupState, bool]:
+    """New estimate of a pool, in the place of its first group, and whether its weights move in this step."""
+    k = lifecycle.next_count(pool.k)  # L-002
+    if not f.window.adapts:  # D-008
+        return variants.counted(f, replace(distance.frozen(pool), k=k), pool), True  # D-009, M-022
+    zero = f.numbers.scalar(0.0)
+    item = num.add_up([m.item for m in measured], zero)
+    norm = num.add_up([m.norm for m in measured], zero)
+    if f.revision.without_evidence == "rests" and not distance.has_evidence(norm):  # D-030
+        return pool, False
+    numerator = variants.numerator(f, pool, item)  # D-005, D-024
+    adapted = variants.estimate(f, pool, numerator, norm)  # D-006, D-007, D-025 .. D-029
+    return variants.counted(f, replace(adapted, d_numerator=numerator, d_denom=norm, k=k), pool), True  # M-022
 
 
 def _move_group(
-    config: Config, f: Frame, before: tuple[GroupState, ...], i: int, grads: Sequence[Array | None], shares: list[Share]
+    f: Frame, group: GroupState, found: Sequence[Measured | None], dlr: Number, new_d: Number, moves: bool
 ) -> GroupState:
-    group = before[i]
-    mean = config.split_groups and config.split_groups_mean
-    estimate = groups.step_estimate(i, before, mean)  # G-003
-    dlr = modified.step_size(f, estimate, group.k)  # G-004, M-003
-    c, weight_sum = average.averaging(group.weight_sum, dlr)  # Z-001
-    weight_sum = average.next_weight_sum(group.weight_sum, weight_sum, [g is not None for g in grads])  # Z-006
+    c, weight_sum, lr_max = variants.averaged(f, group, dlr)  # Z-001, Z-010, Z-011
+    took_part = [m is not None for m in found]
     params = list(group.params)
-    for j, g in enumerate(grads):
-        if g is not None:
-            moved = _move(f, group, params[j], f.numbers.array(g), c, dlr, f.dtypes[j], shares)
+    for j, measured in enumerate(found):
+        if measured is not None:
+            moved = _move(f, group, measured, c, dlr, new_d) if moves else measured.param
             params[j] = stored(f, moved, j, group.k)  # R-001 .. R-005
-    return replace(group, weight_sum=weight_sum, params=tuple(params))
+    return replace(
+        group,
+        weight_sum=average.next_weight_sum(group.weight_sum, weight_sum, took_part),  # Z-006
+        lr_max=lr_max if any(took_part) else group.lr_max,
+        params=tuple(params),
+    )
 
 
-def _move(
-    f: Frame, group: GroupState, p: ParamState, g: Number, c: Number, dlr: Number, dtype: str, shares: list[Share]
-) -> ParamState:
-    d, d_prev, stride = group.d, group.d_prev, f.revision.sample_stride
-    axes = moment.factored_axes(g.shape, f.options.factored, f.revision.factored_min_dim)  # V-002
-    x0_format = rounding.storage(dtype, f.options.factored_fp32)["x0"]  # R-001
-    p = lifecycle.created(p, axes, f.window.adapts, stride, x0_format, f.numbers)  # L-001
-    y, z = p.y, p.z
-
-    if axes is None:
-        p = replace(p, v=moment.second_moment(p.v, g, f.beta2, d, d_prev))  # V-001
-        denominator = moment.denominator(p.v)  # V-004
-    else:
-        row, col = moment.factored_moments(moment.Factors(p.v_row, p.v_col), g, axes, f.beta2, d, d_prev)  # V-003
-        p = replace(p, v_row=row, v_col=col)
-        denominator = moment.factored_denominator(row, col, axes)  # V-005
-
-    b = update.bound(d, f.d0, f.revision)  # U-001
-    u = update.angle(g, denominator, b) if f.eps is None else update.quotient(g, denominator, f.eps)  # U-003, U-002
-    if options.clips(f.options.use_stableadamw, f.options.eps):  # O-002
-        u = update.clipped(u, b)  # C-001
-
-    if f.window.adapts:
-        weight, g_sample = distance.statistic_weight(d), notation.sampled(g, stride)  # D-001, N-001
-        item = distance.numerator_item(g_sample, p.x0, notation.sampled(y, stride), weight)  # D-002
-        p = replace(p, s=distance.gradient_sum(p.s, g_sample, f.beta3, weight))  # D-003
-        shares.append((item, distance.denominator_item(p.s)))  # D-004
-
-    decays, by_lr = f.options.weight_decay != 0, f.options.weight_decay_by_lr
-    if decays and by_lr:
-        u = average.decayed_update(u, y, f.weight_decay)  # W-001
-    next_y = modified.next_y(f, y, z, u, c, dlr)  # Z-002, or O-004 and M-001, M-002
-    next_z = average.next_z(z, u, dlr)  # Z-003
-    if decays and not by_lr:
-        lost = average.decay(y, f.weight_decay, c, f.beta1)  # W-002
+def _move(f: Frame, group: GroupState, measured: Measured, c: Number, dlr: Number, new_d: Number) -> ParamState:
+    p = measured.param
+    u = variants.direction(f, measured.n, measured.divisor, group.d, new_d)  # U-001 .. U-003, U-011 .. U-013
+    u = variants.clipped(f, u, group.d)  # C-001, C-010
+    decays = f.options.weight_decay != 0 and f.options.decouple
+    if not f.averages:
+        y = average.without_average(p.y, u, dlr)  # Z-012
+        return replace(p, y=y - variants.lost(f, p.y, dlr) if decays else y)  # W-010
+    if decays and f.options.weight_decay_by_lr:
+        u = average.decayed_update(u, p.y, f.weight_decay)  # W-001
+    next_y = variants.next_y(f, p.y, p.z, u, c, dlr)  # Z-002, or O-004 and M-001, M-002
+    next_z = average.next_z(p.z, u, dlr)  # Z-003
+    if decays and not f.options.weight_decay_by_lr:
+        lost = average.decay(p.y, f.weight_decay, c, f.beta1)  # W-002
         next_y, next_z = next_y - lost.y, next_z - lost.z
     return replace(p, y=next_y, z=next_z)
-
-
-def _adapt(f: Frame, pool: GroupState, shares: list[Share]) -> GroupState:
-    """New estimate of a pool, in the place of its first group."""
-    k = lifecycle.next_count(pool.k)  # L-002
-    if not f.window.adapts:  # D-008
-        return replace(distance.frozen(pool), k=k)  # D-009
-    item, denominator = (num.add_up([share[part] for share in shares], f.numbers.scalar(0.0)) for part in (0, 1))
-    numerator = distance.numerator(pool.d_numerator, item, f.beta3, pool.d, f.d0)  # D-005
-    d_hat = distance.distance_estimate(numerator, denominator, f.d_coef)  # D-006
-    d, d_prev = distance.next_estimate(pool.d, d_hat)  # D-007
-    return replace(pool, d=d, d_prev=d_prev, d_numerator=numerator, d_denom=denominator, k=k)
 
 
 def _with_estimate(group: GroupState, pool: GroupState, position: int, f: Frame) -> GroupState:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from ppsf_ref.clauses import rounding
-from ppsf_ref.formats import BFLOAT16
+from ppsf_ref.formats import BFLOAT16, Format
 from ppsf_ref.frame import Frame
+from ppsf_ref.options import Options
 from ppsf_ref.state import ParamState
+
+
+def formats(options: Options, dtype: str) -> Mapping[str, Format]:
+    """The format in which each part of the state of a parameter of ``dtype`` is stored."""
+    return rounding.compact(rounding.storage(dtype, options.factored_fp32), options.bf16_state)  # R-001, R-010
 
 
 def stored(frame: Frame, p: ParamState, j: int, k: int) -> ParamState:
     """Round the state of parameter ``j`` of a group in its step ``k``."""
-    forms = dict(rounding.storage(frame.dtypes[j], frame.options.factored_fp32))  # R-001
+    forms = formats(frame.options, frame.dtypes[j])
     kept = {}
     if frame.options.stochastic_rounding and forms["y"] is BFLOAT16:
         bits = rounding.rounding_bits(frame.seed, k, frame.first + j, np.size(p.y))  # R-004

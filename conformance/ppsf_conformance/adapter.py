@@ -13,9 +13,11 @@ from ppsf_ref import Arithmetic, State
 Array = np.ndarray[Any, Any]
 Gradients = Sequence[Sequence[Array | None]]
 
-#: What the law calls the arrays of a parameter and the numbers of a group (k aside).
-ARRAYS = ("y", "z", "x0", "s", "v", "v_row", "v_col")
-SCALARS = ("d", "d_prev", "d_numerator", "d_denom", "weight_sum")
+#: What the law calls the arrays of a parameter and the numbers of a group (k aside), in all revisions.
+ARRAYS = ("y", "z", "m", "x0", "s", "v", "v_row", "v_col")
+SCALARS = ("d", "d_prev", "d_max", "d_numerator", "d_denom", "weight_sum", "lr_max")
+#: What the built-in decay counts, where it is served.
+COUNTS = ("stalled", "peak")
 
 #: Formats of a parameter's stored arrays, by name, one mapping per parameter and group.
 Formats = tuple[tuple[Mapping[str, str], ...], ...]
@@ -52,6 +54,7 @@ class Capabilities:
 
     Attributes:
         arithmetic: formats, order of sums, accuracy of functions.
+        revision: what it is judged by.
         dtypes: parameter dtypes it takes.
         options: options of the revision it has, and is judged by.
         serves: switches of the revision beyond those, which it accepts.
@@ -59,6 +62,7 @@ class Capabilities:
     """
 
     arithmetic: Arithmetic
+    revision: str
     dtypes: tuple[str, ...]
     options: frozenset[str]
     serves: frozenset[str]

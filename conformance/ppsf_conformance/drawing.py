@@ -15,17 +15,23 @@ ROUNDS = (*REGIMES, *GROWING)
 
 
 def draw_problems(
-    dtypes: tuple[str, ...], options: frozenset[str], examples: int, seed: int, visit: Callable[[Problem], None]
+    dtypes: tuple[str, ...],
+    options: frozenset[str],
+    examples: int,
+    seed: int,
+    visit: Callable[[Problem], None],
+    revision: str = "1.9",
 ) -> None:
     """Call ``visit`` with about ``examples`` problems, the same ones for the same seed.
 
     Args:
         dtypes, options: what the implementation under judgement takes.
+        revision: what it is judged by.
     """
     for number, regime in enumerate(ROUNDS):
         share = examples * (number + 1) // len(ROUNDS) - examples * number // len(ROUNDS)
         if share:
-            _draw(problems(dtypes, options, regime), share, seed * len(ROUNDS) + number, visit)
+            _draw(problems(dtypes, options, regime, revision), share, seed * len(ROUNDS) + number, visit)
 
 
 def _draw(

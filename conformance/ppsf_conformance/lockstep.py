@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ppsf_conformance import problems as pb
-from ppsf_conformance.adapter import ARRAYS, SCALARS, Array, Capabilities, Gradients, Implementation, Snapshot
+from ppsf_conformance.adapter import ARRAYS, COUNTS, Array, Capabilities, Gradients, Implementation, Snapshot
 from ppsf_ref import (
     BFLOAT16,
     Allowed,
@@ -22,23 +22,25 @@ from ppsf_ref import (
     Decision,
     GroupState,
     Numbers,
-    Options,
     ParamState,
     Running,
     State,
     Trace,
     evaluate,
+    initial_state,
     load_revision,
     numbers,
+    options_of,
     overriding,
     replaying,
     step,
     tracing,
     train,
+    whole_options,
 )
 from ppsf_ref.clauses.options import group_options
-from ppsf_ref.clauses.rounding import storage
 from ppsf_ref.law import Rule
+from ppsf_ref.store import formats
 
 Kind = Literal["step", "eval", "train"]
 #: More undecided guards than this in one step are not replayed (2**n replays).
@@ -50,6 +52,7 @@ OWNERS: Mapping[str, str] = {
     "z": "PPSF-Z-003",
     "x": "PPSF-Z-004",
     "y from x": "PPSF-Z-005",
+    "m": "PPSF-U-010",
     "x0": "PPSF-L-001",
     "s": "PPSF-D-003",
     "v": "PPSF-V-001",
@@ -57,6 +60,10 @@ OWNERS: Mapping[str, str] = {
     "v_col": "PPSF-V-003",
     "d": "PPSF-D-007",
     "d_prev": "PPSF-D-007",
+    "d_max": "PPSF-D-029",
+    "lr_max": "PPSF-Z-010",
+    "stalled": "PPSF-M-022",
+    "peak": "PPSF-M-022",
     "d_numerator": "PPSF-D-005",
     "d_denom": "PPSF-D-004",
     "weight_sum": "PPSF-Z-001",
@@ -68,8 +75,8 @@ OWNERS: Mapping[str, str] = {
 }
 #: Dataflow order: the earliest deviating output is the best witness, an exception before all.
 ORDER = (
-    "raises", "mode", "presence", "format", "k", "x0", "v", "v_row", "v_col", "s", "d_denom", "d_numerator",
-    "d_prev", "weight_sum", "z", "y", "x", "y from x", "d",
+    "raises", "mode", "presence", "format", "k", "stalled", "peak", "x0", "v", "v_row", "v_col", "m", "s", "d_denom",
+    "d_numerator", "d_prev", "d_max", "lr_max", "weight_sum", "z", "y", "x", "y from x", "d",
 )  # fmt: skip
 #: What the live weights are called, by event.
 WEIGHTS: Mapping[Kind, str] = {"step": "y", "eval": "x", "train": "y from x"}
@@ -128,7 +135,8 @@ class Verdict:
 
 def given_rates(problem: pb.Problem) -> tuple[float, ...]:
     """Each group's lr as constructed."""
-    return tuple(group.options.get("lr", problem.options.get("lr", 1.0)) for group in problem.groups)
+    usual = problem.options.get("lr", options_of(load_revision(problem.revision)).lr)
+    return tuple(group.options.get("lr", usual) for group in problem.groups)
 
 
 class Refused(Exception):
@@ -188,31 +196,31 @@ def _is_finite(snapshot: Snapshot) -> bool:
 
 def config_of(problem: pb.Problem, rates: Sequence[float]) -> Config:
     """The law's reading of a problem's options."""
-    fields = Options.__dataclass_fields__
-    defaults = group_options(
-        Options(), {key: value for key, value in problem.options.items() if key in fields}
-    )  # O-003
+    revision = load_revision(problem.revision)
+    defaults = group_options(options_of(revision), problem.options)  # O-003
     groups = [group_options(defaults, group.options) for group in problem.groups]
     return Config(
         groups=tuple(replace(options, lr=lr) for options, lr in zip(groups, rates, strict=True)),
         dtypes=tuple(tuple(spec.dtype for spec in group.params) for group in problem.groups),
-        revision=load_revision("1.9"),
-        **{key: value for key, value in problem.options.items() if key not in fields},
+        revision=revision,
+        **whole_options(revision, problem.options),
     )
 
 
-def lifted(state: State, lift: Numbers) -> State:
-    """A float64 state in another number type."""
+def lifted(config: Config, state: State, lift: Numbers) -> State:
+    """A float64 state in another number type; what the revision does not store has its first value."""
 
     def param(p: ParamState) -> ParamState:
         arrays = {name: getattr(p, name) for name in ARRAYS}
         return ParamState(**{name: None if a is None else lift.array(a) for name, a in arrays.items()})
 
-    def group(g: GroupState) -> GroupState:
-        scalars = {name: lift.scalar(getattr(g, name)) for name in SCALARS}
-        return GroupState(**scalars, k=g.k, params=tuple(map(param, g.params)))
+    def group(g: GroupState, first: GroupState) -> GroupState:
+        kept = {name: lift.scalar(getattr(g, name)) for name in config.revision.scalars}
+        counts = {name: getattr(g, name) for name in COUNTS}
+        return replace(first, **kept, **counts, k=g.k, params=tuple(map(param, g.params)))
 
-    return replace(state, groups=tuple(map(group, state.groups)))
+    fresh = initial_state(config, [[] for _ in state.groups], lift)
+    return replace(state, groups=tuple(map(group, state.groups, fresh.groups)))
 
 
 def judge(transition: Transition, capabilities: Capabilities, rules: Mapping[str, Rule] | None = None) -> Verdict:
@@ -243,7 +251,7 @@ def _judge_once(transition: Transition, capabilities: Capabilities, outcomes: Se
     lift = Running(capabilities.arithmetic)
     with tracing() as trace, replaying(outcomes):
         config = config_of(transition.problem, transition.rates)
-        before = lifted(transition.before.state, lift)
+        before = lifted(config, transition.before.state, lift)
         if transition.kind == "step":
             expected = step(config, before, transition.gradients, lift)
         else:
@@ -275,11 +283,14 @@ def _compare(expected: State, transition: Transition, config: Config) -> Iterato
     yield _fact("mode", "optimizer", expected.train_mode, after.state.train_mode), NO_RATIOS
     for i, (want, got) in enumerate(zip(expected.groups, after.state.groups, strict=True)):
         yield _fact("k", f"groups[{i}]", want.k, got.k), NO_RATIOS
-        for name in SCALARS:
+        if config.groups[i].cosine_decay:
+            for name in COUNTS:
+                yield _fact(name, f"groups[{i}]", getattr(want, name), getattr(got, name)), NO_RATIOS
+        for name in config.revision.scalars:
             yield _number(name, f"groups[{i}]", getattr(want, name), np.asarray(getattr(got, name)))
         for j, (p, q) in enumerate(zip(want.params, got.params, strict=True)):
             visited = transition.kind != "step" or transition.gradients[i][j] is not None
-            forms = storage(config.dtypes[i][j], config.groups[i].factored_fp32)
+            forms = formats(config.groups[i], config.dtypes[i][j])
             where = f"groups[{i}].params[{j}]"
             for name in ARRAYS:
                 want, got = getattr(p, name), getattr(q, name)

@@ -6,7 +6,7 @@ import importlib
 import json
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -18,13 +18,23 @@ from ppsf_conformance.adapter import Capabilities
 from ppsf_ref import Arithmetic
 from ppsf_ref.clauses.errors import DOMAINS, EXTENSIONS
 from ppsf_ref.formats import FORMATS
+from ppsf_ref.options import revision_names
 
 _ADAPTERS = resources.files("ppsf_conformance") / "adapters"
 
 
 @dataclass(frozen=True)
 class NameMap:
-    """One implementation's names and what it declares of itself."""
+    """One implementation's names and what it declares of itself.
+
+    Attributes:
+        group, state: its names for the numbers of a group and the arrays of a parameter; what it does not store is
+            left out.
+        revisions: what it can be judged by, the default one first.
+        first_k: what it calls the first step, 0 or 1.
+        starts_in_eval_mode: whether train() has to be called before the first step.
+        late: numbers of a group that appear with the first step, and are 0 before.
+    """
 
     target: str
     name: str
@@ -32,6 +42,20 @@ class NameMap:
     group: Mapping[str, str]
     state: Mapping[str, str]
     capabilities: Capabilities
+    revisions: tuple[str, ...]
+    first_k: int
+    starts_in_eval_mode: bool
+    late: frozenset[str]
+
+    def under(self, revision: str) -> NameMap:
+        """The map for judging by another revision.
+
+        Raises:
+            ValueError: the implementation does not claim to follow it.
+        """
+        if revision not in self.revisions:
+            raise ValueError(f"{self.name} is judged by {', '.join(self.revisions)}, not by revision {revision!r}")
+        return replace(self, capabilities=replace(self.capabilities, revision=revision))
 
 
 @cache
@@ -44,7 +68,7 @@ def _faults(table: Mapping[str, Any]) -> Iterator[str]:
     for error in jsonschema.Draft202012Validator(_schema()).iter_errors(table):
         place = ".".join(map(str, error.absolute_path))
         yield f"{place}: {error.message}" if place else error.message
-    for key, known in (("options", DOMAINS), ("serves", EXTENSIONS)):
+    for key, known in (("options", DOMAINS), ("serves", EXTENSIONS), ("revisions", revision_names())):
         given = table.get(key, [])
         if unknown := [name for name in given if name not in known] if isinstance(given, list) else []:
             yield f"{key}: the law has no {', '.join(map(repr, unknown))}; it has {', '.join(sorted(known))}"
@@ -62,14 +86,27 @@ def read_name_map(text: str, origin: str) -> NameMap:
         raise ValueError(f"{origin} is not TOML: {error}") from error
     if faults := list(_faults(table)):
         raise ValueError(f"{origin} is not a name map (see docs/adapter.md):\n" + "\n".join(faults))
+    revisions = tuple(table["revisions"])
     capabilities = Capabilities(
+        revision=revisions[0],
         arithmetic=Arithmetic(**{key: FORMATS.get(value, value) for key, value in table["arithmetic"].items()}),
         dtypes=tuple(table["dtypes"]),
         options=frozenset(table["options"]),
         serves=frozenset(table.get("serves", ())),
         knows_bits=table["rounding_bits"] == "philox",
     )
-    return NameMap(table["target"], table["name"], table["distribution"], table["group"], table["state"], capabilities)
+    return NameMap(
+        target=table["target"],
+        name=table["name"],
+        distribution=table["distribution"],
+        group=table["group"],
+        state=table["state"],
+        capabilities=capabilities,
+        revisions=revisions,
+        first_k=table.get("first_k", 1),
+        starts_in_eval_mode=table.get("starts_in_eval_mode", False),
+        late=frozenset(table.get("late", ())),
+    )
 
 
 def shipped_maps() -> dict[str, NameMap]:

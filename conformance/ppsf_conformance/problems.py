@@ -6,6 +6,7 @@ Values come from generators whose seed is part of the problem, so that a failing
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from ppsf_conformance.adapter import Array, Gradients, Group, Snapshot, Weights
 from ppsf_ref.clauses.errors import LEAST_RECTIFIED
 from ppsf_ref.formats import FORMATS, nearest
+from ppsf_ref.options import Revision, load_revision, whole_options
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
@@ -49,6 +51,7 @@ class Problem:
         missing: share of gradients that are absent.
         pauses: share of steps in which a group's lr is 0.
         switches: whether eval() and train() are called between steps.
+        revision: what the run is judged by.
     """
 
     options: Mapping[str, Any]
@@ -60,15 +63,16 @@ class Problem:
     missing: float = 0.0
     pauses: float = 0.0
     switches: bool = False
+    revision: str = "1.9"
 
     def as_data(self) -> dict[str, Any]:
         """Plain data for reports."""
         return asdict(self)
 
 
-def of_dtype(dtype: str) -> Problem:
+def of_dtype(dtype: str, revision: str = "1.9") -> Problem:
     """The plainest problem with a parameter of this dtype."""
-    return Problem(options={}, groups=(GroupSpec((ParamSpec((5,), dtype),)),))
+    return Problem(options={}, groups=(GroupSpec((ParamSpec((5,), dtype),)),), revision=revision)
 
 
 # ------------------------------------------------------------------------------------------------------------- weights
@@ -235,30 +239,58 @@ OPTION_VALUES: Mapping[str, tuple[Any, ...]] = {
     "split_groups": (True, False),
     "split_groups_mean": (True, False),
     "rounding_seed": (0, 1, 2**32 - 1),
+    "beta4": (0.0, None, 0.9, -0.9, 0.99),
+    "amplify_gradients": (False, True),
+    "d_limiter": (True, False),
+    "schedulefree_c": (0.0, 8.0, 50.0),
+    "use_schedulefree": (True, False),
+    "slice_p": (1, 11, 3),
+    "bf16_state": (False, True),
+    "warmup_steps": (0, 3, 6),
+    "decouple": (True, False),
+    "safeguard_warmup": (False, True),
+    "growth_rate": (math.inf, 1.02, 2.0),
+    "fsdp_in_use": (False, True),
+    "cosine_decay": (False, True),
+    "peak_patience": (50, 0, 1, 2),
+    "total_training_steps": (None, 5, 1),
+    "r": (0.0, 1.0, 0.5),
+    "weight_lr_power": (2.0, 0.0, 1.0),
 }
 #: Options a group may give for itself, and those it may only when it is a pool of its own.
-IN_ANY_GROUP = ("lr", "weight_decay", "eps", "use_stableadamw", "factored", "use_cautious", "use_grams")
-IN_OWN_POOL = ("betas", "d0", "d_coef", "prodigy_steps")
+IN_ANY_GROUP = (
+    "weight_decay", "eps", "use_stableadamw", "factored", "use_cautious", "use_grams", "use_schedulefree", "slice_p",
+    "r", "weight_lr_power",
+)  # fmt: skip
+IN_OWN_POOL = ("lr", "betas", "d0", "d_coef", "prodigy_steps", "warmup_steps", "d_limiter", "beta4")
 
 
-def _some_of(draw: Draw, names: Iterable[str], have: frozenset[str]) -> dict[str, Any]:
-    chosen = [name for name in names if name in have and draw(st.booleans())]
-    return {name: draw(st.sampled_from(OPTION_VALUES[name])) for name in chosen}
+def _some_of(draw: Draw, names: Iterable[str], have: frozenset[str], revision: Revision) -> dict[str, Any]:
+    chosen = [name for name in names if name in have & revision.options and draw(st.booleans())]
+    return {name: draw(st.sampled_from(_values(name, revision))) for name in chosen}
 
 
-def _without_refused(given: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+def _values(name: str, revision: Revision) -> tuple[Any, ...]:
+    return tuple(value for value in OPTION_VALUES[name] if value is not None or name not in revision.needs)
+
+
+def _without_refused(given: dict[str, Any], overrides: dict[str, Any], revision: Revision) -> dict[str, Any]:
     """Options of a group less a beta2 that PPSF-X-008 refuses."""
     betas = overrides.get("betas", given.get("betas"))
-    refused = given.get("use_bias_correction", False) and betas is not None and betas[1] <= LEAST_RECTIFIED
+    rectified = given.get("use_bias_correction", False) and revision.bias_correction != "adam"
+    refused = rectified and betas is not None and betas[1] <= LEAST_RECTIFIED
     return {**overrides, "betas": OPTION_VALUES["betas"][0]} if refused else overrides
 
 
 @st.composite
-def problems(draw: Draw, dtypes: tuple[str, ...], options: frozenset[str], regime: str = "") -> Problem:
+def problems(
+    draw: Draw, dtypes: tuple[str, ...], options: frozenset[str], regime: str = "", revision: str = "1.9"
+) -> Problem:
     """Problems of one regime, or of any, for an implementation that takes these dtypes and has these options."""
-    given = _some_of(draw, OPTION_VALUES, options)
-    given = _without_refused(given, given)
-    split = given.get("split_groups", True)
+    law = load_revision(revision)
+    given = _some_of(draw, OPTION_VALUES, options, law)
+    given = _without_refused(given, given, law)
+    split = whole_options(law, given).get("split_groups", True)
     own = IN_ANY_GROUP + (IN_OWN_POOL if split else ())
     groups = []
     for _ in range(draw(st.integers(1, 3))):
@@ -275,11 +307,12 @@ def problems(draw: Draw, dtypes: tuple[str, ...], options: frozenset[str], regim
                 max_size=3,
             )
         )
-        overrides = _some_of(draw, own, options) if draw(st.booleans()) else {}
-        groups.append(GroupSpec(tuple(params), _without_refused(given, overrides)))
+        overrides = _some_of(draw, own, options, law) if draw(st.booleans()) else {}
+        groups.append(GroupSpec(tuple(params), _without_refused(given, overrides, law)))
     return Problem(
         options=given,
         groups=tuple(groups),
+        revision=revision,
         regime=regime or draw(st.sampled_from(tuple(REGIMES))),
         scale=draw(st.sampled_from((1.0, 1e-3, 30.0))),
         steps=draw(st.integers(3, 8)),

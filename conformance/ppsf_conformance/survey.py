@@ -82,13 +82,14 @@ class Survey:
     def run(self, examples: int, seed: int, progress: Progress = lambda *_: None, diagnose: bool = True) -> None:
         """Judge ``examples`` problems drawn from ``seed``, and find the causes of what deviates."""
         capabilities = self.implementation.capabilities
-        dtypes = tuple(dtype for dtype in capabilities.dtypes if not self.known.excludes(problems.of_dtype(dtype)))
+        plain = {dtype: problems.of_dtype(dtype, capabilities.revision) for dtype in capabilities.dtypes}
+        dtypes = tuple(dtype for dtype, problem in plain.items() if not self.known.excludes(problem))
 
         def visit(problem: Problem) -> None:
             self.judge_problem(problem)
             progress("problems", self.problems, examples)
 
-        draw_problems(dtypes, capabilities.options, examples, seed, visit)
+        draw_problems(dtypes, capabilities.options, examples, seed, visit, capabilities.revision)
         if diagnose:
             self._diagnose()
 

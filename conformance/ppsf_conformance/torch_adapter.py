@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from ppsf_conformance.adapter import ARRAYS, SCALARS, Array, Capabilities, Gradients, Group, Snapshot, Weights
+from ppsf_conformance.adapter import COUNTS, SCALARS, Array, Capabilities, Gradients, Group, Snapshot, Weights
 from ppsf_conformance.name_map import NameMap, is_target
 from ppsf_ref import GroupState, ParamState, State
 
@@ -64,8 +64,13 @@ class TorchImplementation:
 
     def new(self, groups: Sequence[Group], options: Mapping[str, Any]) -> TorchSession:
         dicts = [_group_dict(group) for group in groups]
+        revision = self.names.capabilities.revision
+        named: dict[str, Any] = {} if revision == self.names.revisions[0] else {"revision": revision}
         with _quiet():
-            return TorchSession(self.cls(dicts, **options), self.names)
+            session = TorchSession(self.cls(dicts, **options, **named), self.names)
+        if self.names.starts_in_eval_mode:
+            session.train()
+        return session
 
 
 def _group_dict(group: Group) -> dict[str, Any]:
@@ -92,14 +97,24 @@ class TorchSession:
         groups, formats = [], []
         for group in self.optimizer.param_groups:
             params, forms = zip(*map(self._param, group["params"]), strict=True) if group["params"] else ((), ())
-            scalars = {name: np.float64(self._of_group(group, name)) for name in SCALARS}
-            groups.append(GroupState(**scalars, k=int(self._of_group(group, "k")), params=tuple(params)))
+            groups.append(self._group(group, tuple(params)))
             formats.append(tuple(forms))
-        trains = all(bool(self._of_group(group, "train_mode")) for group in self.optimizer.param_groups)
+        trains = "train_mode" not in self.names.group or all(
+            bool(self._of_group(group, "train_mode")) for group in self.optimizer.param_groups
+        )
         return Snapshot(State(tuple(groups), trains), tuple(formats))
+
+    def _group(self, group: Mapping[str, Any], params: tuple[ParamState, ...]) -> GroupState:
+        stored = self.names.group
+        numbers: dict[str, Any] = {name: np.float64(0.0) for name in SCALARS}
+        numbers |= {name: np.float64(self._of_group(group, name)) for name in SCALARS if name in stored}
+        numbers |= {name: self._of_group(group, name) for name in COUNTS if name in stored}
+        return GroupState(**numbers, k=int(self._of_group(group, "k")) + 1 - self.names.first_k, params=params)
 
     def _of_group(self, group: Mapping[str, Any], name: str) -> Any:
         key = self.names.group[name]
+        if key not in group and name in self.names.late:
+            return 0.0
         if key not in group:
             own = ", ".join(sorted(key for key in group if key != "params"))
             raise ValueError(
@@ -109,11 +124,11 @@ class TorchSession:
         return group[key]
 
     def _param(self, param: torch.Tensor) -> tuple[ParamState, dict[str, str]]:
-        found = {name: self._find(param, self.names.state[name]) for name in ARRAYS if name != "y"}
+        found = {name: self._find(param, path) for name, path in self.names.state.items()}
         tensors = {"y": param, **{name: tensor for name, tensor in found.items() if tensor is not None}}
         arrays = {name: to_array(tensor) for name, tensor in tensors.items()}
-        if "x0" in arrays and arrays["x0"].ndim == 0:  # kept as one number for weights that start at zero
-            arrays["x0"] = np.broadcast_to(arrays["x0"], ((arrays["y"].size + 10) // 11,))
+        if "x0" in arrays and "s" in arrays and arrays["x0"].ndim == 0:  # kept as one number for weights that start at zero
+            arrays["x0"] = np.broadcast_to(arrays["x0"], arrays["s"].shape)
         return ParamState(**arrays), {name: _dtype_name(tensor) for name, tensor in tensors.items()}
 
     def _find(self, param: torch.Tensor, path: str) -> torch.Tensor | None:

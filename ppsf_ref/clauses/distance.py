@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -10,12 +11,19 @@ from ppsf_ref.law import clause
 from ppsf_ref.numbers import Number
 from ppsf_ref.state import GroupState
 
+#: Largest factor by which the limiter of revision 2.0 lets d grow in a step.
+LARGEST_STEP = 2**0.25
+
 
 class Window(NamedTuple):
     """Whether a pool adapts in a step, and whether its ``s`` and ``x0`` are released at the end of it."""
 
     adapts: bool
     releases: bool
+
+
+#: Of revisions that estimate nothing.
+NO_WINDOW = Window(adapts=False, releases=False)
 
 
 class Estimate(NamedTuple):
@@ -80,3 +88,91 @@ def window(k: int, prodigy_steps: int) -> Window:
 def frozen(pool: GroupState) -> GroupState:
     """Outside the window nothing of the estimate moves; d_prev catches up with d."""
     return replace(pool, d_prev=pool.d)
+
+
+@clause("PPSF-D-020", "00000000")
+def squared_weight(d: Number, d0: Number) -> Number:
+    """Weight of this step's gradient in the statistics of revision 2.0."""
+    return d * d / numbers.sqrt(d0)
+
+
+class Weights(NamedTuple):
+    """What multiplies the inner product and the gradient sum of a step."""
+
+    item: Number
+    sum: Number
+
+
+@clause("PPSF-D-021", "00000000")
+def prodigy_weights(d: Number, d0: Number, dlr: Number, safeguard_warmup: bool) -> Weights:
+    """Weights of Prodigy: with the safeguard the gradient sum does not see the learning rate."""
+    ratio = d / d0
+    return Weights(item=ratio * dlr, sum=ratio * (d if safeguard_warmup else dlr))
+
+
+@clause("PPSF-D-022", "00000000")
+def share_weight(dlr: Number, beta3: Number) -> Number:
+    """Weight of this step's gradient in the statistics of update3; ``dlr`` without warm-up."""
+    return dlr * (1 - beta3)
+
+
+@clause("PPSF-D-023", "00000000")
+def amplified(x: Number) -> Number:
+    """Signed square root."""
+    return numbers.signed_sqrt(x)
+
+
+@clause("PPSF-D-024", "00000000")
+def plain_numerator(previous: Number, item: Number, beta3: Number) -> Number:
+    """Decaying sum of numerator items."""
+    return beta3 * previous + item
+
+
+@clause("PPSF-D-025", "00000000")
+def ratio_estimate(numerator: Number, denominator: Number, d_coef: Number) -> Number:
+    """d_hat: d_coef N / D; 0 when D is 0."""
+    if not numbers.is_positive(denominator, "denominator_positive"):
+        return 0 * numerator
+    return d_coef * numerator / denominator
+
+
+@clause("PPSF-D-026", "00000000")
+def limited_estimate(d: Number, d_hat: Number) -> Number:
+    """The candidate, at most a fourth of an octave above d."""
+    return numbers.minimum(d_hat, LARGEST_STEP * d)
+
+
+@clause("PPSF-D-027", "00000000")
+def floored_estimate(d_hat: Number, d0: Number) -> Number:
+    """The candidate, not below the first estimate."""
+    return numbers.maximum(d_hat, d0)
+
+
+@clause("PPSF-D-028", "00000000")
+def smoothed_estimate(d: Number, d_hat: Number, beta4: Number) -> Estimate:
+    """d follows the candidate: as a moving average, or, for a negative ``beta4``, only downwards so."""
+    if numbers.value_of(beta4) > 0:
+        return Estimate(d=beta4 * d + (1 - beta4) * d_hat, d_prev=d)
+    return Estimate(d=numbers.maximum(d_hat, -beta4 * d + (1 + beta4) * d_hat), d_prev=d)
+
+
+class Capped(NamedTuple):
+    """``d`` and the largest candidate so far."""
+
+    d: Number
+    d_max: Number
+
+
+@clause("PPSF-D-029", "00000000")
+def capped_estimate(d: Number, d_hat: Number, d_max: Number, d0: Number, growth_rate: float) -> Capped:
+    """Prodigy's growth: at most ``growth_rate`` times the estimate, once it has left d0."""
+    start = numbers.maximum(d, d_hat) if numbers.value_of(d) == numbers.value_of(d0) else d
+    largest = numbers.maximum(d_max, d_hat)
+    grown = largest if math.isinf(growth_rate) else numbers.minimum(largest, start * growth_rate)
+    return Capped(d=grown, d_max=largest)
+
+
+@clause("PPSF-D-030", "00000000")
+def has_evidence(denominator: Number) -> bool:
+    """Whether Prodigy takes the step at all: not while every gradient so far was 0."""
+    return numbers.is_positive(denominator, "evidence")

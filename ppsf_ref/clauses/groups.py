@@ -12,6 +12,8 @@ from ppsf_ref.numbers import Number
 from ppsf_ref.state import GroupState
 
 T = TypeVar("T")
+#: What the groups of a pool have in common.
+OF_POOL = ("d", "d_prev", "d_max", "d_numerator", "d_denom", "k", "stalled", "peak")
 
 
 @clause("PPSF-G-001", "92134c73")
@@ -44,7 +46,7 @@ def step_size(estimate: Number, lr: Number) -> Number:
 @clause("PPSF-G-005", "f0166721")
 def joined(group: GroupState, pool: GroupState, position: int) -> GroupState:
     """A group with the estimate of its pool; the same for every ``position`` in the pool."""
-    return replace(group, d=pool.d, d_prev=pool.d_prev, d_numerator=pool.d_numerator, d_denom=pool.d_denom, k=pool.k)
+    return replace(group, **{name: getattr(pool, name) for name in OF_POOL})
 
 
 @clause("PPSF-G-006", "df1cd68b")

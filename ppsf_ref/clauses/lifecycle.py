@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -25,17 +25,26 @@ def _shrunk(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
     return (*shape[:axis], 1, *shape[axis + 1 :])
 
 
+class Keeps(NamedTuple):
+    """Whether a parameter has a base sequence and a first moment."""
+
+    z: bool
+    m: bool
+
+
 @clause("PPSF-L-001", "a257132b")
 def created(
-    param: ParamState, axes: Axes | None, adapts: bool, stride: int, x0: Format, numbers: Numbers
+    param: ParamState, axes: Axes | None, keeps: Keeps, adapts: bool, stride: int, x0: Format, numbers: Numbers
 ) -> ParamState:
     """State of a parameter that takes part: whatever it lacks, with initial values."""
     shape = param.y.shape
-    if param.z is None and axes is None:
-        param = replace(param, z=param.y, v=_zeros(numbers, shape))
-    if param.z is None and axes is not None:
-        row, col = (_zeros(numbers, _shrunk(shape, axis)) for axis in axes)
-        param = replace(param, z=param.y, v_row=row, v_col=col)
+    if param.v is None and param.v_row is None:
+        param = replace(param, z=param.y if keeps.z else None, m=_zeros(numbers, shape) if keeps.m else None)
+        if axes is None:
+            param = replace(param, v=_zeros(numbers, shape))
+        else:
+            row, col = (_zeros(numbers, _shrunk(shape, axis)) for axis in axes)
+            param = replace(param, v_row=row, v_col=col)
     if adapts and param.s is None:
         start = round_exact(sampled(param.y, stride), x0)
         param = replace(param, x0=start, s=_zeros(numbers, start.shape))
@@ -49,9 +58,9 @@ def next_count(k: int) -> int:
 
 
 @clause("PPSF-L-003", "8e98e921")
-def mode_after(train_mode: bool, call: Literal["train", "eval"]) -> bool:
-    """train() and eval() may be repeated; what counts is the last one."""
-    return call == "train"
+def mode_after(train_mode: bool, call: Literal["train", "eval"], averages: bool = True) -> bool:
+    """train() and eval() may be repeated; what counts is the last one, where weights are averaged at all."""
+    return call == "train" or not averages
 
 
 @clause("PPSF-L-004", "6f939fdb")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import numpy as np
 
 from ppsf_ref import numbers
@@ -10,6 +13,8 @@ from ppsf_ref.numbers import Number
 
 #: Least share of elements that counts as kept.
 LEAST_KEPT = 1e-3
+#: Length of the built-in decay where the length of training is not given.
+DECAY_LENGTH = 1000
 
 
 @clause("PPSF-M-001", "6e7a0094")
@@ -42,3 +47,40 @@ def rectified(dlr: Number, beta2: Number, k: int) -> Number:
 def corrected_beta2(beta2: Number, k: int) -> Number:
     """The coefficient whose moving average is the bias-corrected one."""
     return 1 - (1 - beta2) / (1 - numbers.power(beta2, k))
+
+
+@clause("PPSF-M-020", "00000000")
+def adam_corrected(dlr: Number, beta1: Number, beta2: Number, k: int) -> Number:
+    """The step size times Adam's two bias corrections."""
+    return dlr * (numbers.sqrt(1 - numbers.power(beta2, k)) / (1 - numbers.power(beta1, k)))
+
+
+@clause("PPSF-M-021", "00000000")
+def warmed_up(dlr: Number, k: int, warmup_steps: int) -> Number:
+    """The step size while it grows linearly to its full value in step ``warmup_steps``."""
+    return dlr * (k / warmup_steps) if k < warmup_steps else dlr
+
+
+class Peak(NamedTuple):
+    """Steps since d last grew, and the step after which the decay began (None: not yet)."""
+
+    stalled: int
+    peak: int | None
+
+
+@clause("PPSF-M-022", "00000000")
+def peak_after(before: Peak, grew: bool, k: int, patience: int) -> Peak:
+    """Where the built-in decay begins: after ``patience`` steps in a row without growth of d."""
+    stalled = 0 if grew else before.stalled + 1
+    found = before.peak is None and stalled >= patience
+    return Peak(stalled, k if found else before.peak)
+
+
+@clause("PPSF-M-023", "00000000")
+def cosine_factor(peak: int | None, k: int, total_training_steps: int | None) -> float:
+    """What multiplies the step size of step ``k``: half a cosine from the peak to the end of training."""
+    if peak is None:
+        return 1.0
+    length = DECAY_LENGTH if total_training_steps is None else total_training_steps - peak
+    done = k - 1 - peak
+    return 0.5 * (1 + math.cos(math.pi * done / length)) if done < length else 0.0

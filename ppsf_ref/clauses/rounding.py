@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ppsf_ref import numbers, philox
-from ppsf_ref.formats import FLOAT32, FORMATS, Array, Format
+from ppsf_ref.formats import BFLOAT16, FLOAT32, FORMATS, Array, Format
 from ppsf_ref.law import clause
 from ppsf_ref.numbers import Number
 
@@ -17,7 +17,7 @@ def storage(dtype: str, factored_fp32: bool) -> Mapping[str, Format]:
     """The format in which each part of a parameter's state is stored."""
     own = FORMATS[dtype]
     factors = FLOAT32 if factored_fp32 else own
-    return {"y": own, "z": own, "x0": own, "s": FLOAT32, "v": FLOAT32, "v_row": factors, "v_col": factors}
+    return {"y": own, "z": own, "m": own, "x0": own, "s": FLOAT32, "v": FLOAT32, "v_row": factors, "v_col": factors}
 
 
 @clause("PPSF-R-002", "f400ad6b")
@@ -49,3 +49,9 @@ def rounding_bits(seed: int, k: int, parameter: int, count: int) -> tuple[Array,
 def preserved(x: Array, rounded: Array) -> Array:
     """NaN, infinities and zeros pass through stochastic rounding."""
     return np.where(np.isfinite(x) & (x != 0), rounded, x)
+
+
+@clause("PPSF-R-010", "00000000")
+def compact(forms: Mapping[str, Format], bf16_state: bool) -> Mapping[str, Format]:
+    """With ``bf16_state`` the samples that only the estimate needs are kept in bfloat16."""
+    return {**forms, "x0": BFLOAT16, "s": BFLOAT16} if bf16_state else forms

@@ -12,10 +12,11 @@ from ppsf_conformance.adapter import Capabilities, Gradients, Group, Snapshot
 from ppsf_conformance.problems import OPTION_VALUES
 from ppsf_ref import Arithmetic, Config, Options, State, evaluate, initial_state, load_revision, overriding, step, train
 from ppsf_ref.clauses.options import group_options
-from ppsf_ref.clauses.rounding import storage
 from ppsf_ref.law import Rule
+from ppsf_ref.store import formats
 
-CAPABILITIES = Capabilities(Arithmetic(), ("float32", "bfloat16"), frozenset(OPTION_VALUES), frozenset(), True)
+SERVED = load_revision("1.9").options & frozenset(OPTION_VALUES)
+CAPABILITIES = Capabilities(Arithmetic(), "1.9", ("float32", "bfloat16"), SERVED, frozenset(), True)
 
 
 def unchanged(state: State) -> State:
@@ -67,7 +68,7 @@ class StubSession:
 
     @staticmethod
     def _formats(options: Options, dtype: str) -> dict[str, str]:
-        return {name: form.name for name, form in storage(dtype, options.factored_fp32).items()}
+        return {name: form.name for name, form in formats(options, dtype).items()}
 
     def step(self, gradients: Gradients) -> None:
         with np.errstate(all="ignore"), overriding(self.made_by.rules):

@@ -55,8 +55,9 @@ def test_what_is_no_toml_is_refused_with_the_name_of_the_file() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('d_prev = "d_prev"\n', "", "group: 'd_prev' is a required property"),
-        ('x0 = "p0"\n', "", "state: 'x0' is a required property"),
+        ('k = "k"\n', "", "group: 'k' is a required property"),
+        ('v = "exp_avg_sq"\n', "", "state: 'v' is a required property"),
+        ('revisions = ["1.9"', 'revisions = ["1.8"', "revisions: the law has no '1.8'; it has 1.9, 2.0"),
         ('dtypes = ["float32", "bfloat16"]\n', "", "'dtypes' is a required property"),
         ('dtypes = ["float32", "bfloat16"]\n', 'dtypes = ["float16"]\n', "dtypes.0: 'float16' is not one of"),
         ('array = "float32"', 'array = "float8"', "arithmetic.array: 'float8' is not one of"),
@@ -64,10 +65,10 @@ def test_what_is_no_toml_is_refused_with_the_name_of_the_file() -> None:
         ('order = "any"', 'order = "sorted"', "arithmetic.order: 'sorted' is not one of"),
         ("atan2_ulps = 1.0", "atan2_ulps = 0.1", "arithmetic.atan2_ulps: 0.1 is less than the minimum"),
         ('rounding_bits = "philox"', 'rounding_bits = "mine"', "rounding_bits: 'mine' is not one of"),
-        ('"lr", "betas"', '"lr", "beta4"', "options: the law has no 'beta4'; it has beta3, betas"),
+        ('"lr", "betas"', '"lr", "beta5"', "options: the law has no 'beta5'; it has amplify_gradients, beta3"),
         ("serves = []", 'serves = ["use_magic"]', "serves: the law has no 'use_magic'"),
         ('z = "z"', "z = 3", "state.z: 3 is not of type 'string'"),
-        ('z = "z"', 'z = "z"\nm = "m"', "state: Additional properties are not allowed ('m' was unexpected)"),
+        ('z = "z"', 'z = "z"\nw = "w"', "state: Additional properties are not allowed ('w' was unexpected)"),
         ("ppsf_fast:ProdigyPlusScheduleFree", "ppsf_fast", "target: 'ppsf_fast' does not match"),
     ],
 )

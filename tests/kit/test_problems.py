@@ -17,12 +17,18 @@ from ppsf_conformance.lockstep import config_of, given_rates
 from ppsf_conformance.problems import GroupSpec, ParamSpec, Problem
 from ppsf_ref.clauses.errors import DOMAINS, refuse_outside
 from ppsf_ref.formats import FORMATS, nearest
+from ppsf_ref.options import load_revision, revision_names
 from tests.kit.stub import StubImplementation
 
 MIXED = (GroupSpec((ParamSpec((5,)), ParamSpec((3, 4), "bfloat16", "small"))), GroupSpec((ParamSpec(()),)))
 
 
-def drawn(count: int, dtypes: tuple[str, ...] = ("float32", "bfloat16"), options: Any = pb.OPTION_VALUES) -> Any:
+def drawn(
+    count: int,
+    dtypes: tuple[str, ...] = ("float32", "bfloat16"),
+    options: Any = pb.OPTION_VALUES,
+    revision: str = "1.9",
+) -> Any:
     """Problems as a survey draws them."""
     found: list[Problem] = []
 
@@ -34,7 +40,7 @@ def drawn(count: int, dtypes: tuple[str, ...] = ("float32", "bfloat16"), options
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @hypothesis.given(pb.problems(dtypes, frozenset(options)))
+    @hypothesis.given(pb.problems(dtypes, frozenset(options), revision=revision))
     def each(problem: Problem) -> None:
         found.append(problem)
 
@@ -116,10 +122,14 @@ def test_every_shape_start_and_layout_is_drawn() -> None:
     assert {spec.dtype for spec in specs} == {"float32", "bfloat16"}
 
 
-@pytest.mark.parametrize("name", pb.OPTION_VALUES)
-def test_every_value_of_every_option_is_drawn(name: str) -> None:
-    given = [problem.options[name] for problem in DRAWN if name in problem.options]
-    assert {repr(value) for value in given} == {repr(value) for value in pb.OPTION_VALUES[name]}
+@pytest.mark.parametrize("revision", revision_names())
+def test_every_value_of_every_option_of_a_revision_is_drawn(revision: str) -> None:
+    law = load_revision(revision)
+    found = drawn(150, ("float32",), law.options, revision)
+    for name in law.options & set(pb.OPTION_VALUES):
+        given = {repr(problem.options[name]) for problem in found if name in problem.options}
+        wanted = [value for value in pb.OPTION_VALUES[name] if value is not None or name not in law.needs]
+        assert given == {repr(value) for value in wanted}, name
 
 
 def test_every_option_of_the_law_is_drawn_within_its_domain() -> None:

@@ -11,8 +11,8 @@ import numpy as np
 from ppsf_conformance.adapter import Group, Snapshot
 from ppsf_ref import Config, Options, State, evaluate, initial_state, load_revision, step, train
 from ppsf_ref.clauses.options import group_options
-from ppsf_ref.clauses.rounding import storage
 from ppsf_ref.formats import Array
+from ppsf_ref.store import formats as formats_of
 
 REVISION = load_revision("1.9")
 ARRAYS = ("y", "z", "x0", "s", "v", "v_row", "v_col")
@@ -66,8 +66,7 @@ class Reference:
     def snapshot(self) -> Snapshot:
         pairs = zip(self.config.groups, self.config.dtypes, strict=True)
         formats = tuple(
-            tuple({name: form.name for name, form in storage(d, o.factored_fp32).items()} for d in dtypes)
-            for o, dtypes in pairs
+            tuple({name: form.name for name, form in formats_of(o, d).items()} for d in dtypes) for o, dtypes in pairs
         )
         return Snapshot(self.state, formats)
 
