@@ -105,8 +105,18 @@ def _do_step(session: Session, action: Table) -> None:
     for param, spec in zip(session.params, action["grads"], strict=True):
         _give(param, spec)
     before = torch.get_rng_state()
-    session.optimizer.step(partial(_closure, session) if action.get("closure") else None)
+    session.notes["result"] = session.optimizer.step(partial(_closure, session) if action.get("closure") else None)
     session.notes["generator_moved"] = not torch.equal(before, torch.get_rng_state())
+
+
+def _do_fused(session: Session, action: Table) -> None:
+    """A backward pass whose hooks step each parameter that has a gradient, as trainers do it, and step() at its end."""
+    for param, spec in zip(session.params, action["grads"], strict=True):
+        _give(param, spec)
+    for group in session.optimizer.param_groups:
+        for param in [param for param in group["params"] if param.grad is not None]:
+            session.optimizer.step_param(param, group)
+    session.optimizer.step()
 
 
 def _closure(session: Session) -> float:
@@ -138,6 +148,7 @@ def _adopt(session: Session, optimizer: Any) -> None:
 
 _ACTIONS: dict[str, Callable[[Session, Table], None]] = {
     "step": _do_step,
+    "fused": _do_fused,
     "train": lambda s, a: s.optimizer.train(),
     "eval": lambda s, a: s.optimizer.eval(),
     "resume": _do_resume,

@@ -15,7 +15,7 @@ import torch
 
 from ppsf_conformance import pinned
 from ppsf_conformance.errata import Erratum, KnownDeviations, all_errata, errata_of
-from ppsf_conformance.name_map import import_class, is_target, map_for
+from ppsf_conformance.name_map import import_class, map_for, target_of
 from ppsf_conformance.report import Implementation, Report, Training, html, junit, model
 from ppsf_conformance.survey import Progress, Survey
 from ppsf_conformance.torch_adapter import TorchImplementation
@@ -43,7 +43,7 @@ class Request:
 
 
 def implementation_for(target: str, name_map: Path | None = None) -> TorchImplementation:
-    """A class under judgement, from ``module:Class``.
+    """A class under judgement, from ``module:Class`` or ``module:Class@distribution==version``.
 
     Raises:
         ValueError: it cannot be imported, is no torch optimizer, or has no name map.
@@ -54,13 +54,27 @@ def implementation_for(target: str, name_map: Path | None = None) -> TorchImplem
     return TorchImplementation(cls, map_for(cls, name_map))
 
 
+def _judgeable(implementation: TorchImplementation, revision: str) -> TorchImplementation:
+    """The implementation, if it is one of the revision.
+
+    Raises:
+        ValueError: it implements another one.
+    """
+    if implementation.names.revision == revision:
+        return implementation
+    raise ValueError(
+        f"{implementation.target} implements revision {implementation.names.revision}, and cannot be judged by revision "
+        f"{revision}; there is {', '.join(REVISIONS)}"
+    )
+
+
 def survey_of(implementation: TorchImplementation, examples: int, seed: int, progress: Progress) -> Survey:
     """Judge one implementation: lockstep on drawn problems, then the checks."""
     known = KnownDeviations(errata_of(implementation.names.distribution, implementation.version))
     survey = Survey(implementation, known)
     survey.run(examples, seed, progress)
     survey.check(progress)
-    released = is_target(implementation.cls, implementation.names.target)
+    released = target_of(implementation.cls, implementation.names) is not None
     for done, erratum in enumerate(known.errata, 1):
         shows = _shows(erratum, implementation)
         if shows or released:  # a subclass may have mended what its parent does
@@ -102,7 +116,8 @@ def judged(request: Request, progress: Callable[[str], Progress]) -> Report:
 
 def _told_apart(request: Request) -> list[TorchImplementation]:
     """Every class once; those with the same name go by their target."""
-    made = [implementation_for(target, request.name_map) for target in dict.fromkeys(request.targets)]
+    targets = dict.fromkeys(request.targets)
+    made = [_judgeable(implementation_for(target, request.name_map), request.revision) for target in targets]
     names = [implementation.name for implementation in made]
     for implementation in made:
         if names.count(implementation.name) > 1:

@@ -7,14 +7,13 @@ import copy
 import io
 import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib import metadata
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from ppsf_conformance.adapter import ARRAYS, SCALARS, Array, Capabilities, Gradients, Group, Snapshot, Weights
-from ppsf_conformance.name_map import NameMap, is_target
+from ppsf_conformance.name_map import NameMap, target_of, version_of
 from ppsf_ref import GroupState, ParamState, State
 
 
@@ -53,10 +52,10 @@ class TorchImplementation:
 
     def __init__(self, cls: type[torch.optim.Optimizer], names: NameMap) -> None:
         self.cls, self.names = cls, names
-        mapped = is_target(cls, names.target)
-        self.target = names.target if mapped else f"{cls.__module__}:{cls.__qualname__}"
+        mapped = target_of(cls, names)
+        self.target = mapped or f"{cls.__module__}:{cls.__qualname__}"
         self.name = names.name if mapped else cls.__qualname__
-        self.version = _version(names.distribution)
+        self.version = version_of(cls, names)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -71,13 +70,6 @@ class TorchImplementation:
 def _group_dict(group: Group) -> dict[str, Any]:
     params = [torch.nn.Parameter(to_tensor(weights)) for weights in group.params]
     return {"params": params, **group.options}
-
-
-def _version(distribution: str) -> str:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return "unknown"
 
 
 class TorchSession:
@@ -99,7 +91,9 @@ class TorchSession:
         return Snapshot(State(tuple(groups), trains), tuple(formats))
 
     def _of_group(self, group: Mapping[str, Any], name: str) -> Any:
-        key = self.names.group[name]
+        key = self.names.group.get(name)
+        if key is None:
+            raise ValueError(f"the name map of {self.names.name} does not say where the class keeps {name}")
         if key not in group:
             own = ", ".join(sorted(key for key in group if key != "params"))
             raise ValueError(
@@ -109,7 +103,7 @@ class TorchSession:
         return group[key]
 
     def _param(self, param: torch.Tensor) -> tuple[ParamState, dict[str, str]]:
-        found = {name: self._find(param, self.names.state[name]) for name in ARRAYS if name != "y"}
+        found = {name: self._find(param, self.names.state.get(name, "")) for name in ARRAYS if name != "y"}
         tensors = {"y": param, **{name: tensor for name, tensor in found.items() if tensor is not None}}
         arrays = {name: to_array(tensor) for name, tensor in tensors.items()}
         if "x0" in arrays and arrays["x0"].ndim == 0:  # kept as one number for weights that start at zero
