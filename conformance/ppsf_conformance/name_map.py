@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
-
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
@@ -107,7 +106,7 @@ def import_class(target: str) -> type[Any]:
     where, at, requirement = target.partition("@")
     module, colon, name = where.partition(":")
     if not (module and colon and name):
-        raise ValueError(f"{target!r} does not name a class; write it as module:Class, or {peers.SYNTAX}")
+        raise ValueError(f"{target!r} does not name a class; write it as module:Class, or as {peers.SYNTAX}")
     release = peers.release(requirement) if at else None
     try:
         found = getattr(peers.load(module, release) if release else importlib.import_module(module), name)

@@ -32,7 +32,7 @@ from packaging.version import InvalidVersion, Version
 
 #: Folder of the releases; ``peers`` in the environment's own folder unless it is set.
 HOME = "PPSF_PEERS"
-SYNTAX = "write it as module:Class@distribution==version"
+SYNTAX = "module:Class@distribution==version"
 
 
 class Absent(ValueError):
@@ -82,9 +82,9 @@ def release(requirement: str) -> Release:
         (pin,) = wanted.specifier
         version = Version(pin.version)
     except (InvalidRequirement, InvalidVersion, ValueError) as error:
-        raise ValueError(f"{requirement!r} does not name one release; {SYNTAX}") from error
+        raise ValueError(f"{requirement!r} does not name one release; write it as {SYNTAX}") from error
     if pin.operator != "==" or wanted.extras or wanted.marker or wanted.url:
-        raise ValueError(f"{requirement!r} does not name one release; {SYNTAX}")
+        raise ValueError(f"{requirement!r} does not name one release; write it as {SYNTAX}")
     return Release(canonicalize_name(wanted.name), str(version))
 
 

@@ -63,8 +63,8 @@ def _judgeable(implementation: TorchImplementation, revision: str) -> TorchImple
     if implementation.names.revision == revision:
         return implementation
     raise ValueError(
-        f"{implementation.target} implements revision {implementation.names.revision}, and cannot be judged by revision "
-        f"{revision}; there is {', '.join(REVISIONS)}"
+        f"{implementation.target} implements revision {implementation.names.revision}, and cannot be judged by "
+        f"revision {revision}; there is {', '.join(REVISIONS)}"
     )
 
 
