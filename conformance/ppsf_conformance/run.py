@@ -85,7 +85,7 @@ def survey_of(implementation: TorchImplementation, examples: int, seed: int, pro
 
 def _shows(erratum: Erratum, implementation: TorchImplementation) -> bool:
     """Whether the pinned input still gives something else than the law."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         session = pinned.replay(erratum.table["pinned"], implementation.cls)
     return any(
