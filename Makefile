@@ -21,12 +21,13 @@ help: ## show this list
 setup: $(READY) ## make .venv and install the project with all extras
 
 # Made anew only when what it depends on has changed; a second run costs nothing.
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt conformance/ppsf_conformance/peers.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed: make setup PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "setting up $(VENV) (the first time takes a few minutes)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(BIN)/ppsf-conformance peers --install
 	@touch $@
 
 audit: $(READY) ## judge ppsf_fast and the installed peers, train on real data, write a report to build/audit

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -58,6 +58,7 @@ class Capabilities:
         dtypes: parameter dtypes it takes.
         options: options of the revision it has, and is judged by.
         serves: switches of the revision beyond those, which it accepts.
+        always: options of the law that it is an example of, without taking them.
         knows_bits: whether stochastic rounding draws the bits of PPSF-R-004.
     """
 
@@ -67,6 +68,7 @@ class Capabilities:
     options: frozenset[str]
     serves: frozenset[str]
     knows_bits: bool
+    always: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Session(Protocol):

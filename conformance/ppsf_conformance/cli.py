@@ -20,12 +20,17 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from ppsf_conformance import killing, run
+from ppsf_conformance import killing, peers, run
 from ppsf_conformance.mutants import MUTANTS
 from ppsf_conformance.report import Report, terminal
 
 #: Exit codes: every clause holds; some do not, or were not reached; the request makes no sense.
 HOLDS, FAILS, MISUSED = 0, 1, 2
+
+
+TARGET = (
+    "a torch optimizer class on the Python path, or module:Class@distribution==version for a release that `peers` lists"
+)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,15 +41,17 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = root.add_subparsers(dest="command", required=True)
     judge = commands.add_parser("run", help="judge one class, or several side by side")
-    judge.add_argument("targets", nargs="+", metavar="module:Class", help="a torch optimizer class on the Python path")
+    judge.add_argument("targets", nargs="+", metavar="module:Class", help=TARGET)
     judge.add_argument("--map", type=Path, help="name map of the class (TOML); its parent's is used otherwise")
-    judge.add_argument("--revision", default="1.9", help="revision to judge by (default: %(default)s)")
+    judge.add_argument("--revision", default="", help="revision to judge by (default: that of the class)")
     audit = commands.add_parser("audit", help="judge ppsf_fast and the published package, and train with both")
     for command in (judge, audit):
         command.add_argument("--profile", choices=run.PROFILES, default="standard", help="how hard to look")
         command.add_argument("--out", type=Path, default=Path("report"), help="folder of the report")
     mutants = commands.add_parser("mutants", help="count the wrong laws that the suite notices")
     mutants.add_argument("--examples", type=int, default=400, help="problems recorded (default: %(default)s)")
+    beside = commands.add_parser("peers", help="list the releases that can be judged side by side, or install them")
+    beside.add_argument("--install", action="store_true", help="install those that are missing, each in its own folder")
     for command in (judge, audit, mutants):
         command.add_argument("--seed", type=int, default=0, help="seed of the problems (default: %(default)s)")
     return root
@@ -110,10 +117,21 @@ def _mutants(given: argparse.Namespace, console: Console) -> int:
     return HOLDS if killed == len(MUTANTS) else FAILS
 
 
+def _peers(given: argparse.Namespace, console: Console) -> int:
+    for release in [release for release in peers.known() if given.install and not release.installed]:
+        console.print(f"installing {release}", highlight=False, markup=False, soft_wrap=True)
+        peers.install(release)
+    for release, cls in peers.known().items():
+        state = "installed" if release.installed else "missing"
+        console.print(f"{state:9}  {cls}@{release}", highlight=False, markup=False, soft_wrap=True)
+    return HOLDS
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
     "run": _run,
     "audit": _audit,
     "mutants": _mutants,
+    "peers": _peers,
 }
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
 
 import hypothesis
 from hypothesis import HealthCheck, Phase, settings
@@ -21,17 +23,19 @@ def draw_problems(
     seed: int,
     visit: Callable[[Problem], None],
     revision: str = "1.9",
+    always: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Call ``visit`` with about ``examples`` problems, the same ones for the same seed.
 
     Args:
         dtypes, options: what the implementation under judgement takes.
         revision: what it is judged by.
+        always: options that every problem has.
     """
     for number, regime in enumerate(ROUNDS):
         share = examples * (number + 1) // len(ROUNDS) - examples * number // len(ROUNDS)
         if share:
-            _draw(problems(dtypes, options, regime, revision), share, seed * len(ROUNDS) + number, visit)
+            _draw(problems(dtypes, options, regime, revision, always), share, seed * len(ROUNDS) + number, visit)
 
 
 def _draw(

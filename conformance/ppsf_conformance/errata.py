@@ -19,7 +19,13 @@ from ppsf_ref.options import SPEC
 
 @dataclass(frozen=True)
 class Erratum:
-    """One entry. ``override`` names the rule that follows the release, or is empty; ``table`` is the whole file."""
+    """One entry.
+
+    Attributes:
+        override: name of the rule that follows the release, or empty.
+        awaits: the revision or option without which the law says nothing of it yet, or empty.
+        table: the whole file.
+    """
 
     id: str
     title: str
@@ -27,6 +33,11 @@ class Erratum:
     override: str
     disposition: str
     table: Mapping[str, Any]
+    awaits: str = ""
+
+    def concerns(self, name: str, version: str) -> bool:
+        """Whether a release is among those that it was seen in."""
+        return any(_concerns(entry, name, version) for entry in self.table["implementations"])
 
 
 def all_errata() -> tuple[Erratum, ...]:
@@ -37,16 +48,15 @@ def all_errata() -> tuple[Erratum, ...]:
 def _read(text: str) -> Erratum:
     t = tomllib.loads(text)
     t["pinned"]["observe"] = pinned.figures(text)
-    return Erratum(t["id"], t["title"], tuple(t["clauses"]), t["override"], t["disposition"], t)
+    return Erratum(t["id"], t["title"], tuple(t["clauses"]), t["override"], t["disposition"], t, t.get("awaits", ""))
 
 
 def errata_of(name: str, version: str) -> tuple[Erratum, ...]:
-    """The entries in which a release deviates from the law."""
+    """The entries in which a release deviates from the law as it stands."""
     return tuple(
         erratum
         for erratum in all_errata()
-        if erratum.disposition == "spec-deviates"
-        and any(_concerns(entry, name, version) for entry in erratum.table["implementations"])
+        if erratum.disposition == "spec-deviates" and not erratum.awaits and erratum.concerns(name, version)
     )
 
 

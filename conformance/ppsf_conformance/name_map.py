@@ -8,12 +8,15 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib import resources
+from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
 import jsonschema
+from packaging.specifiers import SpecifierSet
+from packaging.version import InvalidVersion, Version
 
+from ppsf_conformance import peers
 from ppsf_conformance.adapter import Capabilities
 from ppsf_ref import Arithmetic
 from ppsf_ref.clauses.errors import DOMAINS, EXTENSIONS
@@ -34,11 +37,13 @@ class NameMap:
         first_k: what it calls the first step, 0 or 1.
         starts_in_eval_mode: whether train() has to be called before the first step.
         late: numbers of a group that appear with the first step, and are 0 before.
+        versions: releases of the distribution that the map fits.
     """
 
     target: str
     name: str
     distribution: str
+    versions: SpecifierSet
     group: Mapping[str, str]
     state: Mapping[str, str]
     capabilities: Capabilities
@@ -94,11 +99,13 @@ def read_name_map(text: str, origin: str) -> NameMap:
         options=frozenset(table["options"]),
         serves=frozenset(table.get("serves", ())),
         knows_bits=table["rounding_bits"] == "philox",
+        always=table.get("always", {}),
     )
     return NameMap(
         target=table["target"],
         name=table["name"],
         distribution=table["distribution"],
+        versions=SpecifierSet(table.get("versions", "")),
         group=table["group"],
         state=table["state"],
         capabilities=capabilities,
@@ -110,23 +117,26 @@ def read_name_map(text: str, origin: str) -> NameMap:
 
 
 def shipped_maps() -> dict[str, NameMap]:
-    """The maps that come with the kit, by ``module:Class``."""
+    """The maps that come with the kit, by the name of their file."""
     files = sorted((file for file in _ADAPTERS.iterdir() if file.name.endswith(".toml")), key=lambda file: file.name)
-    maps = [read_name_map(file.read_text("utf-8"), file.name) for file in files]
-    return {found.target: found for found in maps}
+    return {file.name.removesuffix(".toml"): read_name_map(file.read_text("utf-8"), file.name) for file in files}
 
 
 def import_class(target: str) -> type[Any]:
-    """Import ``module:Class``.
+    """Import ``module:Class``, or ``module:Class@distribution==version`` from the folder of that release.
 
     Raises:
-        ValueError: the target is malformed, or there is no such class.
+        ValueError: the target is malformed, the release is not installed, or there is no such class.
     """
-    module, colon, name = target.partition(":")
+    where, at, requirement = target.partition("@")
+    module, colon, name = where.partition(":")
     if not (module and colon and name):
-        raise ValueError(f"{target!r} does not name a class; write it as module:Class")
+        raise ValueError(f"{target!r} does not name a class; write it as module:Class, or as {peers.SYNTAX}")
+    release = peers.release(requirement) if at else None
     try:
-        found = getattr(importlib.import_module(module), name)
+        found = getattr(peers.load(module, release) if release else importlib.import_module(module), name)
+    except peers.Absent:
+        raise
     except Exception as error:  # a module may raise anything while it is imported
         raise ValueError(f"cannot import {target!r}: {type(error).__name__}: {error}") from error
     if not isinstance(found, type):
@@ -142,6 +152,36 @@ def is_target(cls: type[Any], target: str) -> bool:
         return False
 
 
+def target_of(cls: type[Any], names: NameMap) -> str | None:
+    """How a class that this map was written for is named on the command line; None for any other class."""
+    release, where = peers.origin(cls) or (None, "")
+    if release is None:
+        return names.target if is_target(cls, names.target) else None
+    ours = (release.distribution, where) == (names.distribution, names.target)
+    return f"{where}@{release}" if ours else None
+
+
+def version_of(cls: type[Any], names: NameMap) -> str:
+    """The version of the map's distribution that a class, or its nearest parent that is a peer, comes from."""
+    releases = [found[0] for parent in cls.__mro__ if (found := peers.origin(parent))]
+    if releases:
+        return releases[0].version
+    try:
+        return metadata.version(names.distribution)
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def fits(cls: type[Any], names: NameMap) -> bool:
+    """Whether the map was written for this class, in the version that is there."""
+    if target_of(cls, names) is None:
+        return False
+    try:
+        return Version(version_of(cls, names)) in names.versions
+    except InvalidVersion:  # a copy without metadata does not say what it is
+        return True
+
+
 def map_for(cls: type[Any], file: Path | None = None) -> NameMap:
     """The map of a class: from ``file``, or the shipped one of the class or of its nearest parent.
 
@@ -150,14 +190,15 @@ def map_for(cls: type[Any], file: Path | None = None) -> NameMap:
     """
     if file is not None:
         return read_name_map(_text_of(file), str(file))
-    maps = shipped_maps()
+    maps = shipped_maps().values()
     for parent in cls.__mro__:
-        for target, found in maps.items():
-            if is_target(parent, target):
+        for found in maps:
+            if fits(parent, found):
                 return found
+    known = ", ".join(f"{found.target} ({found.distribution} {found.versions})".replace(" )", ")") for found in maps)
     raise ValueError(
         f"no name map for {cls.__module__}:{cls.__qualname__} or its parents. Write one, as docs/adapter.md says, and "
-        f"give it with --map. These classes have one: {', '.join(sorted(maps))}"
+        f"give it with --map. These classes have one: {known}"
     )
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from ppsf_conformance.problems import Problem
 from ppsf_ref import BFLOAT16, FLOAT32, Bounded, Format, GroupState, clause_functions
 from ppsf_ref import numbers as num
@@ -83,6 +85,11 @@ def _one_step_early(k: int, prodigy_steps: int) -> Window:
     return Window(adapts=adapts, releases=not adapts)
 
 
+def _cautious_plus_one(decrease: Number, u: Number) -> Number:
+    kept = num.indicator(decrease * u)
+    return decrease * (kept * (np.size(u) / (num.total(kept) + 1)))
+
+
 #: By name, innermost first where two touch one clause.
 OVERRIDES: Mapping[str, Mapping[str, Override]] = {
     "initial_sample_in_bfloat16": {"PPSF-R-001": _stored_as("x0", BFLOAT16)},
@@ -104,6 +111,7 @@ OVERRIDES: Mapping[str, Mapping[str, Override]] = {
     },
     "zero_lr_group_takes_part": {"PPSF-G-001": _instead(lambda gradient, lr: gradient)},
     "window_closes_one_step_early": {"PPSF-D-008": _instead(_one_step_early)},
+    "cautious_scaled_by_kept_plus_one": {"PPSF-M-001": _instead(_cautious_plus_one)},
     "non_finite_gradient_is_applied": {"PPSF-L-004": _instead(lambda gradients: True)},
 }
 
@@ -132,6 +140,13 @@ def _gives(*names: str) -> Callable[[Problem], bool]:
     return lambda problem: any(name in group.options for group in problem.groups for name in names)
 
 
+def _decays(problem: Problem) -> bool:
+    """Weight decay, whether in the constructor or in a group."""
+    return any(
+        given.get("weight_decay", 0) for given in (problem.options, *(group.options for group in problem.groups))
+    )
+
+
 def _empty_with_axes(problem: Problem) -> bool:
     shapes = [spec.shape for group in problem.groups for spec in group.params]
     return any(len(shape) > 1 and 0 in shape and max(shape) >= 32 for shape in shapes)
@@ -148,6 +163,7 @@ EXCLUDED: Mapping[str, Callable[[Problem], bool]] = {
     "ERR-0027": _has_bfloat16,
     "ERR-0028": _has_bfloat16,
     "ERR-0029": _has_bfloat16,
+    "ERR-0091": _decays,
 }
 
 

@@ -7,8 +7,8 @@ clause and no formula.
 
 A tensor is given as a number (every element), a list (row-major values), the string "none" (no gradient) or
 a table with `values`, `fill`, `ramp` = [start, step], `outer` = [rows, columns] or `bits` (float32
-patterns), and optionally `dtype`, `shape` and `layout = "sparse"`. The string "None" stands for Python's
-None among options.
+patterns), and optionally `dtype`, `shape` and `layout` ("sparse" or "transposed"). The string "None" stands for
+Python's None among options.
 
 A figure is recorded to as many digits as every machine reproduces: five or six for a float32 result.
 """
@@ -50,7 +50,7 @@ def tensor(spec: Any, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
     dtype = getattr(torch, table["dtype"]) if "dtype" in table else dtype
     kind = next(key for key in ("values", "fill", "ramp", "outer", "bits") if key in table)
     result = _BUILDERS[kind](table[kind], list(shape)).to(dtype).reshape(list(shape))
-    return result.to_sparse() if table.get("layout") == "sparse" else result
+    return _LAYOUTS[table.get("layout", "plain")](result)
 
 
 def _flat(spec: Any, count: int) -> torch.Tensor:
@@ -61,6 +61,12 @@ def _bits(patterns: Sequence[int], shape: list[int]) -> torch.Tensor:
     signed = [p - (1 << 32) if p >= 1 << 31 else p for p in patterns]
     return torch.tensor(signed, dtype=torch.int32).view(torch.float32)
 
+
+_LAYOUTS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "plain": lambda made: made,
+    "sparse": lambda made: made.to_sparse(),
+    "transposed": lambda made: made.T.contiguous().T,
+}
 
 _BUILDERS: dict[str, Callable[[Any, list[int]], torch.Tensor]] = {
     "values": lambda v, shape: torch.tensor(v, dtype=torch.float64),
@@ -79,7 +85,7 @@ def options(table: Table) -> dict[str, Any]:
 def _option(value: Any) -> Any:
     if value == "None":
         return None
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(map(_option, value)) if isinstance(value, list) else value
 
 
 def _group(session: Session, spec: Table) -> dict[str, Any]:
@@ -105,8 +111,18 @@ def _do_step(session: Session, action: Table) -> None:
     for param, spec in zip(session.params, action["grads"], strict=True):
         _give(param, spec)
     before = torch.get_rng_state()
-    session.optimizer.step(partial(_closure, session) if action.get("closure") else None)
+    session.notes["result"] = session.optimizer.step(partial(_closure, session) if action.get("closure") else None)
     session.notes["generator_moved"] = not torch.equal(before, torch.get_rng_state())
+
+
+def _do_fused(session: Session, action: Table) -> None:
+    """A backward pass whose hooks step each parameter that has a gradient, as trainers do it, and step() at its end."""
+    for param, spec in zip(session.params, action["grads"], strict=True):
+        _give(param, spec)
+    for group in session.optimizer.param_groups:
+        for param in [param for param in group["params"] if param.grad is not None]:
+            session.optimizer.step_param(param, group)
+    session.optimizer.step()
 
 
 def _closure(session: Session) -> float:
@@ -138,6 +154,7 @@ def _adopt(session: Session, optimizer: Any) -> None:
 
 _ACTIONS: dict[str, Callable[[Session, Table], None]] = {
     "step": _do_step,
+    "fused": _do_fused,
     "train": lambda s, a: s.optimizer.train(),
     "eval": lambda s, a: s.optimizer.eval(),
     "resume": _do_resume,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -284,11 +285,20 @@ def _without_refused(given: dict[str, Any], overrides: dict[str, Any], revision:
 
 @st.composite
 def problems(
-    draw: Draw, dtypes: tuple[str, ...], options: frozenset[str], regime: str = "", revision: str = "1.9"
+    draw: Draw,
+    dtypes: tuple[str, ...],
+    options: frozenset[str],
+    regime: str = "",
+    revision: str = "1.9",
+    always: Mapping[str, Any] = MappingProxyType({}),
 ) -> Problem:
-    """Problems of one regime, or of any, for an implementation that takes these dtypes and has these options."""
+    """Problems of one regime, or of any, for an implementation that takes these dtypes and has these options.
+
+    Args:
+        always: options that every problem has.
+    """
     law = load_revision(revision)
-    given = _some_of(draw, OPTION_VALUES, options, law)
+    given = {**_some_of(draw, OPTION_VALUES, options, law), **always}
     given = _without_refused(given, given, law)
     split = whole_options(law, given).get("split_groups", True)
     own = IN_ANY_GROUP + (IN_OWN_POOL if split else ())

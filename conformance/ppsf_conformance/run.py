@@ -15,13 +15,13 @@ import torch
 
 from ppsf_conformance import pinned
 from ppsf_conformance.errata import Erratum, KnownDeviations, all_errata, errata_of
-from ppsf_conformance.name_map import import_class, is_target, map_for
+from ppsf_conformance.name_map import import_class, map_for, target_of
 from ppsf_conformance.report import Implementation, Report, Training, html, junit, model
 from ppsf_conformance.survey import Progress, Survey
 from ppsf_conformance.torch_adapter import TorchImplementation
 from ppsf_conformance.verdicts import implementation_report, spec_reference
+from ppsf_ref.options import revision_names
 
-REVISIONS = ("1.9",)
 #: Problems per implementation.
 PROFILES: Mapping[str, int] = {"quick": 120, "standard": 400, "nightly": 6000}
 #: The classes `audit` puts side by side.
@@ -36,22 +36,26 @@ class Request:
     """What to judge, and how hard to look."""
 
     targets: tuple[str, ...]
-    revision: str = "1.9"
+    revision: str = ""
     profile: str = "standard"
     seed: int = 0
     name_map: Path | None = None
 
 
-def implementation_for(target: str, name_map: Path | None = None) -> TorchImplementation:
-    """A class under judgement, from ``module:Class``.
+def implementation_for(target: str, name_map: Path | None = None, revision: str = "") -> TorchImplementation:
+    """A class under judgement, from ``module:Class`` or ``module:Class@distribution==version``.
+
+    Args:
+        revision: what it is judged by; the first one of its name map unless given.
 
     Raises:
-        ValueError: it cannot be imported, is no torch optimizer, or has no name map.
+        ValueError: it cannot be imported, is no torch optimizer, has no name map, or does not follow the revision.
     """
     cls = import_class(target)
     if not issubclass(cls, torch.optim.Optimizer):
         raise ValueError(f"{target!r} is not a torch.optim.Optimizer")
-    return TorchImplementation(cls, map_for(cls, name_map))
+    names = map_for(cls, name_map)
+    return TorchImplementation(cls, names.under(revision) if revision else names)
 
 
 def survey_of(implementation: TorchImplementation, examples: int, seed: int, progress: Progress) -> Survey:
@@ -60,7 +64,7 @@ def survey_of(implementation: TorchImplementation, examples: int, seed: int, pro
     survey = Survey(implementation, known)
     survey.run(examples, seed, progress)
     survey.check(progress)
-    released = is_target(implementation.cls, implementation.names.target)
+    released = target_of(implementation.cls, implementation.names) is not None
     for done, erratum in enumerate(known.errata, 1):
         shows = _shows(erratum, implementation)
         if shows or released:  # a subclass may have mended what its parent does
@@ -71,7 +75,7 @@ def survey_of(implementation: TorchImplementation, examples: int, seed: int, pro
 
 def _shows(erratum: Erratum, implementation: TorchImplementation) -> bool:
     """Whether the pinned input still gives something else than the law."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         session = pinned.replay(erratum.table["pinned"], implementation.cls)
     return any(
@@ -86,10 +90,11 @@ def judged(request: Request, progress: Callable[[str], Progress]) -> Report:
     Raises:
         ValueError: a target or the revision does not exist.
     """
-    if request.revision not in REVISIONS:
-        raise ValueError(f"revision {request.revision!r} cannot be judged yet; there is {', '.join(REVISIONS)}")
+    if request.revision and request.revision not in revision_names():
+        raise ValueError(f"there is no revision {request.revision!r}; there is {', '.join(revision_names())}")
     started = time.monotonic()
     implementations = _told_apart(request)
+    revision = _one_revision(implementations)
     found: list[Implementation] = []
     for implementation in implementations:
         callback = progress(f"{implementation.name} {implementation.version}")
@@ -97,12 +102,26 @@ def judged(request: Request, progress: Callable[[str], Progress]) -> Report:
         found.append(implementation_report(survey))
     run = model.run_info(request.seed, request.profile)
     run = replace(run, seconds=time.monotonic() - started)
-    return Report(spec_reference(request.revision), run, tuple(found))
+    return Report(spec_reference(revision), run, tuple(found))
+
+
+def _one_revision(implementations: Sequence[TorchImplementation]) -> str:
+    """The revision that all of them are judged by.
+
+    Raises:
+        ValueError: they differ.
+    """
+    found = {made.target: made.capabilities.revision for made in implementations}
+    if len(set(found.values())) > 1:
+        listed = ", ".join(f"{target} ({revision})" for target, revision in found.items())
+        raise ValueError(f"one report is about one revision, and these differ: {listed}; judge them one by one")
+    return next(iter(found.values()))
 
 
 def _told_apart(request: Request) -> list[TorchImplementation]:
     """Every class once; those with the same name go by their target."""
-    made = [implementation_for(target, request.name_map) for target in dict.fromkeys(request.targets)]
+    targets = dict.fromkeys(request.targets)
+    made = [implementation_for(target, request.name_map, request.revision) for target in targets]
     names = [implementation.name for implementation in made]
     for implementation in made:
         if names.count(implementation.name) > 1:

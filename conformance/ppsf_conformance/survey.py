@@ -89,7 +89,7 @@ class Survey:
             self.judge_problem(problem)
             progress("problems", self.problems, examples)
 
-        draw_problems(dtypes, capabilities.options, examples, seed, visit, capabilities.revision)
+        draw_problems(dtypes, capabilities.options, examples, seed, visit, capabilities.revision, capabilities.always)
         if diagnose:
             self._diagnose()
 

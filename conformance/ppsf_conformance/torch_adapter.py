@@ -7,14 +7,13 @@ import copy
 import io
 import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib import metadata
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from ppsf_conformance.adapter import COUNTS, SCALARS, Array, Capabilities, Gradients, Group, Snapshot, Weights
-from ppsf_conformance.name_map import NameMap, is_target
+from ppsf_conformance.name_map import NameMap, target_of, version_of
 from ppsf_ref import GroupState, ParamState, State
 
 
@@ -53,10 +52,10 @@ class TorchImplementation:
 
     def __init__(self, cls: type[torch.optim.Optimizer], names: NameMap) -> None:
         self.cls, self.names = cls, names
-        mapped = is_target(cls, names.target)
-        self.target = names.target if mapped else f"{cls.__module__}:{cls.__qualname__}"
+        mapped = target_of(cls, names)
+        self.target = mapped or f"{cls.__module__}:{cls.__qualname__}"
         self.name = names.name if mapped else cls.__qualname__
-        self.version = _version(names.distribution)
+        self.version = version_of(cls, names)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -65,9 +64,10 @@ class TorchImplementation:
     def new(self, groups: Sequence[Group], options: Mapping[str, Any]) -> TorchSession:
         dicts = [_group_dict(group) for group in groups]
         revision = self.names.capabilities.revision
+        taken = {name: value for name, value in options.items() if name not in self.capabilities.always}
         named: dict[str, Any] = {} if revision == self.names.revisions[0] else {"revision": revision}
         with _quiet():
-            session = TorchSession(self.cls(dicts, **options, **named), self.names)
+            session = TorchSession(self.cls(dicts, **taken, **named), self.names)
         if self.names.starts_in_eval_mode:
             session.train()
         return session
@@ -76,13 +76,6 @@ class TorchImplementation:
 def _group_dict(group: Group) -> dict[str, Any]:
     params = [torch.nn.Parameter(to_tensor(weights)) for weights in group.params]
     return {"params": params, **group.options}
-
-
-def _version(distribution: str) -> str:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return "unknown"
 
 
 class TorchSession:
@@ -127,7 +120,9 @@ class TorchSession:
         found = {name: self._find(param, path) for name, path in self.names.state.items()}
         tensors = {"y": param, **{name: tensor for name, tensor in found.items() if tensor is not None}}
         arrays = {name: to_array(tensor) for name, tensor in tensors.items()}
-        if "x0" in arrays and "s" in arrays and arrays["x0"].ndim == 0:  # kept as one number for weights that start at zero
+        if (
+            "x0" in arrays and "s" in arrays and arrays["x0"].ndim == 0
+        ):  # kept as one number for weights that start at zero
             arrays["x0"] = np.broadcast_to(arrays["x0"], arrays["s"].shape)
         return ParamState(**arrays), {name: _dtype_name(tensor) for name, tensor in tensors.items()}
 

@@ -119,7 +119,7 @@ class Errata(DataDirective):
 
     @staticmethod
     def _observations(observed: list[dict[str, Any]]) -> nodes.table:
-        rows = ((entry["path"], shown(entry["upstream"]), shown(entry["law"])) for entry in observed)
+        rows = ((entry["path"], shown(entry["upstream"]), _by_law(entry)) for entry in observed)
         cells: list[list[list[nodes.Node]]] = [[[nodes.literal("", text)] for text in row] for row in rows]
         return table(["after the pinned input", "the release", "the law"], cells)
 
@@ -127,13 +127,17 @@ class Errata(DataDirective):
     def _facts(erratum: dict[str, Any]) -> dict[str, str]:
         affected = [f"{entry['name']} {entry['versions']}" for entry in erratum["implementations"]]
         return {
-            "Clauses": ", ".join(erratum["clauses"]),
+            "Clauses": ", ".join(erratum["clauses"]) or f"none yet: {erratum['awaits']} is not served",
             "Affects": "; ".join(affected),
             "Severity": f"{erratum['severity']}, {SEVERITIES[erratum['severity']]}",
             "Kind": f"{erratum['kind'].replace('-', ' ')}; {erratum['disposition'].replace('-', ' ')}",
             "Applies": erratum["applies"],
             "Found": erratum["found"],
         }
+
+
+def _by_law(entry: dict[str, Any]) -> str:
+    return shown(entry["law"]) if "law" in entry else "not said yet"
 
 
 def sentence(text: str) -> str:

@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from ppsf_conformance import cli, run, verdicts
+from ppsf_conformance import cli, peers, run, verdicts
 from ppsf_conformance.report import Report
 
 MODULE = """
@@ -40,6 +40,7 @@ class Nothing:
 """
 MAP = (resources.files("ppsf_conformance") / "adapters" / "ppsf_fast.toml").read_text("utf-8")
 FEWER = re.sub(r"options = \[.*?\]", 'options = ["lr", "d0"]', MAP, flags=re.DOTALL).replace(', "bfloat16"', "")
+OLD = "prodigyplus.prodigy_plus_schedulefree:ProdigyPlusScheduleFree"
 #: Enough problems to reach every clause that a class with few options has.
 ENOUGH, FEW = 20, 1
 
@@ -100,6 +101,8 @@ def test_too_few_problems_decide_nothing_and_say_so(here: Path, capsys: Any) -> 
         (["stranger_optimizers:Mine", "--map", "missing.toml"], "cannot read the name map missing.toml"),
         (["stranger_optimizers:Mine", "--map", "stranger_optimizers.py"], "is not TOML"),
         (["stranger_optimizers:Stranger", "--map", "map.toml"], "the name map reads d from 'd' of a parameter group"),
+        (["a:B@prodigyopt==0.0.1"], "-m pip install"),
+        ([f"{OLD}@prodigy-plus-schedule-free==2.0.1"], "implements revision 2.0, and cannot be judged by revision 1.9"),
         (["stranger_optimizers:Mine", "--out", "map.toml"], "File exists"),
     ],
 )
@@ -120,6 +123,37 @@ def test_unknown_arguments_exit_with_2(here: Path, capsys: Any, arguments: list[
         cli.main(arguments)
     assert stopped.value.code == cli.MISUSED
     assert "usage: ppsf-conformance" in capsys.readouterr().err
+
+
+# --------------------------------------------------------------------------------------------------------------- peers
+
+
+def test_two_releases_of_one_class_stand_side_by_side(here: Path) -> None:
+    targets = [f"{OLD}@prodigy-plus-schedule-free=={version}" for version in ("1.9.0", "1.9.2")]
+    cli.main(["run", *targets, "--profile", "quick"])
+    first, second = report_in(here / "report").implementations
+    assert [first.version, second.version] == ["1.9.0", "1.9.2"]
+    assert [first.class_, second.class_] == targets
+
+
+def test_the_list_of_peers_says_which_are_missing(tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
+    assert cli.main(["peers"]) == cli.HOLDS
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(peers.known())
+    assert all(line.startswith("installed ") for line in lines)
+    monkeypatch.setenv(peers.HOME, str(tmp_path))
+    cli.main(["peers"])
+    assert all(line.startswith("missing ") for line in capsys.readouterr().out.splitlines())
+
+
+def test_only_what_is_missing_is_installed(tmp_path: Path, monkeypatch: Any) -> None:
+    wanted: list[str] = []
+    monkeypatch.setattr(peers, "install", lambda release: wanted.append(str(release)))
+    assert cli.main(["peers", "--install"]) == cli.HOLDS
+    assert wanted == []
+    monkeypatch.setenv(peers.HOME, str(tmp_path))
+    cli.main(["peers", "--install"])
+    assert wanted == [str(release) for release in peers.known()]
 
 
 # --------------------------------------------------------------------------------------------------------------- files

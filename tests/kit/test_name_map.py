@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 import torch
 
+from ppsf_conformance import peers
 from ppsf_conformance.name_map import import_class, map_for, read_name_map, shipped_maps
 from ppsf_conformance.run import implementation_for
+from ppsf_conformance.torch_adapter import TorchImplementation
 from ppsf_fast import ProdigyPlusScheduleFree
 from ppsf_ref import FLOAT32, FLOAT64
 
@@ -40,11 +42,57 @@ def test_a_map_is_read_as_it_is_written() -> None:
     assert "betas" in names.capabilities.options
 
 
-def test_every_shipped_map_is_found_by_its_target() -> None:
-    assert set(shipped_maps()) == {
-        "ppsf_fast:ProdigyPlusScheduleFree",
-        "prodigyplus.prodigy_plus_schedulefree:ProdigyPlusScheduleFree",
-    }
+def test_a_class_of_the_environment_is_read_with_the_map_of_its_version() -> None:
+    installed = "prodigyplus.prodigy_plus_schedulefree:ProdigyPlusScheduleFree"
+    assert map_for(import_class(installed)) == shipped_maps()["prodigy_plus_schedule_free"]
+
+
+@pytest.mark.parametrize(
+    ("release", "name", "revision"),
+    [
+        ("prodigy-plus-schedule-free==1.9.0", "prodigy_plus_schedule_free", "1.9"),
+        ("prodigy-plus-schedule-free==1.9.2", "prodigy_plus_schedule_free", "1.9"),
+        ("prodigy-plus-schedule-free==2.0.1", "prodigy_plus_schedule_free_2", "2.0"),
+        ("prodigyopt==1.1.2", "prodigyopt", "prodigy"),
+        ("schedulefree==1.4.1", "schedulefree", "schedulefree"),
+    ],
+)
+def test_the_map_of_a_peer_goes_by_its_version(release: str, name: str, revision: str) -> None:
+    one = peers.release(release)
+    cls = import_class(f"{peers.known()[one]}@{release}")
+    names = map_for(cls)
+    assert names == shipped_maps()[name]
+    assert names.revisions == (revision,)
+    assert TorchImplementation(cls, names).target == f"{peers.known()[one]}@{release}"
+    assert TorchImplementation(cls, names).version == one.version
+
+
+def test_the_map_of_a_peer_holds_for_its_subclasses() -> None:
+    release = "prodigy-plus-schedule-free==2.0.1"
+    parent: Any = import_class(f"{peers.known()[peers.release(release)]}@{release}")
+    child = type("Child", (parent,), {"__module__": __name__})
+    implementation = TorchImplementation(child, map_for(child))
+    assert implementation.names == shipped_maps()["prodigy_plus_schedule_free_2"]
+    assert (implementation.name, implementation.version) == ("Child", "2.0.1")
+    assert implementation.target == f"{__name__}:Child"
+
+
+@pytest.mark.parametrize("release", ["prodigy-plus-schedule-free==2.0.1", "prodigyopt==1.1.2", "schedulefree==1.4.1"])
+def test_what_a_map_names_is_there_after_a_step(release: str) -> None:
+    cls = import_class(f"{peers.known()[peers.release(release)]}@{release}")
+    names = map_for(cls)
+    params = [torch.nn.Parameter(torch.ones(40, 3)), torch.nn.Parameter(torch.ones(3))]
+    kept: set[str] = set()
+    for options in ({}, {"use_schedulefree": False}) if "2.0" in names.revisions else ({},):
+        optimizer = cls(params, **options)
+        getattr(optimizer, "train", lambda: None)()
+        for param in params:
+            param.grad = torch.ones_like(param)
+        optimizer.step()
+        kept |= {key for param in params for key in optimizer.state[param]}
+        kept |= {f"group {key}" for key in optimizer.param_groups[0]}
+    assert set(names.state.values()) <= kept
+    assert {f"group {key}" for key in names.group.values()} <= kept
 
 
 def test_what_is_no_toml_is_refused_with_the_name_of_the_file() -> None:
@@ -68,7 +116,8 @@ def test_what_is_no_toml_is_refused_with_the_name_of_the_file() -> None:
         ('"lr", "betas"', '"lr", "beta5"', "options: the law has no 'beta5'; it has amplify_gradients, beta3"),
         ("serves = []", 'serves = ["use_magic"]', "serves: the law has no 'use_magic'"),
         ('z = "z"', "z = 3", "state.z: 3 is not of type 'string'"),
-        ('z = "z"', 'z = "z"\nw = "w"', "state: Additional properties are not allowed ('w' was unexpected)"),
+        ('z = "z"', 'z = "z"\nzz = "z"', "state: Additional properties are not allowed ('zz' was unexpected)"),
+        ('revisions = ["1.9"]', 'versions = "about 2"', "versions: 'about 2' does not match"),
         ("ppsf_fast:ProdigyPlusScheduleFree", "ppsf_fast", "target: 'ppsf_fast' does not match"),
     ],
 )
@@ -90,7 +139,14 @@ def test_all_faults_of_a_map_are_told_at_once() -> None:
 @pytest.mark.parametrize(
     ("target", "said"),
     [
-        ("ppsf_fast", "write it as module:Class"),
+        ("ppsf_fast", "write it as module:Class, or as module:Class@distribution==version"),
+        ("ppsf_fast@ppsf==1", "write it as module:Class"),
+        ("ppsf_fast:A@ppsf", "'ppsf' does not name one release; write it as module:Class@distribution==version"),
+        ("ppsf_fast:A@ppsf>=1", "'ppsf>=1' does not name one release"),
+        ("ppsf_fast:A@ppsf==1.*", "'ppsf==1.*' does not name one release"),
+        ("ppsf_fast:A@", "'' does not name one release"),
+        ("prodigyopt:Missing@prodigyopt==1.1.2", "has no attribute 'Missing'"),
+        ("missing:A@prodigyopt==1.1.2", "No module named 'missing'"),
         (":Class", "write it as module:Class"),
         ("no_such_module:Class", "No module named 'no_such_module'"),
         ("ppsf_fast:NoSuchClass", "has no attribute 'NoSuchClass'"),
@@ -116,7 +172,7 @@ def test_a_class_that_is_no_optimizer_is_refused() -> None:
 
 def test_a_subclass_is_judged_with_the_map_of_its_parent() -> None:
     implementation = implementation_for(f"{__name__}:Child")
-    assert implementation.names == shipped_maps()["ppsf_fast:ProdigyPlusScheduleFree"]
+    assert implementation.names == shipped_maps()["ppsf_fast"]
     assert implementation.name == "Child"
     assert implementation.target == f"{__name__}:Child"
 

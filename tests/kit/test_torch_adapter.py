@@ -14,8 +14,8 @@ from ppsf_conformance.name_map import shipped_maps
 from ppsf_conformance.torch_adapter import TorchImplementation, TorchSession, to_array, to_tensor
 from ppsf_fast import ProdigyPlusScheduleFree
 
-NAMES = shipped_maps()["ppsf_fast:ProdigyPlusScheduleFree"]
-LISTS = shipped_maps()["prodigyplus.prodigy_plus_schedulefree:ProdigyPlusScheduleFree"]
+NAMES = shipped_maps()["ppsf_fast"]
+LISTS = shipped_maps()["prodigy_plus_schedule_free"]
 #: Extremes of each format among ordinary numbers.
 EXACT = {
     "float32": [1.0, -(2.0**-149), 2.0**-126, 3.4028234663852886e38, 1 + 2.0**-23, 0.1 + 2.0**-55],

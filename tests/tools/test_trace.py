@@ -62,6 +62,28 @@ groups = [{ params = [{ shape = [1], fill = 0.0 }] }]
 actions = [{ grads = [1.0] }]
 observe = [{ path = "groups[0].d", upstream = 2.0, law = 1.0 }]
 """,
+    "spec/errata/ERR-0002.toml": """
+id = "ERR-0002"
+title = "Something that the law is silent on so far"
+clauses = []
+awaits = "2.0"
+kind = "upstream-bug"
+severity = "S1"
+implementations = [{ name = "other", versions = "==2" }]
+disposition = "spec-deviates"
+override = ""
+found = "2026-11-20"
+observed = "that"
+spec_says = "this"
+effect = "bad"
+applies = "always"
+shows = "it"
+
+[pinned]
+groups = [{ params = [{ shape = [1], fill = 0.0 }] }]
+actions = [{ grads = [1.0] }]
+observe = [{ path = "groups[0].d", upstream = 2.0 }]
+""",
     "spec/options.toml": """
 [options.lr]
 type = "float"
@@ -200,6 +222,7 @@ class Break:
 
 
 D, ERR, OPT = "spec/clauses/D-distance.md", "spec/errata/ERR-0001.toml", "spec/options.toml"
+WAITS = "spec/errata/ERR-0002.toml"
 LAW, REF, FAST = "ppsf_ref/law.py", "ppsf_ref/options.py", "ppsf_fast/optimizer.py"
 SUITE, MUTANTS = "conformance/suite/test_all.py", "conformance/ppsf_conformance/mutants.py"
 PAGE, REV = "docs/spec/distance.md", "spec/revisions.toml"
@@ -217,6 +240,11 @@ BREAKS = (
     Break("index_is_fresh", D, "# D\n", "# D\n\n", "run python -m tools.trace --write"),
     Break("errata_are_valid", ERR, 'severity = "S1"', 'severity = "S9"', "'S9' is not one of"),
     Break("errata_are_valid", ERR, "fill = 0.0", "fil = 0.0", "is not valid"),
+    Break("errata_are_valid", ERR, ", law = 1.0", "", "'law' is a required property"),
+    Break("errata_await_what_is_not_served", WAITS, '"2.0"', '"1.9"', "awaits 1.9, which is served"),
+    Break("errata_await_what_is_not_served", WAITS, '"2.0"', '"lr"', "awaits lr, which is served"),
+    Break("errata_await_what_is_not_served", WAITS, '"2.0"', '"magic"', "neither a revision nor an option"),
+    Break("errata_are_valid", WAITS, "upstream = 2.0", "upstream = 2.0, law = 1.0", "should not be valid"),
     Break("errata_agree_with_clauses", D, ":errata: none", ":errata: ERR-0001", "does not cite it", "all"),
     Break("deviations_have_errata", D, ": matches", ": deviates", "D-002 needs an erratum", "all"),
     Break("deviations_have_errata", D, ": deviates", ": own", "D-001 needs relation: deviates", "all"),
@@ -236,7 +264,7 @@ BREAKS = (
     Break("has_a_mutant", MUTANTS, 'clause="PPSF-D-001"', 'kills="PPSF-D-001"', "D-001: it has no"),
     Break("has_a_mutant", MUTANTS, '"twice", "PPSF-D-002"', '"twice"', "D-002: it has no"),
     Break("marks_resolve", SUITE, '"PPSF-D-001"', '"PPSF-D-001", "PPSF-D-008"', "D-008 does not exist"),
-    Break("citations_resolve", "README.md", "ERR-0001", "ERR-0002", "README.md:1: ERR-0002 does not exist"),
+    Break("citations_resolve", "README.md", "ERR-0001", "ERR-0007", "README.md:1: ERR-0007 does not exist"),
     Break("citations_resolve", PAGE, "See PPSF-D-001", "See PPSF-D-005", "D-005 does not exist"),
     Break("pins_are_fresh", LAW, 'D-001", "', 'D-001", "0', "PPSF-D-001 has changed since"),
     Break("pins_are_fresh", D, "The first", "The very first", "optimizer.py:4: PPSF-D-001 has", "index"),
@@ -252,7 +280,7 @@ BREAKS = (
 
 def test_a_good_tree_has_no_findings(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main([], root) == 0
-    assert "2 clauses, 1 errata" in capsys.readouterr().out
+    assert "2 clauses, 2 errata" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("fault", BREAKS, ids=[f"{fault.rule}-{fault.message}" for fault in BREAKS])
@@ -304,6 +332,11 @@ def test_an_erratum_in_a_misnamed_file_and_of_an_unknown_clause_is_found(root: P
     assert "the id is ERR-0001" in rules_that_speak(root)["errata_are_valid"]
     assert "cites PPSF-D-005" in rules_that_speak(root)["errata_are_valid"]
     assert "does not cite it" in rules_that_speak(root)["errata_agree_with_clauses"]
+
+
+def test_an_erratum_that_waits_cites_no_clause(root: Path) -> None:
+    replace(root, WAITS, "clauses = []", 'clauses = ["PPSF-D-001"]')
+    assert "clauses" in rules_that_speak(root)["errata_are_valid"]
 
 
 def test_an_erratum_that_its_clause_does_not_list_is_found(root: Path) -> None:

@@ -10,6 +10,9 @@ from tools.trace.clauses import CITED, Clause
 from tools.trace.findings import Finding, Findings
 from tools.trace.tree import INDEX, OPTIONS, REVISIONS, Tree
 
+#: Revisions that the law is to have; one that it has is in ``revisions.toml``.
+KNOWN_REVISIONS = ("1.9", "2.0", "update3", "prodigy", "schedulefree")
+
 
 def clauses_are_valid(tree: Tree) -> Findings:
     """Ids are unique, fields follow the schema, and options and revisions that clauses name exist."""
@@ -78,6 +81,17 @@ def errata_are_valid(tree: Tree) -> Findings:
                 yield Finding(path, 1, f"cites {identifier}, which does not exist")
 
 
+def errata_await_what_is_not_served(tree: Tree) -> Findings:
+    """An erratum without clauses waits for a revision or an option that is really not served yet."""
+    served = {*tree.revisions, *(name for name, option in tree.options.items() if option.get("status") == "served")}
+    for path, erratum in tree.errata.items():
+        awaited = erratum.get("awaits")
+        if awaited in served:
+            yield Finding(path, 1, f"awaits {awaited}, which is served: cite its clauses and say what the law gives")
+        elif awaited is not None and awaited not in {*KNOWN_REVISIONS, *tree.options}:
+            yield Finding(path, 1, f"awaits {awaited}, which is neither a revision nor an option")
+
+
 def errata_agree_with_clauses(tree: Tree) -> Findings:
     """A clause lists exactly the errata that cite it."""
     for clause in tree.clauses:
@@ -135,6 +149,7 @@ RULES = (
     ids_stay,
     index_is_fresh,
     errata_are_valid,
+    errata_await_what_is_not_served,
     errata_agree_with_clauses,
     deviations_have_errata,
     clauses_cite_what_exists,
