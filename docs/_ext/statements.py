@@ -16,7 +16,7 @@ from pages import table
 from tools.trace.sentences import Document, Row, read_folder
 
 HEAD = ["", "where", "says", "answered by"]
-WIDTHS = (9, 19, 40, 32)
+WIDTHS = (11, 19, 38, 32)
 
 
 class Sentences(SphinxDirective):
@@ -78,8 +78,8 @@ def summary(document: Document) -> str:
     waiting = f" Of the statements, {pending} wait for clauses that are still to be written." if pending else ""
     return (
         f"{document.data['document']}{date}; revision {document.data['revision']}. "
-        f"It has {document.sentences} sentences: {document.sentences - without} make the {len(rows)} statements below, {without} state nothing of the kind "
-        f"({reasons}).{waiting}"
+        f"It has {document.sentences} sentences: {document.sentences - without} make the {len(rows)} statements below, "
+        f"{without} state nothing of the kind ({reasons}).{waiting}"
     )
 
 
