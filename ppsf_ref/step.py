@@ -101,7 +101,7 @@ def _move_group(
     return replace(
         group,
         weight_sum=average.next_weight_sum(group.weight_sum, weight_sum, took_part),  # Z-006
-        lr_max=lr_max if any(took_part) else group.lr_max,
+        lr_max=average.next_weight_sum(group.lr_max, lr_max, took_part),  # Z-006
         params=tuple(params),
     )
 

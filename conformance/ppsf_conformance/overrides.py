@@ -103,6 +103,7 @@ OVERRIDES: Mapping[str, Mapping[str, Override]] = {
     "later_groups_keep_first_d_prev": {"PPSF-G-005": _d_prev_not_shared},
     "frozen_d_prev_keeps_last_value": {"PPSF-D-009": _instead(lambda pool: pool)},
     "last_parameter_decides_weight_sum": {"PPSF-Z-006": _instead(_last_parameter_decides)},
+    "idle_group_weighs": {"PPSF-Z-006": _instead(lambda before, after, took_part: after)},
     "mean_includes_idle_groups": {"PPSF-G-003": _instead(_mean_over_all_groups)},
     "negative_item_replaces_numerator": {"PPSF-D-005": _instead(_negative_item_replaces)},
     "idle_pool_adapts": {

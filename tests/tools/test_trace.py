@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tools.trace import __main__ as command
-from tools.trace import clauses, pins, rules_code, rules_spec
+from tools.trace import clauses, pins, rules_code, rules_sentences, rules_spec
 from tools.trace.tree import INDEX, Tree
 
 SCHEMAS = Path(__file__).parents[2] / "spec" / "schema"
@@ -167,6 +167,41 @@ def test_one(): ...
 @pytest.mark.parametrize(("clause", "number"), TABLE)
 def test_two(clause, number): ...
 """,
+    "spec/sentences/1.9.toml": """
+number = "001"
+title = "Other"
+document = "README of other"
+revision = "1.9"
+
+[[sections]]
+heading = "Usage"
+sentences = 5
+left_out = { link = [2] }
+
+[[rows]]
+id = "S-001-01"
+at = { heading = "Usage", sentence = 1, part = "lr" }
+kind = "default"
+says = "The rate is 1 unless given."
+default = { lr = 1.0 }
+clauses = ["PPSF-D-001", "PPSF-D-002"]
+answer = "In the release it is not (ERR-0001)."
+
+[[rows]]
+id = "S-001-02"
+at = { heading = "Usage", sentence = 3, through = 4 }
+kind = "rule"
+says = "Something to come."
+pending = "coming"
+
+[[rows]]
+id = "S-001-03"
+at = { heading = "Usage", sentence = 5 }
+kind = "advice"
+says = "Try something else."
+page = "advice"
+""",
+    "docs/advice.md": "# Advice\n",
     "docs/spec/distance.md": "```{include} ../../spec/clauses/D-distance.md\n```\nSee PPSF-D-001.\n",
     "README.md": "The law is in spec/, its errata too: ERR-0001.\n",
 }
@@ -226,6 +261,7 @@ WAITS = "spec/errata/ERR-0002.toml"
 LAW, REF, FAST = "ppsf_ref/law.py", "ppsf_ref/options.py", "ppsf_fast/optimizer.py"
 SUITE, MUTANTS = "conformance/suite/test_all.py", "conformance/ppsf_conformance/mutants.py"
 PAGE, REV = "docs/spec/distance.md", "spec/revisions.toml"
+SAID = "spec/sentences/1.9.toml"
 ANOTHER = '@clause("PPSF-D-002", "")\ndef also(d): ...\n\n\n@clause("PPSF-D-001"'
 
 BREAKS = (
@@ -255,7 +291,7 @@ BREAKS = (
     Break("data_is_valid", OPT, "factor on the step size", "factor", "'factor' is too short"),
     Break("data_is_valid", OPT, '["PPSF-D-002"]', '["PPSF-D-007"]', "names PPSF-D-007"),
     Break("data_is_valid", REV, "default = true", "default = false", "exactly one revision"),
-    Break("data_is_valid", REV, "sample_stride = 11", "sample_stride = 0", "sample_stride: 0 is less than"),
+    Break("data_is_valid", REV, "factored_min_dim = 32", "factored_min_dim = 0", "factored_min_dim: 0 is less than"),
     Break("one_reference_function_each", LAW, "@clause", "@rule", "D-001 has 0 functions"),
     Break("one_reference_function_each", LAW, '@clause("PPSF-D-001"', ANOTHER, "D-002 has 2 functions", "all"),
     Break("in_the_product", FAST, "# clause: PPSF-D-002", "# PPSF-D-002", "D-002 is named by no"),
@@ -275,12 +311,30 @@ BREAKS = (
     Break("options_are_those_of_the_code", FAST, "lr=1.0, beta3=None", "beta3=None, lr=1.0", "another order"),
     Break("options_are_those_of_the_code", REF, "= None", "= 0.5", "default of beta3 is 0.5"),
     Break("options_are_those_of_the_code", REF, "= 0\n", "= 1\n", "default of rounding_seed is 1"),
+    Break("citations_resolve", SAID, "PPSF-D-002", "PPSF-D-003", f"{SAID}:18: PPSF-D-003 does not exist"),
+    Break("sentences_are_valid", SAID, '"rule"', '"law"', "'law' is not one of"),
+    Break("sentences_are_valid", SAID, "says = ", "quotes = ", "'says' is a required property"),
+    Break("sentences_are_valid", SAID, "{ link", "{ dull", "'dull' is not one of"),
+    Break("sentences_are_valid", SAID, "S-001-02", "S-001-01", "S-001-01 is there 2 times"),
+    Break("sentences_are_valid", SAID, "S-001-02", "S-002-02", ":22: S-002-02 does not begin with S-001"),
+    Break("sentences_are_valid", SAID, '"1.9"', '"3.9"', "should be 3.9.toml"),
+    Break("sentences_are_counted", SAID, "sentences = 5", "sentences = 6", "sentence 6 is neither listed nor left"),
+    Break("sentences_are_counted", SAID, "sentences = 5", "sentences = 4", "sentence 5 is beyond the 4"),
+    Break("sentences_are_counted", SAID, "through = 4", "through = 3", "sentence 4 is neither"),
+    Break("sentences_are_counted", SAID, "link = [2]", "link = [2, 5]", "sentence 5 is both listed and left out"),
+    Break("sentences_are_counted", SAID, '"Usage"\nsent', '"Use"\nsent', "0 sections have the heading 'Usage'"),
+    Break("sentences_are_answered", SAID, 'pending = "coming"\n', "", "S-001-02 has no answer"),
+    Break("sentences_are_answered", SAID, '"advice"\nsays', '"rule"\nsays', "S-001-03 has no answer"),
+    Break("sentences_are_answered", SAID, 'page = "advice"', 'page = "advise"', "docs/advise.md does not exist"),
+    Break("answers_cite_errata_of_their_clauses", SAID, '"PPSF-D-001", ', "", "S-001-01 names ERR-0001"),
+    Break("defaults_are_those_of_the_options", SAID, "lr = 1.0", "lr = 1", "default of lr is 1, in"),
+    Break("defaults_are_those_of_the_options", SAID, "lr = 1.0", "rate = 1.0", "default of rate is 1.0, in"),
 )
 
 
 def test_a_good_tree_has_no_findings(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main([], root) == 0
-    assert "2 clauses, 2 errata" in capsys.readouterr().out
+    assert "2 clauses, 2 errata, 3 statements of 1 documents (1 pending)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("fault", BREAKS, ids=[f"{fault.rule}-{fault.message}" for fault in BREAKS])
@@ -408,5 +462,30 @@ def test_findings_name_file_and_line(root: Path, capsys: pytest.CaptureFixture[s
     assert "ppsf_fast/optimizer.py:4: PPSF-D-004 does not exist" in capsys.readouterr().out.splitlines()
 
 
+def test_what_is_pending_is_found_on_request_only(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["--complete"], root) == 1
+    assert capsys.readouterr().out == f"{SAID}:22: S-001-02 is pending: coming\n"
+    replace(root, SAID, 'pending = "coming"', 'clauses = ["PPSF-D-001"]')
+    assert command.main(["--complete"], root) == 0
+
+
+def test_a_clause_of_another_revision_is_no_answer(root: Path) -> None:
+    tree = Tree(root)
+    tree.revisions = {"1.9": {}, "3.9": {}}
+    for name in ("D-001", "D-002"):
+        tree.by_id[f"PPSF-{name}"].fields["revisions"] = "3.9"
+    found = [str(finding) for finding in rules_sentences.sentences_are_answered(tree)]
+    assert found == [f"{SAID}:13: S-001-01 none of its clauses holds in revision 1.9"]
+    tree.by_id["PPSF-D-002"].fields["revisions"] = "3.9, 1.9"
+    assert list(rules_sentences.sentences_are_answered(tree)) == []
+
+
+def test_documents_of_revisions_to_come_are_not_held_to_them(root: Path) -> None:
+    tree = Tree(root)
+    tree.revisions = {"3.9": {}}
+    assert list(rules_sentences.sentences_are_answered(tree)) == []
+
+
 def test_rules_are_registered_once() -> None:
-    assert len(set(command.RULES)) == len(rules_spec.RULES) + len(rules_code.RULES)
+    modules = (rules_spec, rules_code, rules_sentences)
+    assert len(set(command.RULES)) == sum(len(module.RULES) for module in modules)

@@ -7,17 +7,18 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tools.trace import pins, rules_code, rules_spec
+from tools.trace import pins, rules_code, rules_sentences, rules_spec
 from tools.trace.findings import Finding
 from tools.trace.tree import INDEX, Tree
 
 ROOT = Path(__file__).resolve().parents[2]
-RULES = (*rules_spec.RULES, *rules_code.RULES)
+RULES = (*rules_spec.RULES, *rules_code.RULES, *rules_sentences.RULES)
 
 
-def check(tree: Tree) -> list[Finding]:
-    """The findings of all rules, each once, in order of place."""
-    return sorted({finding for rule in RULES for finding in rule(tree)})
+def check(tree: Tree, complete: bool = False) -> list[Finding]:
+    """The findings of all rules, each once, in order of place; `complete` asks for those about open ends too."""
+    rules = (*RULES, *rules_sentences.WHEN_COMPLETE) if complete else RULES
+    return sorted({finding for rule in rules for finding in rule(tree)})
 
 
 def write_index(tree: Tree) -> list[Finding]:
@@ -50,16 +51,26 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
     action.add_argument("--write", action="store_true", help=f"regenerate {INDEX}")
     action.add_argument("--pin", nargs="+", metavar="ID", help="renew the hashes beside these ids")
     action.add_argument("--pin-missing", action="store_true", help="add hashes where there are none yet")
+    action.add_argument("--complete", action="store_true", help="check also that no sentence waits for its clause")
     given = parser.parse_args(arguments)
     tree = Tree(root)
     if given.write:
         return _report(write_index(tree))
     if given.pin or given.pin_missing:
         return _pin(tree, given.pin or ())
-    findings = check(tree)
+    findings = check(tree, given.complete)
     if not findings:
-        print(f"{len(tree.clauses)} clauses, {len(tree.errata)} errata: all belongs together")
+        print(f"{_counts(tree)}: all belongs together")
     return _report(findings)
+
+
+def _counts(tree: Tree) -> str:
+    rows = [row for document in tree.sentences for row in document.rows]
+    pending = sum(bool(row.pending) for row in rows)
+    return (
+        f"{len(tree.clauses)} clauses, {len(tree.errata)} errata, "
+        f"{len(rows)} statements of {len(tree.sentences)} documents ({pending} pending)"
+    )
 
 
 if __name__ == "__main__":

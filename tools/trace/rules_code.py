@@ -22,6 +22,7 @@ CITING = (
     ("conformance/ppsf_conformance", "*.py"),
     ("conformance/ppsf_conformance", "*.toml"),
     ("spec/errata", "*.toml"),
+    ("spec/sentences", "*.toml"),
     ("docs", "*.md"),
 )
 CITING_AT_ROOT = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")

@@ -1,4 +1,4 @@
-"""Everything the rules look at, read once: clauses, errata, options, revisions, and the sources."""
+"""Everything the rules look at, read once: clauses, errata, options, revisions, sentences, and the sources."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from typing import Any
 import jsonschema
 
 from tools.trace import clauses as clause_files
+from tools.trace import sentences as sentence_files
 from tools.trace.clauses import Clause
 from tools.trace.findings import Finding, Findings
 from tools.trace.scan import Sources
+from tools.trace.sentences import Document
 
 INDEX = "spec/index.json"
 OPTIONS = "spec/options.toml"
@@ -51,6 +53,11 @@ class Tree:
     def erratum_ids(self) -> frozenset[str]:
         """The ids of all errata."""
         return frozenset(erratum.get("id", "") for erratum in self.errata.values())
+
+    @cached_property
+    def sentences(self) -> list[Document]:
+        """What the published documents state, a document each."""
+        return sentence_files.read_folder(self.root)
 
     @cached_property
     def options(self) -> dict[str, dict[str, Any]]:
