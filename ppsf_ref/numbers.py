@@ -151,6 +151,13 @@ def over_scale(a: Number, scale: Number) -> Number:
     return widest([a / scale, a * (1 / scale)]) if isinstance(a, Bounded) else a / scale
 
 
+def quotient(a: Number, b: Number, factor: Number) -> Number:
+    """a / b; or ((factor a) / b) / factor, as whoever multiplies the quotient by the factor may as well do."""
+    if not isinstance(a, Bounded) or not factor.value:
+        return a / b
+    return widest([a / b, (factor * a) / b * (1 / factor)])
+
+
 def total(x: Number) -> Number:
     """Sum of all elements."""
     return x.total() if isinstance(x, Bounded) else np.sum(x)

@@ -108,7 +108,7 @@ def _move_group(
 
 def _move(f: Frame, group: GroupState, measured: Measured, c: Number, dlr: Number, new_d: Number) -> ParamState:
     p = measured.param
-    u = variants.direction(f, measured.n, measured.divisor, group.d, new_d)  # U-001 .. U-003, U-011 .. U-013
+    u = variants.direction(f, measured.n, measured.divisor, group.d, new_d, dlr)  # U-001 .. U-003, U-011 .. U-013
     u = variants.clipped(f, u, group.d)  # C-001, C-010
     decays = f.options.weight_decay != 0 and f.options.decouple
     if not f.averages:

@@ -42,6 +42,8 @@ def step_size(f: Frame, estimate: Number, group: GroupState) -> StepSize:
 
 def averaged(f: Frame, group: GroupState, dlr: Number) -> average.Largest:
     """Averaging weight of a group, and what it keeps for the next one."""
+    if not f.averages:
+        return average.Largest(f.numbers.scalar(0.0), group.weight_sum, group.lr_max)
     if f.revision.averaging_weight == "dlr_squared":
         found = average.Largest(*average.averaging(group.weight_sum, dlr), lr_max=group.lr_max)  # Z-001
     else:
@@ -160,7 +162,7 @@ def counted(f: Frame, pool: GroupState, before: GroupState) -> GroupState:
 # -------------------------------------------------------------------------------------------------------------- update
 
 
-def direction(f: Frame, n: Number, denominator: Number, d: Number, new_d: Number) -> Number:
+def direction(f: Frame, n: Number, denominator: Number, d: Number, new_d: Number, dlr: Number) -> Number:
     """The update from what moves the weights, gradient or first moment, and the divisor."""
     if f.revision.unit == "g":
         if f.eps is None:
@@ -171,7 +173,7 @@ def direction(f: Frame, n: Number, denominator: Number, d: Number, new_d: Number
         n = update.weighted_gradient(n, at)  # U-011
     if f.eps is None:
         return update.scaled_angle(n, denominator, f.revision.atan2_scale)  # U-013
-    return update.weighted_quotient(n, denominator, f.eps, at)  # U-012
+    return update.weighted_quotient(n, denominator, f.eps, at, dlr)  # U-012
 
 
 def clipped(f: Frame, u: Number, d: Number) -> Number:

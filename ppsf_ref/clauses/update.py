@@ -51,9 +51,9 @@ def weighted_gradient(g: Number, d: Number) -> Number:
 
 
 @clause("PPSF-U-012", "00000000")
-def weighted_quotient(n: Number, denominator: Number, eps: Number, d: Number) -> Number:
-    """Adam's update where numerator and denominator carry the factor d."""
-    return n / (denominator + d * eps)
+def weighted_quotient(n: Number, denominator: Number, eps: Number, d: Number, dlr: Number) -> Number:
+    """Adam's update where numerator and denominator carry the factor d; dlr may be multiplied in before dividing."""
+    return numbers.quotient(n, denominator + d * eps, dlr)
 
 
 @clause("PPSF-U-013", "00000000")
