@@ -36,7 +36,7 @@ def group_options(defaults: Options, given: Mapping[str, Any]) -> Options:
     return replace(defaults, **{name: given[name] for name in given if name in Options.__dataclass_fields__})
 
 
-@clause("PPSF-O-010", "00000000")
+@clause("PPSF-O-010", "772fc1a3")
 def resolved_beta4(beta4: float | None, beta2: float) -> float:
     """beta4, or beta2 of the same group."""
     return beta2 if beta4 is None else beta4
