@@ -63,7 +63,8 @@ class ProdigyPlusScheduleFree(Optimizer):
         use_muon_pp: not yet served.
         use_cautious: take from a weight only what has the sign of the update.
         use_grams: take the magnitude of that in the direction of the update; `use_cautious` switches it off.
-        use_adopt: not yet served.
+        use_adopt: divide by the second moment from before the present gradient; the first step of a parameter
+            then only prepares that moment.
         use_orthograd: not yet served.
         use_focus: not yet served.
         stochastic_rounding: round bfloat16 weights stochastically.

@@ -79,7 +79,7 @@ def _betas(name: str, value: Any) -> tuple[float, float]:
     return _beta1(f"{name}[0]", value[0]), _beta2(f"{name}[1]", value[1])
 
 
-# clause: PPSF-X-007 82923dce
+# clause: PPSF-X-007 15543125
 def _unserved(name: str, value: Any) -> bool:
     if value is not False:
         raise NotImplementedError(
@@ -122,7 +122,7 @@ OPTIONS = (
     Option("use_muon_pp", _unserved),
     Option("use_cautious", _flag),
     Option("use_grams", _flag),
-    Option("use_adopt", _unserved),
+    Option("use_adopt", _flag),
     Option("use_orthograd", _unserved),
     Option("use_focus", _unserved),
     Option("stochastic_rounding", _flag),
@@ -221,6 +221,7 @@ class Rule:
     clip: bool
     cautious: bool
     grams: bool
+    adopt: bool
     bias_correction: bool
     factored: bool
     factored_fp32: bool
@@ -246,6 +247,7 @@ class Rule:
             bias_correction=group["use_bias_correction"],
             # clause: PPSF-O-004 86fa582f
             grams=group["use_grams"] and not group["use_cautious"],
+            adopt=group["use_adopt"],
             factored=group["factored"],
             factored_fp32=group["factored_fp32"],
             stochastic_rounding=group["stochastic_rounding"],

@@ -16,6 +16,9 @@ State = dict[str, Any]
 
 _FACTORED_FROM = 32
 _OF_ESTIMATE = ("p0", "s")
+#: Under ADOPT: whether the second moment has been made, a 0-d bool. The host cannot tell: a first step that the device
+#: finds to be bad leaves the state behind and makes nothing.
+FILLED = "filled"
 
 
 def factored_axes(shape: Sequence[int]) -> tuple[int, int] | None:
@@ -42,6 +45,11 @@ def _second_moment(param: Tensor, rule: Rule) -> State:
     return {"exp_avg_sq_row": row, "exp_avg_sq_col": column}
 
 
+def moment_names(state: Mapping[str, Any]) -> tuple[str, ...]:
+    """Where a state keeps the second moment: one array, or a row and a column."""
+    return ("exp_avg_sq",) if "exp_avg_sq" in state else ("exp_avg_sq_row", "exp_avg_sq_col")
+
+
 def prepare(state: State, param: Tensor, rule: Rule, adapts: bool) -> None:
     """Create what a parameter that takes part in a step lacks, and bring the rest to its device.
 
@@ -56,6 +64,9 @@ def prepare(state: State, param: Tensor, rule: Rule, adapts: bool) -> None:
     for name, value in state.items():
         if isinstance(value, Tensor) and value.device != param.device:
             state[name] = value.to(param.device)
+    if rule.adopt and FILLED not in state:
+        # State from before the switch was on holds a second moment to divide by.
+        state[FILLED] = torch.full((), "z" in state, dtype=torch.bool, device=param.device)
     if "z" not in state:
         state["z"] = param.detach().clone()
     if "exp_avg_sq" not in state and "exp_avg_sq_row" not in state:

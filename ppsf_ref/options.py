@@ -31,6 +31,7 @@ class Options:
     use_stableadamw: bool = True
     use_cautious: bool = False
     use_grams: bool = False
+    use_adopt: bool = False
     stochastic_rounding: bool = True
 
 

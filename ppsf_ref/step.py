@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ppsf_ref import modified
+from ppsf_ref import direction, modified
 from ppsf_ref import numbers as num
 from ppsf_ref.clauses import average, distance, errors, groups, lifecycle, moment, notation, options, rounding, update
 from ppsf_ref.formats import Array
@@ -53,34 +53,38 @@ def _move_group(
     estimate = groups.step_estimate(i, before, mean)  # G-003
     dlr = modified.step_size(f, estimate, group.k)  # G-004, M-003
     c, weight_sum = average.averaging(group.weight_sum, dlr)  # Z-001
-    weight_sum = average.next_weight_sum(group.weight_sum, weight_sum, [g is not None for g in grads])  # Z-006
-    params = list(group.params)
+    params, moves = list(group.params), [False] * len(grads)
     for j, g in enumerate(grads):
         if g is not None:
-            moved = _move(f, group, params[j], f.numbers.array(g), c, dlr, f.dtypes[j], shares)
+            fills = direction.only_fills(f, params[j], group.k)  # M-005
+            moves[j] = not fills
+            moved = _move(f, group, params[j], f.numbers.array(g), c, dlr, f.dtypes[j], shares, fills)
             params[j] = stored(f, moved, j, group.k)  # R-001 .. R-005
+    weight_sum = average.next_weight_sum(group.weight_sum, weight_sum, moves)  # Z-006
     return replace(group, weight_sum=weight_sum, params=tuple(params))
 
 
 def _move(
-    f: Frame, group: GroupState, p: ParamState, g: Number, c: Number, dlr: Number, dtype: str, shares: list[Share]
+    f: Frame,
+    group: GroupState,
+    p: ParamState,
+    g: Number,
+    c: Number,
+    dlr: Number,
+    dtype: str,
+    shares: list[Share],
+    fills: bool,
 ) -> ParamState:
-    d, d_prev, stride = group.d, group.d_prev, f.revision.sample_stride
+    d, stride = group.d, f.revision.sample_stride
     axes = moment.factored_axes(g.shape, f.options.factored, f.revision.factored_min_dim)  # V-002
     x0_format = rounding.storage(dtype, f.options.factored_fp32)["x0"]
     p = lifecycle.created(p, axes, f.window.adapts, stride, x0_format, f.numbers)  # L-001
     y, z = p.y, p.z
 
-    if axes is None:
-        p = replace(p, v=moment.second_moment(p.v, g, f.beta2, d, d_prev))  # V-001
-        denominator = moment.denominator(p.v)  # V-004
-    else:
-        row, col = moment.factored_moments(moment.Factors(p.v_row, p.v_col), g, axes, f.beta2, d, d_prev)  # V-003
-        p = replace(p, v_row=row, v_col=col)
-        denominator = moment.factored_denominator(row, col, axes)  # V-005
-
+    if fills:
+        return direction.filled(f, group, p, g, axes)  # V-001, V-003
     b = update.bound(d, f.d0, f.revision)  # U-001
-    u = update.angle(g, denominator, b) if f.eps is None else update.quotient(g, denominator, f.eps)  # U-003, U-002
+    p, u = direction.directed(f, group, p, g, axes, b)  # V-001, V-003, M-006, V-004, V-005, U-002, U-003
     if options.clips(f.options.use_stableadamw, f.options.eps):  # O-002
         u = update.clipped(u, b)  # C-001
 

@@ -292,6 +292,9 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("one step behind", clause="PPSF-M-003", rule=lambda dlr, beta2, k: _law("PPSF-M-003", dlr, beta2, k + 1)),
     Mutant("beta2 itself", clause="PPSF-M-004", rule=lambda beta2, k: beta2),
     Mutant("one step behind", clause="PPSF-M-004", rule=lambda beta2, k: _law("PPSF-M-004", beta2, k + 1)),
+    Mutant("moves at once", clause="PPSF-M-005", rule=lambda is_new, k: False),
+    Mutant("the first step of the pool fills", clause="PPSF-M-005", rule=lambda is_new, k: k == 1),
+    Mutant("divides by the new moment", clause="PPSF-M-006", rule=lambda before, after: after),
     Mutant("weight dlr", clause="PPSF-Z-001", rule=_linear_weight),
     Mutant("one weight too many", clause="PPSF-Z-001", rule=_old_sum),
     Mutant(
@@ -317,7 +320,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "the last parameter decides",
         clause="PPSF-Z-006",
-        rule=lambda before, after, took_part: after if took_part and took_part[-1] else before,
+        rule=lambda before, after, moved: after if moved and moved[-1] else before,
     ),
     Mutant("x0 in bfloat16", clause="PPSF-R-001", rule=_stored_in(x0=BFLOAT16)),
     Mutant("s in bfloat16", clause="PPSF-R-001", rule=_stored_in(s=BFLOAT16)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from ppsf_conformance.problems import Problem
 from ppsf_ref import BFLOAT16, FLOAT32, Bounded, Format, GroupState, clause_functions
@@ -55,8 +56,8 @@ def _d_prev_not_shared(base: Rule) -> Rule:
     return rule
 
 
-def _last_parameter_decides(before: Number, after: Number, took_part: Sequence[bool]) -> Number:
-    return after if took_part and took_part[-1] else before
+def _last_parameter_decides(before: Number, after: Number, moved: Sequence[bool]) -> Number:
+    return after if moved and moved[-1] else before
 
 
 def _mean_over_all_groups(own: int, groups: Sequence[GroupState], mean: bool) -> Number:
@@ -104,6 +105,7 @@ OVERRIDES: Mapping[str, Mapping[str, Override]] = {
     },
     "zero_lr_group_takes_part": {"PPSF-G-001": _instead(lambda gradient, lr: gradient)},
     "window_closes_one_step_early": {"PPSF-D-008": _instead(_one_step_early)},
+    "adopt_fills_in_first_step_of_group": {"PPSF-M-005": _instead(lambda is_new, k: k == 1)},
     "non_finite_gradient_is_applied": {"PPSF-L-004": _instead(lambda gradients: True)},
 }
 
@@ -137,6 +139,16 @@ def _empty_with_axes(problem: Problem) -> bool:
     return any(len(shape) > 1 and 0 in shape and max(shape) >= 32 for shape in shapes)
 
 
+def _values(problem: Problem, *names: str) -> list[tuple[Any, ...]]:
+    """What each group is given for these options, itself or through the constructor; None where nothing is."""
+    given = [{**problem.options, **group.options} for group in problem.groups]
+    return [tuple(options.get(name) for name in names) for options in given]
+
+
+def _fills_when_the_window_closes(problem: Problem) -> bool:
+    return (True, 1) in _values(problem, "use_adopt", "prodigy_steps")
+
+
 #: Problems to which an erratum applies that no override follows, or not in all cases: judged for other releases only.
 #: By its id.
 EXCLUDED: Mapping[str, Callable[[Problem], bool]] = {
@@ -148,6 +160,7 @@ EXCLUDED: Mapping[str, Callable[[Problem], bool]] = {
     "ERR-0027": _has_bfloat16,
     "ERR-0028": _has_bfloat16,
     "ERR-0029": _has_bfloat16,
+    "ERR-0101": _fills_when_the_window_closes,
 }
 
 

@@ -231,13 +231,16 @@ OPTION_VALUES: Mapping[str, tuple[Any, ...]] = {
     "use_stableadamw": (True, False),
     "use_cautious": (False, True),
     "use_grams": (False, True),
+    "use_adopt": (False, True, False),
     "stochastic_rounding": (True, False),
     "split_groups": (True, False),
     "split_groups_mean": (True, False),
     "rounding_seed": (0, 1, 2**32 - 1),
 }
 #: Options a group may give for itself, and those it may only when it is a pool of its own.
-IN_ANY_GROUP = ("lr", "weight_decay", "eps", "use_stableadamw", "factored", "use_cautious", "use_grams")
+IN_ANY_GROUP = (
+    "lr", "weight_decay", "eps", "use_stableadamw", "factored", "use_cautious", "use_grams", "use_adopt",
+)  # fmt: skip
 IN_OWN_POOL = ("betas", "d0", "d_coef", "prodigy_steps")
 
 

@@ -62,6 +62,12 @@ PATCHES = (
     Patch("beta2 not corrected", "PPSF-M-004", "rectification.py", "(1 - torch.pow(beta2, k.to(wide)))", "1.0"),
     Patch("mask not scaled", "PPSF-M-001", BACKEND, "(kept / share.float())", "kept"),
     Patch("grams takes nothing back", "PPSF-M-002", BACKEND, "decrease.abs() * update.sign()", "decrease"),
+    Patch("never fills", "PPSF-M-005", "state.py", '"z" in state, dtype=torch.bool', "True, dtype=torch.bool"),
+    Patch(
+        "divides by the new moment", "PPSF-M-006", BACKEND,
+        "    _renewed(state, grad, replace(by, keep=keep, gain=gain))",
+        "    denom = _root(_renewed(state, grad, replace(by, keep=keep, gain=gain)), grad.shape)",
+    ),
     Patch("no averaging", "PPSF-Z-002", BACKEND, "torch.lerp(y, z, by.mix)", "y"),
     Patch("ascends", "PPSF-Z-003", BACKEND, "new_z = z - update", "new_z = z + update"),
     Patch("half way to x", "PPSF-Z-004", "optimizer.py", "1 - 1 / beta1", "(1 - 1 / beta1) / 2"),

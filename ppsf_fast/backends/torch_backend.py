@@ -7,6 +7,7 @@ step that turns out to be bad changes no bit.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -17,7 +18,7 @@ from ppsf_fast.options import Rule
 from ppsf_fast.philox import rounding_words
 from ppsf_fast.plan import GroupPlan, Item, Plan, PoolPlan
 from ppsf_fast.rectification import corrected_beta2, rectification
-from ppsf_fast.state import State, factored_axes
+from ppsf_fast.state import FILLED, State, factored_axes, moment_names
 
 _EARLY_BOUND, _BOUND = 50.0, 1.0
 _LEAST_KEPT = 1e-3
@@ -38,6 +39,7 @@ class Coefficients:
         z_step, y_step: what multiplies the update in z and y.
         y_decay: what multiplies y in the decay of y, if that is not scaled by the step size.
         weight_sum: the new weight sum, in the wide dtype.
+        counts: whether the parameter enters the sums of its pool, bool; None: it does.
     """
 
     k: Tensor
@@ -52,6 +54,7 @@ class Coefficients:
     y_step: Tensor
     y_decay: Tensor
     weight_sum: Tensor
+    counts: Tensor | None = None
 
     def to(self, device: torch.device) -> Coefficients:
         """The same on another device."""
@@ -86,10 +89,19 @@ def _step_pool(pool: PoolPlan, coefficients: list[Coefficients]) -> None:
     sums = []
     for group, of_group in zip(pool.groups, coefficients, strict=True):
         on_device = {device: of_group.to(device) for device in {item.param.device for item in group.items}}
+        moves = _moves(group, of_group)
         sums += [_step_parameter(item, group.rule, on_device[item.param.device]) for item in group.items]
-        # clause: PPSF-Z-006 7f2c1646
-        store(group.scalars.tensors["weight_sum"], of_group.weight_sum, of_group.ok)
+        # clause: PPSF-Z-006 8a10fbf7
+        store(group.scalars.tensors["weight_sum"], of_group.weight_sum, moves)
     _adapt(pool, _gathered(sums, pool.device), coefficients[0])
+
+
+def _moves(group: GroupPlan, by: Coefficients) -> Tensor | None:
+    """Whether a weight of the group moves, 0-d bool; None: one does."""
+    if not group.rule.adopt:
+        return by.ok
+    filled = torch.stack([item.state[FILLED].to(by.k.device) for item in group.items]).any()
+    return filled if by.ok is None else filled & by.ok
 
 
 # ----------------------------------------------------------------------------------------- scalars of a group
@@ -163,7 +175,7 @@ def _bound(d: Tensor, rule: Rule) -> Tensor:
 
 def _step_parameter(item: Item, rule: Rule, by: Coefficients) -> Statistics:
     grad, y = item.grad.float(), item.param.float()
-    denom = _second_moment(item.state, grad, rule, by)
+    denom, by = _divisor(item.state, grad, rule, by)
     update = _update(grad, denom, rule, by)
     if rule.clip:
         update = _clipped(update, by)
@@ -175,22 +187,46 @@ def _step_parameter(item: Item, rule: Rule, by: Coefficients) -> Statistics:
     return statistics
 
 
-def _second_moment(state: State, grad: Tensor, rule: Rule, by: Coefficients) -> Tensor:
-    """Update the second moment; returns its square root, as an array of the gradient's shape."""
+def _divisor(state: State, grad: Tensor, rule: Rule, by: Coefficients) -> tuple[Tensor, Coefficients]:
+    """Renew the second moment; returns the divisor, and what the rest of the parameter's step goes by."""
+    if not rule.adopt:
+        return _root(_renewed(state, grad, by), grad.shape), by
+    # clause: PPSF-M-006 270d5445
+    denom = _root([state[name].float() for name in moment_names(state)], grad.shape)
+    # clause: PPSF-M-005 23b4b81e
+    filled = state[FILLED].clone()
+    keep, gain = torch.where(filled, by.keep, 0.0), torch.where(filled, by.gain, 1.0)
+    _renewed(state, grad, replace(by, keep=keep, gain=gain))
+    store(state[FILLED], torch.ones_like(filled), by.ok)
+    ok, adapts = (filled if mask is None else mask & filled for mask in (by.ok, by.adapts))
+    return denom, replace(by, ok=ok, adapts=adapts, counts=filled)
+
+
+def _renewed(state: State, grad: Tensor, by: Coefficients) -> list[Tensor]:
+    """Renew the second moment; returns it in float32: of each element, or of rows and columns."""
     square = grad * grad
     if "exp_avg_sq" in state:
         # clause: PPSF-V-001 eda871f8
-        moment: Tensor = state["exp_avg_sq"].float() * by.keep + square * by.gain
-        store(state["exp_avg_sq"], moment, by.ok)
+        new = [state["exp_avg_sq"].float() * by.keep + square * by.gain]
+    else:
+        row_axis, column_axis = factored_axes(grad.shape) or (0, 0)
+        # clause: PPSF-V-003 e56301e2
+        row_mean, column_mean = mean_over(square, row_axis), mean_over(square, column_axis)
+        row = state["exp_avg_sq_row"].float() * by.keep + row_mean * by.gain
+        column = state["exp_avg_sq_col"].float() * by.keep + column_mean * by.gain
+        new = [row, column]
+    for name, moment in zip(moment_names(state), new, strict=True):
+        store(state[name], moment, by.ok)
+    return new
+
+
+def _root(moment: Sequence[Tensor], shape: Sequence[int]) -> Tensor:
+    """The square root of the second moment of a parameter of this shape."""
+    if len(moment) == 1:
         # clause: PPSF-V-004 a5aa6cc9
-        return moment.sqrt()
-    row_axis, column_axis = factored_axes(grad.shape) or (0, 0)
-    # clause: PPSF-V-003 e56301e2
-    row_mean, column_mean = mean_over(square, row_axis), mean_over(square, column_axis)
-    row = state["exp_avg_sq_row"].float() * by.keep + row_mean * by.gain
-    column = state["exp_avg_sq_col"].float() * by.keep + column_mean * by.gain
-    store(state["exp_avg_sq_row"], row, by.ok)
-    store(state["exp_avg_sq_col"], column, by.ok)
+        return moment[0].sqrt()
+    row, column = moment
+    _, column_axis = factored_axes(shape) or (0, 0)
     # clause: PPSF-V-005 d70eac00
     mean = mean_over(row, column_axis)
     denom: Tensor = torch.where(mean > 0, row / mean, 0.0).sqrt() * column.sqrt()
@@ -223,7 +259,10 @@ def _statistics(state: State, grad: Tensor, y: Tensor, rule: Rule, by: Coefficie
     s = state["s"].float() * rule.beta3 + sampled * by.root_d
     store(state["s"], s, by.adapts)
     # clause: PPSF-D-004 177108e3
-    return Statistics(inner, total(s.abs()))
+    norm = total(s.abs())
+    if by.counts is None:
+        return Statistics(inner, norm)
+    return Statistics(torch.where(by.counts, inner, zero), torch.where(by.counts, norm, zero))
 
 
 def _average(item: Item, y: Tensor, update: Tensor, rule: Rule, by: Coefficients) -> None:

@@ -1,0 +1,61 @@
+"""ADOPT, OrthoGrad, FOCUS and SPEED on inputs worked by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ppsf_ref import Options
+from ppsf_ref.clauses import adopt
+from tests.ref.helpers import configured, contents, ran
+
+#: Powers of two throughout: every product below is exact.
+DYADIC = Options(lr=0.5, betas=(0.5, 0.75), beta3=0.5, d0=0.25, eps=1.0, use_stableadamw=False)
+ADOPT = replace(DYADIC, use_adopt=True)
+
+
+# --------------------------------------------------------------------------------------------------------------- ADOPT
+
+
+@pytest.mark.clause("PPSF-M-005", "PPSF-Z-006", "PPSF-L-002")
+def test_the_first_step_under_adopt_makes_the_second_moment_and_nothing_else() -> None:
+    (group,) = contents(ran(configured(replace(ADOPT, weight_decay=0.5)), [[[1.0]]], [[[[2.0]]]]))
+    assert group == {
+        "k": 2, "d": 0.25, "d_prev": 0.25, "d_numerator": 0.0, "d_denom": 0.0, "weight_sum": 0.0,
+        "params": [{"y": [1.0], "z": [1.0], "x0": [1.0], "s": [0.0], "v": [4.0], "v_row": None, "v_col": None}],
+    }  # fmt: skip
+
+
+@pytest.mark.clause("PPSF-M-006")
+def test_the_divisor_does_not_hold_the_present_gradient() -> None:
+    """v = 4 from the first step, so g = 6 gives u = 6/(2 + 1) = 2, and v' = 3 + 9."""
+    (group,) = contents(ran(configured(ADOPT), [[[1.0]]], [[[[2.0]]], [[[6.0]]]]))
+    (p,) = group["params"]
+    assert (p["z"], p["v"]) == ([0.75], [12.0])
+    assert (group["d_denom"], group["weight_sum"]) == (3.0, 2.0**-6)
+
+
+@pytest.mark.clause("PPSF-M-006")
+def test_the_divisor_is_not_rescaled_when_d_grows() -> None:
+    """Here d has grown before the third step, whose divisor is still the root of v as it is stored."""
+    options = replace(ADOPT, d_coef=64.0, weight_decay=0.0)
+    before = ran(configured(options), [[[1.0]]], [[[[2.0]]], [[[6.0]]], [[[1.0]]]])
+    after = ran(configured(options), [[[1.0]]], [[[[2.0]]], [[[6.0]]], [[[1.0]]], [[[1.0]]]])
+    (group,) = contents(before)
+    assert group["d"] > group["d_prev"]
+    (p,), (q,) = group["params"], contents(after)[0]["params"]
+    u = 1 / (np.sqrt(p["v"][0]) + 1)
+    assert q["z"] == [float(np.float32(p["z"][0] - group["d"] * 0.5 * u))]
+
+
+@pytest.mark.clause("PPSF-M-005")
+def test_a_parameter_fills_in_its_own_first_step() -> None:
+    """The second parameter has its first gradient in the second step."""
+    config = configured(ADOPT, dtypes=[("float32", "float32")])
+    (group,) = contents(ran(config, [[[1.0], [1.0]]], [[[[2.0], None]], [[[6.0], [2.0]]]]))
+    first, second = group["params"]
+    assert (first["z"], second["z"], second["v"]) == ([0.75], [1.0], [4.0])
+    assert adopt.only_fills(True, 7)
+    assert not adopt.only_fills(False, 1)
