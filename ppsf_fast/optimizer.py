@@ -65,7 +65,8 @@ class ProdigyPlusScheduleFree(Optimizer):
         use_grams: take the magnitude of that in the direction of the update; `use_cautious` switches it off.
         use_adopt: divide by the second moment from before the present gradient; the first step of a parameter
             then only prepares that moment.
-        use_orthograd: not yet served.
+        use_orthograd: use the part of each gradient that is orthogonal to the weights; a parameter of one element has
+            none.
         use_focus: not yet served.
         stochastic_rounding: round bfloat16 weights stochastically.
         rounding_seed: chooses the random bits of that, >= 0. They depend on nothing but this seed, the step,

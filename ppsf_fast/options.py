@@ -79,7 +79,7 @@ def _betas(name: str, value: Any) -> tuple[float, float]:
     return _beta1(f"{name}[0]", value[0]), _beta2(f"{name}[1]", value[1])
 
 
-# clause: PPSF-X-007 15543125
+# clause: PPSF-X-007 de288e85
 def _unserved(name: str, value: Any) -> bool:
     if value is not False:
         raise NotImplementedError(
@@ -123,7 +123,7 @@ OPTIONS = (
     Option("use_cautious", _flag),
     Option("use_grams", _flag),
     Option("use_adopt", _flag),
-    Option("use_orthograd", _unserved),
+    Option("use_orthograd", _flag),
     Option("use_focus", _unserved),
     Option("stochastic_rounding", _flag),
     Option("rounding_seed", _count, per_group=False),
@@ -222,6 +222,7 @@ class Rule:
     cautious: bool
     grams: bool
     adopt: bool
+    orthograd: bool
     bias_correction: bool
     factored: bool
     factored_fp32: bool
@@ -248,6 +249,7 @@ class Rule:
             # clause: PPSF-O-004 86fa582f
             grams=group["use_grams"] and not group["use_cautious"],
             adopt=group["use_adopt"],
+            orthograd=group["use_orthograd"],
             factored=group["factored"],
             factored_fp32=group["factored_fp32"],
             stochastic_rounding=group["stochastic_rounding"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ppsf_ref.clauses import adopt, moment, update
+from ppsf_ref.clauses import adopt, moment, orthograd, update
 from ppsf_ref.clauses.moment import Axes, Factors
 from ppsf_ref.frame import Frame
 from ppsf_ref.numbers import Number
@@ -18,6 +18,7 @@ def only_fills(f: Frame, p: ParamState, k: int) -> bool:
 
 def filled(f: Frame, group: GroupState, p: ParamState, g: Number, axes: Axes | None) -> ParamState:
     """A parameter with state, its second moment made of ``g`` alone."""
+    g = _seen(f, p, g)
     return _renewed(replace(f, beta2=f.numbers.scalar(0.0)), group, p, g, axes)
 
 
@@ -25,6 +26,7 @@ def directed(
     f: Frame, group: GroupState, p: ParamState, g: Number, axes: Axes | None, bound: float
 ) -> tuple[ParamState, Number]:
     """The parameter with its new second moment, and the update."""
+    g = _seen(f, p, g)
     new = _renewed(f, group, p, g, axes)
     source = adopt.divides(p, new) if f.options.use_adopt else new  # M-006
     if axes is None:
@@ -34,6 +36,11 @@ def directed(
     if f.eps is None:
         return new, update.angle(g, denominator, bound)  # U-003
     return new, update.quotient(g, denominator, f.eps)  # U-002
+
+
+def _seen(f: Frame, p: ParamState, g: Number) -> Number:
+    """The gradient that second moment and direction see."""
+    return orthograd.orthogonal(g, p) if f.options.use_orthograd else g  # M-007
 
 
 def _renewed(f: Frame, group: GroupState, p: ParamState, g: Number, axes: Axes | None) -> ParamState:

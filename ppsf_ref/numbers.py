@@ -105,10 +105,16 @@ def maximum(a: Number, b: Number) -> Number:
     return _each(max, a, b) if _is_precise(a) else np.maximum(a, b)
 
 
+def minimum(a: Number, b: Number) -> Number:
+    """Smaller of two numbers; 1-Lipschitz, so no guard."""
+    return -maximum(-a, -b)
+
+
 def share(a: Number, b: Number, most: float) -> Number:
     """a / b for 0 <= a <= most * b / 2, and 0 where b is 0.
 
-    The factor 2 leaves room for a ``b`` that was rounded to a subnormal number.
+    The factor 2 leaves room for a ``b`` that was rounded to a subnormal number. With ``most`` infinite any ``a`` is
+    allowed.
     """
     if isinstance(a, Bounded):
         return a.over_or_zero(b, most)

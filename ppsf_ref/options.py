@@ -32,6 +32,7 @@ class Options:
     use_cautious: bool = False
     use_grams: bool = False
     use_adopt: bool = False
+    use_orthograd: bool = False
     stochastic_rounding: bool = True
 
 

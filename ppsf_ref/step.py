@@ -82,9 +82,9 @@ def _move(
     y, z = p.y, p.z
 
     if fills:
-        return direction.filled(f, group, p, g, axes)  # V-001, V-003
+        return direction.filled(f, group, p, g, axes)  # M-007, V-001, V-003
     b = update.bound(d, f.d0, f.revision)  # U-001
-    p, u = direction.directed(f, group, p, g, axes, b)  # V-001, V-003, M-006, V-004, V-005, U-002, U-003
+    p, u = direction.directed(f, group, p, g, axes, b)  # M-007, V-001, V-003, M-006, V-004, V-005, U-002, U-003
     if options.clips(f.options.use_stableadamw, f.options.eps):  # O-002
         u = update.clipped(u, b)  # C-001
 

@@ -16,6 +16,7 @@ from ppsf_ref import numbers as num
 from ppsf_ref.clauses.average import Averaging, Decay
 from ppsf_ref.clauses.distance import Estimate, Window
 from ppsf_ref.clauses.moment import Axes, Factors
+from ppsf_ref.clauses.orthograd import component, length
 from ppsf_ref.law import Rule
 
 LAW = clause_functions()
@@ -109,6 +110,11 @@ def _low_bits_swapped(seed: int, k: int, parameter: int, count: int) -> Any:
 def _keeps_s(k: int, prodigy_steps: int) -> Window:
     window: Window = _law("PPSF-D-008", k, prodigy_steps)
     return window._replace(releases=False)
+
+
+def _rounding_scaled_up(g: Any, p: Any) -> Any:
+    part = component(g, p.y)
+    return part * num.share(length(g), length(part), np.inf)
 
 
 def _accepts(*args: Any, **kwargs: Any) -> None:
@@ -295,6 +301,10 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("moves at once", clause="PPSF-M-005", rule=lambda is_new, k: False),
     Mutant("the first step of the pool fills", clause="PPSF-M-005", rule=lambda is_new, k: k == 1),
     Mutant("divides by the new moment", clause="PPSF-M-006", rule=lambda before, after: after),
+    Mutant("the whole gradient", clause="PPSF-M-007", rule=lambda g, p: g),
+    Mutant("orthogonal to z", clause="PPSF-M-007", rule=lambda g, p: _law("PPSF-M-007", g, replace(p, y=p.z))),
+    Mutant("not as long as the gradient", clause="PPSF-M-007", rule=lambda g, p: component(g, p.y)),
+    Mutant("rounding scaled up", clause="PPSF-M-007", rule=_rounding_scaled_up),
     Mutant("weight dlr", clause="PPSF-Z-001", rule=_linear_weight),
     Mutant("one weight too many", clause="PPSF-Z-001", rule=_old_sum),
     Mutant(

@@ -11,10 +11,11 @@ from dataclasses import replace
 from typing import Any
 
 from ppsf_conformance.problems import Problem
-from ppsf_ref import BFLOAT16, FLOAT32, Bounded, Format, GroupState, clause_functions
+from ppsf_ref import BFLOAT16, FLOAT32, Bounded, Format, GroupState, ParamState, clause_functions
 from ppsf_ref import numbers as num
 from ppsf_ref.clauses.distance import Window
 from ppsf_ref.clauses.moment import Axes
+from ppsf_ref.clauses.orthograd import length
 from ppsf_ref.law import Rule
 from ppsf_ref.numbers import Number
 
@@ -84,6 +85,16 @@ def _one_step_early(k: int, prodigy_steps: int) -> Window:
     return Window(adapts=adapts, releases=not adapts)
 
 
+def _scaled_back(g: Number, p: ParamState) -> Number:
+    along = num.total(p.y * g) / (num.total(p.y * p.y) + 1e-30)
+    part = g - along * p.y
+    return part * (length(g) / (length(part) + 1e-30))
+
+
+def _on_z(base: Rule) -> Rule:
+    return lambda g, p: base(g, replace(p, y=p.z))
+
+
 #: By name, innermost first where two touch one clause.
 OVERRIDES: Mapping[str, Mapping[str, Override]] = {
     "initial_sample_in_bfloat16": {"PPSF-R-001": _stored_as("x0", BFLOAT16)},
@@ -105,6 +116,8 @@ OVERRIDES: Mapping[str, Mapping[str, Override]] = {
     },
     "zero_lr_group_takes_part": {"PPSF-G-001": _instead(lambda gradient, lr: gradient)},
     "window_closes_one_step_early": {"PPSF-D-008": _instead(_one_step_early)},
+    "orthograd_scales_rounding_up": {"PPSF-M-007": _instead(_scaled_back)},
+    "orthograd_projects_on_z": {"PPSF-M-007": _on_z},
     "adopt_fills_in_first_step_of_group": {"PPSF-M-005": _instead(lambda is_new, k: k == 1)},
     "non_finite_gradient_is_applied": {"PPSF-L-004": _instead(lambda gradients: True)},
 }
@@ -149,6 +162,12 @@ def _fills_when_the_window_closes(problem: Problem) -> bool:
     return (True, 1) in _values(problem, "use_adopt", "prodigy_steps")
 
 
+def _projects_strided(problem: Problem) -> bool:
+    switched = zip(_values(problem, "use_orthograd"), problem.groups, strict=True)
+    params = [spec for (on,), group in switched if on for spec in group.params]
+    return any(len(spec.shape) > 1 and spec.layout == "transposed" for spec in params)
+
+
 #: Problems to which an erratum applies that no override follows, or not in all cases: judged for other releases only.
 #: By its id.
 EXCLUDED: Mapping[str, Callable[[Problem], bool]] = {
@@ -161,6 +180,7 @@ EXCLUDED: Mapping[str, Callable[[Problem], bool]] = {
     "ERR-0028": _has_bfloat16,
     "ERR-0029": _has_bfloat16,
     "ERR-0101": _fills_when_the_window_closes,
+    "ERR-0104": _projects_strided,
 }
 
 

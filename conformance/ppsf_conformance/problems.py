@@ -166,6 +166,12 @@ def _underflow(now: np.random.Generator, always: np.random.Generator, y: Array, 
     return 2.0 ** now.integers(-149, -130, size=y.shape) * now.integers(0, 2, size=y.shape)
 
 
+def _along(now: np.random.Generator, always: np.random.Generator, y: Array, t: int) -> Any:
+    """Nearly parallel to the weights: OrthoGrad on both sides of its smallest component, and on the way between."""
+    aside = 2.0 ** now.uniform(-11, -3)
+    return now.normal() * y + aside * np.abs(y).max(initial=0.0) * now.normal(size=y.shape)
+
+
 REGIMES: Mapping[str, Regime] = {
     "noise": _noise,
     "growth": _growth,
@@ -178,6 +184,7 @@ REGIMES: Mapping[str, Regime] = {
     "tiny gradient": _tiny,
     "huge gradient": _huge,
     "near guard": _underflow,
+    "along weights": _along,
 }
 
 
@@ -232,6 +239,7 @@ OPTION_VALUES: Mapping[str, tuple[Any, ...]] = {
     "use_cautious": (False, True),
     "use_grams": (False, True),
     "use_adopt": (False, True, False),
+    "use_orthograd": (False, True, False),
     "stochastic_rounding": (True, False),
     "split_groups": (True, False),
     "split_groups_mean": (True, False),
@@ -240,6 +248,7 @@ OPTION_VALUES: Mapping[str, tuple[Any, ...]] = {
 #: Options a group may give for itself, and those it may only when it is a pool of its own.
 IN_ANY_GROUP = (
     "lr", "weight_decay", "eps", "use_stableadamw", "factored", "use_cautious", "use_grams", "use_adopt",
+    "use_orthograd",
 )  # fmt: skip
 IN_OWN_POOL = ("betas", "d0", "d_coef", "prodigy_steps")
 
@@ -263,6 +272,7 @@ def problems(draw: Draw, dtypes: tuple[str, ...], options: frozenset[str], regim
     given = _without_refused(given, given)
     split = given.get("split_groups", True)
     own = IN_ANY_GROUP + (IN_OWN_POOL if split else ())
+    layouts = draw(st.sampled_from((("contiguous",), ("contiguous", "transposed"))))
     groups = []
     for _ in range(draw(st.integers(1, 3))):
         params = draw(
@@ -272,7 +282,7 @@ def problems(draw: Draw, dtypes: tuple[str, ...], options: frozenset[str], regim
                     shape=st.sampled_from(SHAPES),
                     dtype=st.sampled_from(dtypes),
                     start=st.sampled_from(tuple(STARTS)),
-                    layout=st.sampled_from(("contiguous", "transposed")),
+                    layout=st.sampled_from(layouts),
                 ),
                 min_size=1,
                 max_size=3,

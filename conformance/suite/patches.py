@@ -68,6 +68,7 @@ PATCHES = (
         "    _renewed(state, grad, replace(by, keep=keep, gain=gain))",
         "    denom = _root(_renewed(state, grad, replace(by, keep=keep, gain=gain)), grad.shape)",
     ),
+    Patch("orthogonal to z", "PPSF-M-007", BACKEND, "orthogonal(grad, y)", 'orthogonal(grad, item.state["z"].float())'),
     Patch("no averaging", "PPSF-Z-002", BACKEND, "torch.lerp(y, z, by.mix)", "y"),
     Patch("ascends", "PPSF-Z-003", BACKEND, "new_z = z - update", "new_z = z + update"),
     Patch("half way to x", "PPSF-Z-004", "optimizer.py", "1 - 1 / beta1", "(1 - 1 / beta1) / 2"),

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ppsf_fast.numerics import mean_over, sample, store, total, wide_dtype
 from ppsf_fast.options import Rule
+from ppsf_fast.orthograd import orthogonal
 from ppsf_fast.philox import rounding_words
 from ppsf_fast.plan import GroupPlan, Item, Plan, PoolPlan
 from ppsf_fast.rectification import corrected_beta2, rectification
@@ -175,8 +176,9 @@ def _bound(d: Tensor, rule: Rule) -> Tensor:
 
 def _step_parameter(item: Item, rule: Rule, by: Coefficients) -> Statistics:
     grad, y = item.grad.float(), item.param.float()
-    denom, by = _divisor(item.state, grad, rule, by)
-    update = _update(grad, denom, rule, by)
+    seen = orthogonal(grad, y) if rule.orthograd else grad
+    denom, by = _divisor(item.state, seen, rule, by)
+    update = _update(seen, denom, rule, by)
     if rule.clip:
         update = _clipped(update, by)
     if rule.weight_decay_by_lr and rule.weight_decay:

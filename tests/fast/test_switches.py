@@ -55,3 +55,27 @@ def test_whether_a_parameter_has_filled_is_saved() -> None:
     for one, among in ((optimizer, params), (resumed, others)):
         train(one, among, [1, 2])
     assert snapshot(optimizer, params) == snapshot(resumed, others)
+
+
+# ----------------------------------------------------------------------------------------------------------- OrthoGrad
+
+
+@pytest.mark.clause("PPSF-M-007")
+@pytest.mark.parametrize("shape", [(1,), (), (9,)])
+def test_a_gradient_along_the_weights_moves_nothing(shape: tuple[int, ...]) -> None:
+    params = parameters(shapes=[shape])
+    before = params[0].detach().clone()
+    optimizer = ProdigyPlusScheduleFree(params, use_orthograd=True, d0=0.1)
+    for _ in range(5):
+        params[0].grad = params[0].detach() * 0.7
+        optimizer.step()
+    assert torch.equal(params[0], before)
+
+
+@pytest.mark.clause("PPSF-M-007")
+def test_the_projection_does_not_depend_on_the_layout() -> None:
+    plain = parameters(shapes=[(3, 4, 2)])
+    turned = [torch.nn.Parameter(plain[0].detach().permute(2, 1, 0).contiguous().permute(2, 1, 0))]
+    for params in (plain, turned):
+        train(ProdigyPlusScheduleFree(params, use_orthograd=True, d0=1e-2), params, range(3))
+    assert torch.equal(*map(torch.Tensor.detach, (plain[0], turned[0])))

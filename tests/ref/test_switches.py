@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ppsf_ref import Options
-from ppsf_ref.clauses import adopt
+from ppsf_ref import Arithmetic, Options, ParamState, Running
+from ppsf_ref.clauses import adopt, orthograd
 from tests.ref.helpers import configured, contents, ran
 
 #: Powers of two throughout: every product below is exact.
@@ -59,3 +59,45 @@ def test_a_parameter_fills_in_its_own_first_step() -> None:
     assert (first["z"], second["z"], second["v"]) == ([0.75], [1.0], [4.0])
     assert adopt.only_fills(True, 7)
     assert not adopt.only_fills(False, 1)
+
+
+# ----------------------------------------------------------------------------------------------------------- OrthoGrad
+
+
+def projected(g: list[float], y: list[float]) -> list[float]:
+    return orthograd.orthogonal(np.array(g), ParamState(y=np.array(y))).tolist()
+
+
+@pytest.mark.clause("PPSF-M-007")
+def test_what_is_orthogonal_is_as_long_as_the_gradient() -> None:
+    assert projected([3.0, 4.0], [2.0, 0.0]) == [0.0, 5.0]
+    assert projected([3.0, 4.0], [0.0, 0.0]) == [3.0, 4.0]
+    assert projected([0.0, 0.0], [2.0, 1.0]) == [0.0, 0.0]
+    assert projected([], []) == []
+
+
+@pytest.mark.clause("PPSF-M-007")
+def test_what_is_parallel_leaves_nothing_and_little_more_leaves_little() -> None:
+    """No jump on the way from nothing to the length of the gradient."""
+    shares = [0.0, 0.5, 1.0, 1.25, 1.5, 1.75]
+    lengths = [projected([1.0, t * orthograd.LEAST_SHARE], [1.0, 0.0])[1] for t in shares]
+    assert lengths[:3] == [0.0] * 3
+    assert lengths[3:] == sorted(set(lengths[3:]))
+    assert 0 < lengths[3] < lengths[-1] < 1
+
+
+@pytest.mark.clause("PPSF-M-007")
+@pytest.mark.parametrize("seed", range(20))
+def test_rounding_in_a_parallel_gradient_is_certainly_nothing(seed: int) -> None:
+    """With its error bound the result is exactly 0, so whatever moves such a weight is found."""
+    numbers, y = Running(Arithmetic()), np.float32(np.random.default_rng(seed).normal(size=1 + seed % 2 * 8))
+    left = orthograd.orthogonal(numbers.array(np.float32(y * np.float32(0.7))), ParamState(y=numbers.array(y)))
+    assert not left.value.any()
+    assert not left.bound.any()
+
+
+@pytest.mark.clause("PPSF-M-007", "PPSF-D-003")
+def test_the_statistics_see_the_whole_gradient() -> None:
+    (group,) = contents(ran(configured(replace(DYADIC, use_orthograd=True)), [[[1.0]]], [[[[2.0]]]]))
+    (p,) = group["params"]
+    assert (p["y"], p["v"], p["s"]) == ([1.0], [0.0], [1.0])
