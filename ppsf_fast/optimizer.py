@@ -67,7 +67,8 @@ class ProdigyPlusScheduleFree(Optimizer):
             then only prepares that moment.
         use_orthograd: use the part of each gradient that is orthogonal to the weights; a parameter of one element has
             none.
-        use_focus: not yet served.
+        use_focus: step by signs, pulled back a little towards an average of the weights, which is kept in the place
+            of the second moment; `eps` and `factored` mean nothing then. Choose it before the first step.
         stochastic_rounding: round bfloat16 weights stochastically.
         rounding_seed: chooses the random bits of that, >= 0. They depend on nothing but this seed, the step,
             the position of the parameter and that of the element, and leave torch's generators alone.

@@ -79,7 +79,7 @@ def _betas(name: str, value: Any) -> tuple[float, float]:
     return _beta1(f"{name}[0]", value[0]), _beta2(f"{name}[1]", value[1])
 
 
-# clause: PPSF-X-007 de288e85
+# clause: PPSF-X-007 0fab764d
 def _unserved(name: str, value: Any) -> bool:
     if value is not False:
         raise NotImplementedError(
@@ -124,7 +124,7 @@ OPTIONS = (
     Option("use_grams", _flag),
     Option("use_adopt", _flag),
     Option("use_orthograd", _flag),
-    Option("use_focus", _unserved),
+    Option("use_focus", _flag),
     Option("stochastic_rounding", _flag),
     Option("rounding_seed", _count, per_group=False),
 )
@@ -223,6 +223,7 @@ class Rule:
     grams: bool
     adopt: bool
     orthograd: bool
+    focus: bool
     bias_correction: bool
     factored: bool
     factored_fp32: bool
@@ -250,7 +251,9 @@ class Rule:
             grams=group["use_grams"] and not group["use_cautious"],
             adopt=group["use_adopt"],
             orthograd=group["use_orthograd"],
-            factored=group["factored"],
+            focus=group["use_focus"],
+            # clause: PPSF-O-005 0ba87f51
+            factored=group["factored"] and not group["use_focus"],
             factored_fp32=group["factored_fp32"],
             stochastic_rounding=group["stochastic_rounding"],
             rounding_seed=group["rounding_seed"],

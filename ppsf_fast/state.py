@@ -35,7 +35,9 @@ def factored_axes(shape: Sequence[int]) -> tuple[int, int] | None:
     return row, column
 
 
-def _second_moment(param: Tensor, rule: Rule) -> State:
+def _start_of_moment(param: Tensor, rule: Rule) -> State:
+    if rule.focus:
+        return {"exp_avg_sq": param.detach().to(torch.float32, copy=True)}
     axes = factored_axes(param.shape) if rule.factored else None
     if axes is None:
         return {"exp_avg_sq": torch.zeros_like(param, dtype=torch.float32)}
@@ -59,7 +61,7 @@ def prepare(state: State, param: Tensor, rule: Rule, adapts: bool) -> None:
         rule: of its group.
         adapts: whether its pool may still adapt d.
     """
-    # clause: PPSF-L-001 a257132b
+    # clause: PPSF-L-001 cefd2480
     # clause: PPSF-R-001 750adde0
     for name, value in state.items():
         if isinstance(value, Tensor) and value.device != param.device:
@@ -70,7 +72,7 @@ def prepare(state: State, param: Tensor, rule: Rule, adapts: bool) -> None:
     if "z" not in state:
         state["z"] = param.detach().clone()
     if "exp_avg_sq" not in state and "exp_avg_sq_row" not in state:
-        state.update(_second_moment(param, rule))
+        state.update(_start_of_moment(param, rule))
     if adapts and "p0" not in state:
         state["p0"] = sample(param.detach()).clone()
     if adapts and "s" not in state:

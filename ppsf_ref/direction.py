@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ppsf_ref.clauses import adopt, moment, orthograd, update
+from ppsf_ref.clauses import adopt, focus, moment, orthograd, update
 from ppsf_ref.clauses.moment import Axes, Factors
 from ppsf_ref.frame import Frame
 from ppsf_ref.numbers import Number
@@ -18,8 +18,10 @@ def only_fills(f: Frame, p: ParamState, k: int) -> bool:
 
 def filled(f: Frame, group: GroupState, p: ParamState, g: Number, axes: Axes | None) -> ParamState:
     """A parameter with state, its second moment made of ``g`` alone."""
-    g = _seen(f, p, g)
-    return _renewed(replace(f, beta2=f.numbers.scalar(0.0)), group, p, g, axes)
+    alone = replace(f, beta2=f.numbers.scalar(0.0))
+    if f.options.use_focus:
+        return replace(p, v=_average(alone, group, p).kept)
+    return _renewed(alone, group, p, _seen(f, p, g), axes)
 
 
 def directed(
@@ -27,6 +29,10 @@ def directed(
 ) -> tuple[ParamState, Number]:
     """The parameter with its new second moment, and the update."""
     g = _seen(f, p, g)
+    if f.options.use_focus:
+        average = _average(f, group, p)  # M-008
+        compared = adopt.divides(p.v, average.compared) if f.options.use_adopt else average.compared  # M-006
+        return replace(p, v=average.kept), focus.direction(g, compared, p.y)  # M-009
     new = _renewed(f, group, p, g, axes)
     source = adopt.divides(p, new) if f.options.use_adopt else new  # M-006
     if axes is None:
@@ -41,6 +47,10 @@ def directed(
 def _seen(f: Frame, p: ParamState, g: Number) -> Number:
     """The gradient that second moment and direction see."""
     return orthograd.orthogonal(g, p) if f.options.use_orthograd else g  # M-007
+
+
+def _average(f: Frame, group: GroupState, p: ParamState) -> focus.Average:
+    return focus.average(p.v, p.y, f.beta2, group.d_prev / group.d)
 
 
 def _renewed(f: Frame, group: GroupState, p: ParamState, g: Number, axes: Axes | None) -> ParamState:

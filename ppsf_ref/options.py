@@ -33,6 +33,7 @@ class Options:
     use_grams: bool = False
     use_adopt: bool = False
     use_orthograd: bool = False
+    use_focus: bool = False
     stochastic_rounding: bool = True
 
 

@@ -76,15 +76,16 @@ def _move(
     fills: bool,
 ) -> ParamState:
     d, stride = group.d, f.revision.sample_stride
-    axes = moment.factored_axes(g.shape, f.options.factored, f.revision.factored_min_dim)  # V-002
+    factored = options.factors(f.options.factored, f.options.use_focus)  # O-005
+    axes = moment.factored_axes(g.shape, factored, f.revision.factored_min_dim)  # V-002
     x0_format = rounding.storage(dtype, f.options.factored_fp32)["x0"]
-    p = lifecycle.created(p, axes, f.window.adapts, stride, x0_format, f.numbers)  # L-001
+    p = lifecycle.created(p, axes, f.window.adapts, stride, x0_format, f.numbers, f.options.use_focus)  # L-001
     y, z = p.y, p.z
 
     if fills:
-        return direction.filled(f, group, p, g, axes)  # M-007, V-001, V-003
+        return direction.filled(f, group, p, g, axes)  # M-007, M-008, V-001, V-003
     b = update.bound(d, f.d0, f.revision)  # U-001
-    p, u = direction.directed(f, group, p, g, axes, b)  # M-007, V-001, V-003, M-006, V-004, V-005, U-002, U-003
+    p, u = direction.directed(f, group, p, g, axes, b)  # M-006 .. M-009, V-001, V-003 .. V-005, U-002, U-003
     if options.clips(f.options.use_stableadamw, f.options.eps):  # O-002
         u = update.clipped(u, b)  # C-001
 

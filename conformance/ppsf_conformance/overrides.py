@@ -14,6 +14,7 @@ from ppsf_conformance.problems import Problem
 from ppsf_ref import BFLOAT16, FLOAT32, Bounded, Format, GroupState, ParamState, clause_functions
 from ppsf_ref import numbers as num
 from ppsf_ref.clauses.distance import Window
+from ppsf_ref.clauses.focus import Average
 from ppsf_ref.clauses.moment import Axes
 from ppsf_ref.clauses.orthograd import length
 from ppsf_ref.law import Rule
@@ -95,6 +96,22 @@ def _on_z(base: Rule) -> Rule:
     return lambda g, p: base(g, replace(p, y=p.z))
 
 
+def _rescaled_average(base: Rule) -> Rule:
+    def rule(v: Number, y: Number, beta2: Number, growth: Number) -> Average:
+        law: Average = base(v, y, beta2, growth)
+        return law._replace(kept=(beta2 * growth * growth) * v + (1 - beta2) * y)
+
+    return rule
+
+
+def _new_average_compared(base: Rule) -> Rule:
+    def rule(v: Number, y: Number, beta2: Number, growth: Number) -> Average:
+        average: Average = base(v, y, beta2, growth)
+        return average._replace(compared=average.kept)
+
+    return rule
+
+
 #: By name, innermost first where two touch one clause.
 OVERRIDES: Mapping[str, Mapping[str, Override]] = {
     "initial_sample_in_bfloat16": {"PPSF-R-001": _stored_as("x0", BFLOAT16)},
@@ -116,6 +133,9 @@ OVERRIDES: Mapping[str, Mapping[str, Override]] = {
     },
     "zero_lr_group_takes_part": {"PPSF-G-001": _instead(lambda gradient, lr: gradient)},
     "window_closes_one_step_early": {"PPSF-D-008": _instead(_one_step_early)},
+    "focus_average_starts_at_zero": {"PPSF-L-001": lambda base: lambda *args: base(*args[:-1], False)},
+    "focus_average_rescaled": {"PPSF-M-008": _rescaled_average},
+    "focus_compares_with_new_average": {"PPSF-M-008": _new_average_compared},
     "orthograd_scales_rounding_up": {"PPSF-M-007": _instead(_scaled_back)},
     "orthograd_projects_on_z": {"PPSF-M-007": _on_z},
     "adopt_fills_in_first_step_of_group": {"PPSF-M-005": _instead(lambda is_new, k: k == 1)},

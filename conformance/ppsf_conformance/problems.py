@@ -240,6 +240,7 @@ OPTION_VALUES: Mapping[str, tuple[Any, ...]] = {
     "use_grams": (False, True),
     "use_adopt": (False, True, False),
     "use_orthograd": (False, True, False),
+    "use_focus": (False, True, False),
     "stochastic_rounding": (True, False),
     "split_groups": (True, False),
     "split_groups_mean": (True, False),
@@ -248,7 +249,7 @@ OPTION_VALUES: Mapping[str, tuple[Any, ...]] = {
 #: Options a group may give for itself, and those it may only when it is a pool of its own.
 IN_ANY_GROUP = (
     "lr", "weight_decay", "eps", "use_stableadamw", "factored", "use_cautious", "use_grams", "use_adopt",
-    "use_orthograd",
+    "use_orthograd", "use_focus",
 )  # fmt: skip
 IN_OWN_POOL = ("betas", "d0", "d_coef", "prodigy_steps")
 

@@ -65,10 +65,22 @@ PATCHES = (
     Patch("never fills", "PPSF-M-005", "state.py", '"z" in state, dtype=torch.bool', "True, dtype=torch.bool"),
     Patch(
         "divides by the new moment", "PPSF-M-006", BACKEND,
-        "    _renewed(state, grad, replace(by, keep=keep, gain=gain))",
-        "    denom = _root(_renewed(state, grad, replace(by, keep=keep, gain=gain)), grad.shape)",
+        "if before is None else before", "if True else before",
     ),
     Patch("orthogonal to z", "PPSF-M-007", BACKEND, "orthogonal(grad, y)", 'orthogonal(grad, item.state["z"].float())'),
+    Patch(
+        "average starts at 0", "PPSF-L-001", "state.py",
+        "param.detach().to(torch.float32, copy=True)", "torch.zeros_like(param, dtype=torch.float32)",
+    ),
+    Patch("weights replace the average", "PPSF-M-008", "focus.py", "(weights - average) * gain", "(weights - average)"),
+    Patch(
+        "repelled by the average", "PPSF-M-009", "focus.py",
+        "(average - weights).sign()", "(weights - average).sign()",
+    ),
+    Patch(
+        "wrong groups factored", "PPSF-O-005", "options.py",
+        'group["factored"] and not group["use_focus"]', 'group["factored"] and group["use_focus"]',
+    ),
     Patch("no averaging", "PPSF-Z-002", BACKEND, "torch.lerp(y, z, by.mix)", "y"),
     Patch("ascends", "PPSF-Z-003", BACKEND, "new_z = z - update", "new_z = z + update"),
     Patch("half way to x", "PPSF-Z-004", "optimizer.py", "1 - 1 / beta1", "(1 - 1 / beta1) / 2"),

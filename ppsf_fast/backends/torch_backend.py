@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
+from ppsf_fast import focus
 from ppsf_fast.numerics import mean_over, sample, store, total, wide_dtype
 from ppsf_fast.options import Rule
 from ppsf_fast.orthograd import orthogonal
@@ -176,9 +177,7 @@ def _bound(d: Tensor, rule: Rule) -> Tensor:
 
 def _step_parameter(item: Item, rule: Rule, by: Coefficients) -> Statistics:
     grad, y = item.grad.float(), item.param.float()
-    seen = orthogonal(grad, y) if rule.orthograd else grad
-    denom, by = _divisor(item.state, seen, rule, by)
-    update = _update(seen, denom, rule, by)
+    update, by = _directed(item.state, grad, y, rule, by)
     if rule.clip:
         update = _clipped(update, by)
     if rule.weight_decay_by_lr and rule.weight_decay:
@@ -189,19 +188,35 @@ def _step_parameter(item: Item, rule: Rule, by: Coefficients) -> Statistics:
     return statistics
 
 
-def _divisor(state: State, grad: Tensor, rule: Rule, by: Coefficients) -> tuple[Tensor, Coefficients]:
-    """Renew the second moment; returns the divisor, and what the rest of the parameter's step goes by."""
-    if not rule.adopt:
-        return _root(_renewed(state, grad, by), grad.shape), by
+def _directed(state: State, grad: Tensor, y: Tensor, rule: Rule, by: Coefficients) -> tuple[Tensor, Coefficients]:
+    """Renew the second moment; returns the update, and what the rest of the parameter's step goes by."""
+    moving = _once_filled(state, by) if rule.adopt else by
+    by = _filling(state, by) if rule.adopt else by
+    grad = orthogonal(grad, y) if rule.orthograd else grad
+    if rule.focus:
+        average = state["exp_avg_sq"].float()
+        update = focus.direction(grad, average, y)
+        store(state["exp_avg_sq"], focus.renewed(average, y, by.gain), by.ok)
+        return update, moving
     # clause: PPSF-M-006 270d5445
-    denom = _root([state[name].float() for name in moment_names(state)], grad.shape)
-    # clause: PPSF-M-005 23b4b81e
+    before = _root([state[name].float() for name in moment_names(state)], grad.shape) if rule.adopt else None
+    after = _renewed(state, grad, by)
+    return _update(grad, _root(after, grad.shape) if before is None else before, rule, by), moving
+
+
+def _once_filled(state: State, by: Coefficients) -> Coefficients:
+    """What moves a parameter under ADOPT: all as it was, or nothing while there is no second moment to divide by."""
     filled = state[FILLED].clone()
-    keep, gain = torch.where(filled, by.keep, 0.0), torch.where(filled, by.gain, 1.0)
-    _renewed(state, grad, replace(by, keep=keep, gain=gain))
-    store(state[FILLED], torch.ones_like(filled), by.ok)
     ok, adapts = (filled if mask is None else mask & filled for mask in (by.ok, by.adapts))
-    return denom, replace(by, ok=ok, adapts=adapts, counts=filled)
+    return replace(by, ok=ok, adapts=adapts, counts=filled)
+
+
+def _filling(state: State, by: Coefficients) -> Coefficients:
+    """What renews its second moment: in its first step the gradient alone makes it."""
+    # clause: PPSF-M-005 23b4b81e
+    keep, gain = torch.where(state[FILLED], by.keep, 0.0), torch.where(state[FILLED], by.gain, 1.0)
+    store(state[FILLED], torch.ones_like(state[FILLED]), by.ok)
+    return replace(by, keep=keep, gain=gain)
 
 
 def _renewed(state: State, grad: Tensor, by: Coefficients) -> list[Tensor]:

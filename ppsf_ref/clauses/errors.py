@@ -15,7 +15,6 @@ EXTENSIONS = frozenset(
         "use_speed",
         "fused_back_pass",
         "use_muon_pp",
-        "use_focus",
     }
 )
 SHARED = ("d0", "d_coef", "beta3", "prodigy_steps")
@@ -72,6 +71,7 @@ DOMAINS: Mapping[str, Domain] = {
     "use_grams": SWITCH,
     "use_adopt": SWITCH,
     "use_orthograd": SWITCH,
+    "use_focus": SWITCH,
     "stochastic_rounding": SWITCH,
     "split_groups": SWITCH,
     "split_groups_mean": SWITCH,
@@ -138,7 +138,7 @@ def refuse_parameter(dtype: str) -> None:
         raise TypeError(f"parameters have to be float32 or bfloat16, not {dtype}")
 
 
-@clause("PPSF-X-007", "de288e85")
+@clause("PPSF-X-007", "0fab764d")
 def refuse_unserved(name: str, value: object, served: Collection[str] = ()) -> None:
     """Options of the revision that an implementation knows but does not serve."""
     if name not in served and value is not False:

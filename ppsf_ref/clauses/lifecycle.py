@@ -25,14 +25,20 @@ def _shrunk(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
     return (*shape[:axis], 1, *shape[axis + 1 :])
 
 
-@clause("PPSF-L-001", "a257132b")
+@clause("PPSF-L-001", "cefd2480")
 def created(
-    param: ParamState, axes: Axes | None, adapts: bool, stride: int, x0: Format, numbers: Numbers
+    param: ParamState,
+    axes: Axes | None,
+    adapts: bool,
+    stride: int,
+    x0: Format,
+    numbers: Numbers,
+    use_focus: bool = False,
 ) -> ParamState:
     """State of a parameter that takes part: whatever it lacks, with initial values."""
     shape = param.y.shape
     if param.z is None and axes is None:
-        param = replace(param, z=param.y, v=_zeros(numbers, shape))
+        param = replace(param, z=param.y, v=param.y if use_focus else _zeros(numbers, shape))
     if param.z is None and axes is not None:
         row, col = (_zeros(numbers, _shrunk(shape, axis)) for axis in axes)
         param = replace(param, z=param.y, v_row=row, v_col=col)

@@ -16,7 +16,6 @@ UNSERVED = (
     "use_speed",
     "fused_back_pass",
     "use_muon_pp",
-    "use_focus",
 )
 OUTSIDE = [
     ("lr", 0.0),

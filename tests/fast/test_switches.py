@@ -79,3 +79,19 @@ def test_the_projection_does_not_depend_on_the_layout() -> None:
     for params in (plain, turned):
         train(ProdigyPlusScheduleFree(params, use_orthograd=True, d0=1e-2), params, range(3))
     assert torch.equal(*map(torch.Tensor.detach, (plain[0], turned[0])))
+
+
+# --------------------------------------------------------------------------------------------------------------- FOCUS
+
+
+@pytest.mark.clause("PPSF-M-008", "PPSF-M-009", "PPSF-O-005")
+def test_weights_at_rest_stay_there() -> None:
+    params = parameters()
+    before = [param.detach().clone() for param in params]
+    optimizer = ProdigyPlusScheduleFree(params, use_focus=True, d0=0.1)
+    for _ in range(20):
+        for param in params:
+            param.grad = torch.zeros_like(param)
+        optimizer.step()
+    assert all(torch.equal(param, was) for param, was in zip(params, before, strict=True))
+    assert {tuple(optimizer.state[param]["exp_avg_sq"].shape) for param in params} == {p.shape for p in params}

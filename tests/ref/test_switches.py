@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ppsf_ref import Arithmetic, Options, ParamState, Running
-from ppsf_ref.clauses import adopt, orthograd
+from ppsf_ref.clauses import adopt, focus, options, orthograd
 from tests.ref.helpers import configured, contents, ran
 
 #: Powers of two throughout: every product below is exact.
@@ -101,3 +101,41 @@ def test_the_statistics_see_the_whole_gradient() -> None:
     (group,) = contents(ran(configured(replace(DYADIC, use_orthograd=True)), [[[1.0]]], [[[[2.0]]]]))
     (p,) = group["params"]
     assert (p["y"], p["v"], p["s"]) == ([1.0], [0.0], [1.0])
+
+
+# --------------------------------------------------------------------------------------------------------------- FOCUS
+
+FOCUS = replace(DYADIC, use_focus=True)
+
+
+@pytest.mark.clause("PPSF-M-008", "PPSF-L-001")
+def test_the_average_starts_at_the_weights_and_follows_them() -> None:
+    """First v = y = 1 and u = 1, so y = 7/8; then v' = 1 - 1/4 1/8, whatever d does."""
+    (first,) = contents(ran(configured(FOCUS), [[[1.0]]], [[[[2.0]]]]))[0]["params"]
+    assert (first["y"], first["v"]) == ([0.875], [1.0])
+    for d_coef in (1.0, 64.0):
+        config = configured(replace(FOCUS, d_coef=d_coef))
+        (second,) = contents(ran(config, [[[1.0]]], [[[[2.0]]], [[[1.0]]]]))[0]["params"]
+        assert second["v"] == [1 - 2.0**-5]
+    law = focus.average(np.array([4.0]), np.array([2.0]), 0.75, 0.125)
+    assert (law.compared.tolist(), law.kept.tolist()) == ([4.0], [3.5])
+
+
+@pytest.mark.clause("PPSF-M-009")
+def test_the_direction_is_made_of_signs() -> None:
+    g, v, y = np.array([2.0, -0.5, 0.0, 0.0]), np.array([1.0, 1.0, 3.0, 1.0]), np.array([1.0, 2.0, 2.0, 1.0])
+    assert focus.direction(g, v, y).tolist() == [1.0, -0.9, -0.1, 0.0]
+
+
+@pytest.mark.clause("PPSF-M-009", "PPSF-M-006")
+def test_under_adopt_focus_only_waits_one_step() -> None:
+    both = replace(FOCUS, use_adopt=True, prodigy_steps=1)
+    (p,) = contents(ran(configured(both), [[[1.0]]], [[[[5.0]]], [[[2.0]]]]))[0]["params"]
+    (q,) = contents(ran(configured(replace(FOCUS, prodigy_steps=1)), [[[1.0]]], [[[[2.0]]]]))[0]["params"]
+    assert p == q
+
+
+@pytest.mark.clause("PPSF-O-005")
+@pytest.mark.parametrize(("factored", "use_focus", "factors"), [(True, False, True), (True, True, False), (False,) * 3])
+def test_focus_switches_factoring_off(factored: bool, use_focus: bool, factors: bool) -> None:
+    assert options.factors(factored, use_focus) is factors

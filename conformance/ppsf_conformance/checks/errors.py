@@ -61,6 +61,7 @@ TRIED: Mapping[str, tuple[Any, ...]] = {
     "use_grams": (True, False, "no"),
     "use_adopt": (True, False, "no"),
     "use_orthograd": (True, False, "no"),
+    "use_focus": (True, False, "no"),
     "stochastic_rounding": (True, False, "no"),
     "split_groups": (True, False, "no"),
     "split_groups_mean": (True, False, "no"),
