@@ -51,7 +51,7 @@ class ProdigyPlusScheduleFree(Optimizer):
         d_coef: multiplies the estimate, > 0.
         prodigy_steps: number of steps in which the estimate adapts; 0: always. Its memory is freed
             afterwards.
-        use_speed: not yet served.
+        use_speed: estimate the step size from signs alone, so that it grows by a capped rate.
         eps: added to the denominator, > 0; None: Adam-atan2, which needs none and switches `use_stableadamw`
             off.
         split_groups: each group has its own estimate; otherwise all groups share one.

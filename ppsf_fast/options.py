@@ -79,7 +79,7 @@ def _betas(name: str, value: Any) -> tuple[float, float]:
     return _beta1(f"{name}[0]", value[0]), _beta2(f"{name}[1]", value[1])
 
 
-# clause: PPSF-X-007 0fab764d
+# clause: PPSF-X-007 15b69981
 def _unserved(name: str, value: Any) -> bool:
     if value is not False:
         raise NotImplementedError(
@@ -111,7 +111,7 @@ OPTIONS = (
     Option("d0", _positive),
     Option("d_coef", _positive),
     Option("prodigy_steps", _count),
-    Option("use_speed", _unserved),
+    Option("use_speed", _flag),
     Option("eps", _number("None or a finite number > 0", lambda value: value > 0, none=True)),
     Option("split_groups", _flag, per_group=False),
     Option("split_groups_mean", _flag, per_group=False),
@@ -179,7 +179,7 @@ def check_groups(groups: Sequence[Group]) -> None:
     Args:
         groups: all groups of the optimizer, each with all options.
     """
-    # clause: PPSF-X-003 03e4f846
+    # clause: PPSF-X-003 58a82e9b
     for name in SHARED_NAMES:
         if any(group[name] != groups[0][name] for group in groups):
             raise ValueError(
@@ -188,7 +188,7 @@ def check_groups(groups: Sequence[Group]) -> None:
             )
     if groups[0]["split_groups"]:
         return
-    for name in ("d0", "d_coef", "beta3", "prodigy_steps"):
+    for name in ("d0", "d_coef", "beta3", "prodigy_steps", "use_speed"):
         values = [resolved_beta3(group) if name == "beta3" else group[name] for group in groups]
         if any(value != values[0] for value in values):
             raise ValueError(
@@ -217,6 +217,7 @@ class Rule:
     d0: float
     d_coef: float
     prodigy_steps: int
+    speed: bool
     eps: float | None
     clip: bool
     cautious: bool
@@ -243,6 +244,7 @@ class Rule:
             d0=group["d0"],
             d_coef=group["d_coef"],
             prodigy_steps=group["prodigy_steps"],
+            speed=group["use_speed"],
             eps=group["eps"],
             clip=group["use_stableadamw"] and group["eps"] is not None,
             cautious=group["use_cautious"],

@@ -93,8 +93,8 @@ def atan2(y: Number, x: Number) -> Number:
     return _each(mpmath.atan2, y, x) if _is_precise(y) else np.arctan2(y, x)
 
 
-def power(x: Number, exponent: int) -> Number:
-    """x to a positive whole power, x >= 0."""
+def power(x: Number, exponent: float) -> Number:
+    """x to a positive power, x >= 0."""
     return x.power(exponent) if isinstance(x, Bounded) else x**exponent
 
 

@@ -25,6 +25,7 @@ class Options:
     d0: float = 1e-6
     d_coef: float = 1.0
     prodigy_steps: int = 0
+    use_speed: bool = False
     eps: float | None = 1e-8
     factored: bool = True
     factored_fp32: bool = True

@@ -84,15 +84,16 @@ def _move(
 
     if fills:
         return direction.filled(f, group, p, g, axes)  # M-007, M-008, V-001, V-003
-    b = update.bound(d, f.d0, f.revision)  # U-001
+    b = modified.bound(f, d)  # U-001, or M-013
     p, u = direction.directed(f, group, p, g, axes, b)  # M-006 .. M-009, V-001, V-003 .. V-005, U-002, U-003
     if options.clips(f.options.use_stableadamw, f.options.eps):  # O-002
         u = update.clipped(u, b)  # C-001
 
     if f.window.adapts:
-        weight, g_sample = distance.statistic_weight(d), notation.sampled(g, stride)  # D-001, N-001
+        weight, g_sample = modified.statistic_weight(f, d), notation.sampled(g, stride)  # D-001, M-010, N-001
         item = distance.numerator_item(g_sample, p.x0, notation.sampled(y, stride), weight)  # D-002
-        p = replace(p, s=distance.gradient_sum(p.s, g_sample, f.beta3, weight))  # D-003
+        item, counted = modified.counted(f, item, g_sample, weight)  # M-011
+        p = replace(p, s=distance.gradient_sum(p.s, counted, f.beta3, weight))  # D-003
         shares.append((item, distance.denominator_item(p.s)))  # D-004
 
     decays, by_lr = f.options.weight_decay != 0, f.options.weight_decay_by_lr
@@ -114,7 +115,7 @@ def _adapt(f: Frame, pool: GroupState, shares: list[Share]) -> GroupState:
     item, denominator = (num.add_up([share[part] for share in shares], f.numbers.scalar(0.0)) for part in (0, 1))
     numerator = distance.numerator(pool.d_numerator, item, f.beta3, pool.d, f.d0)  # D-005
     d_hat = distance.distance_estimate(numerator, denominator, f.d_coef)  # D-006
-    d, d_prev = distance.next_estimate(pool.d, d_hat)  # D-007
+    d, d_prev = modified.next_estimate(f, pool.d, d_hat)  # D-007, or M-012
     return replace(pool, d=d, d_prev=d_prev, d_numerator=numerator, d_denom=denominator, k=k)
 
 

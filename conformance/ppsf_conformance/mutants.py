@@ -17,6 +17,7 @@ from ppsf_ref.clauses.average import Averaging, Decay
 from ppsf_ref.clauses.distance import Estimate, Window
 from ppsf_ref.clauses.moment import Axes, Factors
 from ppsf_ref.clauses.orthograd import component, length
+from ppsf_ref.clauses.speed import GROWTH
 from ppsf_ref.law import Rule
 
 LAW = clause_functions()
@@ -312,6 +313,17 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("the gradient itself", clause="PPSF-M-009", rule=lambda g, v, y: g - 0.1 * num.sign(v - y)),
     Mutant("factored all the same", clause="PPSF-O-005", rule=lambda factored, use_focus: factored),
     Mutant("never factored", clause="PPSF-O-005", rule=lambda factored, use_focus: False),
+    Mutant("without d0", clause="PPSF-M-010", rule=lambda weight, d0: weight),
+    Mutant("magnitudes", clause="PPSF-M-011", rule=lambda x: x),
+    Mutant("0 counts as positive", clause="PPSF-M-011", rule=lambda x: 2 * num.indicator(num.sign(x) + 0.5) - 1),
+    Mutant("growth not capped", clause="PPSF-M-012", rule=lambda d, d_hat: _law("PPSF-D-007", d, d_hat)),
+    Mutant("always grows", clause="PPSF-M-012", rule=lambda d, d_hat: _law("PPSF-M-012", d, d + d_hat + 1)),
+    Mutant(
+        "d may fall",
+        clause="PPSF-M-012",
+        rule=lambda d, d_hat: Estimate(d=num.minimum(num.maximum(d, d_hat), num.power(d, GROWTH)), d_prev=d),
+    ),
+    Mutant("wide at the start", clause="PPSF-M-013", rule=lambda revision: revision.bound_at_start),
     Mutant("weight dlr", clause="PPSF-Z-001", rule=_linear_weight),
     Mutant("one weight too many", clause="PPSF-Z-001", rule=_old_sum),
     Mutant(

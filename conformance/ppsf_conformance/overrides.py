@@ -13,10 +13,11 @@ from typing import Any
 from ppsf_conformance.problems import Problem
 from ppsf_ref import BFLOAT16, FLOAT32, Bounded, Format, GroupState, ParamState, clause_functions
 from ppsf_ref import numbers as num
-from ppsf_ref.clauses.distance import Window
+from ppsf_ref.clauses.distance import Estimate, Window
 from ppsf_ref.clauses.focus import Average
 from ppsf_ref.clauses.moment import Axes
 from ppsf_ref.clauses.orthograd import length
+from ppsf_ref.clauses.speed import GROWTH
 from ppsf_ref.law import Rule
 from ppsf_ref.numbers import Number
 
@@ -96,6 +97,10 @@ def _on_z(base: Rule) -> Rule:
     return lambda g, p: base(g, replace(p, y=p.z))
 
 
+def _capped_last(d: Number, d_hat: Number) -> Estimate:
+    return Estimate(d=num.minimum(num.maximum(d, d_hat), num.power(d, GROWTH)), d_prev=d)
+
+
 def _rescaled_average(base: Rule) -> Rule:
     def rule(v: Number, y: Number, beta2: Number, growth: Number) -> Average:
         law: Average = base(v, y, beta2, growth)
@@ -133,6 +138,7 @@ OVERRIDES: Mapping[str, Mapping[str, Override]] = {
     },
     "zero_lr_group_takes_part": {"PPSF-G-001": _instead(lambda gradient, lr: gradient)},
     "window_closes_one_step_early": {"PPSF-D-008": _instead(_one_step_early)},
+    "speed_shrinks_estimate_above_one": {"PPSF-M-012": _instead(_capped_last)},
     "focus_average_starts_at_zero": {"PPSF-L-001": lambda base: lambda *args: base(*args[:-1], False)},
     "focus_average_rescaled": {"PPSF-M-008": _rescaled_average},
     "focus_compares_with_new_average": {"PPSF-M-008": _new_average_compared},

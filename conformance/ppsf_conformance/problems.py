@@ -239,6 +239,7 @@ OPTION_VALUES: Mapping[str, tuple[Any, ...]] = {
     "use_cautious": (False, True),
     "use_grams": (False, True),
     "use_adopt": (False, True, False),
+    "use_speed": (False, True, False),
     "use_orthograd": (False, True, False),
     "use_focus": (False, True, False),
     "stochastic_rounding": (True, False),
@@ -251,7 +252,7 @@ IN_ANY_GROUP = (
     "lr", "weight_decay", "eps", "use_stableadamw", "factored", "use_cautious", "use_grams", "use_adopt",
     "use_orthograd", "use_focus",
 )  # fmt: skip
-IN_OWN_POOL = ("betas", "d0", "d_coef", "prodigy_steps")
+IN_OWN_POOL = ("betas", "d0", "d_coef", "prodigy_steps", "use_speed")
 
 
 def _some_of(draw: Draw, names: Iterable[str], have: frozenset[str]) -> dict[str, Any]:

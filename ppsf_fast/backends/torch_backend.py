@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
-from ppsf_fast import focus
+from ppsf_fast import focus, speed
 from ppsf_fast.numerics import mean_over, sample, store, total, wide_dtype
 from ppsf_fast.options import Rule
 from ppsf_fast.orthograd import orthogonal
@@ -34,7 +34,7 @@ class Coefficients:
         k: number of the step, int64.
         ok: whether the step may write, bool; None: it may.
         adapts: whether the estimate of d may change, bool, `ok` included; None: it may.
-        root_d: sqrt(d), the weight of this step's gradient in the statistics.
+        root_d: sqrt(d), or SPEED's weight, of this step's gradient in the statistics.
         keep, gain: what multiplies the second moment and the new square.
         bound: b, the bound of the clipping.
         mix: c, what z contributes to y.
@@ -140,7 +140,7 @@ def _coefficients(plan: Plan, pool: PoolPlan, group: GroupPlan) -> Coefficients:
         k=k,
         ok=ok,
         adapts=_window(k, rule, ok),
-        root_d=_statistic_weight(d).float(),
+        root_d=_statistic_weight(d, rule).float(),
         keep=(beta2 * (d_prev / d) ** 2).float(),
         gain=(1 - beta2).float(),
         bound=_bound(d, rule),
@@ -152,9 +152,10 @@ def _coefficients(plan: Plan, pool: PoolPlan, group: GroupPlan) -> Coefficients:
     )
 
 
-def _statistic_weight(d: Tensor) -> Tensor:
+def _statistic_weight(d: Tensor, rule: Rule) -> Tensor:
     # clause: PPSF-D-001 6eb47677
-    return d.sqrt()
+    root = d.sqrt()
+    return speed.weight(root, rule.d0) if rule.speed else root
 
 
 def _window(k: Tensor, rule: Rule, ok: Tensor | None) -> Tensor | None:
@@ -167,6 +168,9 @@ def _window(k: Tensor, rule: Rule, ok: Tensor | None) -> Tensor | None:
 
 
 def _bound(d: Tensor, rule: Rule) -> Tensor:
+    if rule.speed:
+        # clause: PPSF-M-013 f9aa6e97
+        return torch.full_like(d, _BOUND).float()
     # clause: PPSF-U-001 9d1739ee
     bounds = torch.where(d <= rule.d0, _EARLY_BOUND, _BOUND)
     return bounds.float()
@@ -272,6 +276,8 @@ def _statistics(state: State, grad: Tensor, y: Tensor, rule: Rule, by: Coefficie
     sampled = sample(grad)
     # clause: PPSF-D-002 817a13b9
     inner = total(sampled * (state["p0"].float() - sample(y)))
+    if rule.speed:
+        inner, sampled = speed.signed(inner), speed.signed(sampled)
     # clause: PPSF-D-003 14ce060e
     s = state["s"].float() * rule.beta3 + sampled * by.root_d
     store(state["s"], s, by.adapts)
@@ -333,11 +339,13 @@ def _adapt(pool: PoolPlan, sums: Statistics, by: Coefficients) -> None:
     """Move the estimate on, and count the step."""
     rule, scalars = pool.groups[0].rule, pool.scalars.tensors
     d = scalars["d"]
-    inner = sums.inner * _statistic_weight(d)
+    inner = sums.inner * _statistic_weight(d, rule)
     # clause: PPSF-D-005 ac48fdae
     numerator = scalars["d_numerator"] * rule.beta3 + torch.where(d > rule.d0, inner, inner.clamp_min(0.0))
     # clause: PPSF-D-006 9d50bc96
     d_hat = torch.where(sums.norm > 0, torch.atan2(numerator * rule.d_coef, sums.norm), 0.0)
+    if rule.speed:
+        d_hat = speed.capped(d, d_hat)
     # clause: PPSF-D-007 069e7fcc
     # clause: PPSF-D-009 8cc44bb8
     store(scalars["d_prev"], d, by.ok)

@@ -84,6 +84,7 @@ def fake_parameters(dtype: torch.dtype) -> list[Tensor]:
         {"weight_decay": 0.1, "split_groups_mean": False, "stochastic_rounding": False},
         {"use_adopt": True, "prodigy_steps": 2},
         {"use_orthograd": True},
+        {"use_speed": True},
         {"use_focus": True, "use_adopt": True},
     ],
     ids=str,

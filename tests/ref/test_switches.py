@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ppsf_ref import Arithmetic, Options, ParamState, Running
-from ppsf_ref.clauses import adopt, focus, options, orthograd
+from ppsf_ref import FLOAT32, Arithmetic, Options, ParamState, Running
+from ppsf_ref.clauses import adopt, distance, errors, focus, options, orthograd, speed
 from tests.ref.helpers import configured, contents, ran
 
 #: Powers of two throughout: every product below is exact.
@@ -139,3 +139,67 @@ def test_under_adopt_focus_only_waits_one_step() -> None:
 @pytest.mark.parametrize(("factored", "use_focus", "factors"), [(True, False, True), (True, True, False), (False,) * 3])
 def test_focus_switches_factoring_off(factored: bool, use_focus: bool, factors: bool) -> None:
     assert options.factors(factored, use_focus) is factors
+
+
+# --------------------------------------------------------------------------------------------------------------- SPEED
+
+SPEED = replace(DYADIC, use_speed=True)
+
+
+@pytest.mark.clause("PPSF-M-010", "PPSF-M-011")
+def test_the_statistics_are_made_of_signs() -> None:
+    """du = sqrt(1/4) 1/4 = 1/8. First s = 1/8 and A = 0; then y lies below x0, so A = 1/8, and s = 1/16 + 1/8."""
+    first = contents(ran(configured(SPEED), [[[1.0]]], [[[[2.0]]]]))[0]
+    assert (first["d_numerator"], first["d_denom"], first["params"][0]["s"]) == (0.0, 0.125, [0.125])
+    (second,) = contents(ran(configured(SPEED), [[[1.0]]], [[[[2.0]]], [[[64.0]]]]))
+    assert (second["d_numerator"], second["d_denom"]) == (0.125, 0.1875)
+
+
+@pytest.mark.clause("PPSF-M-011")
+@pytest.mark.parametrize("scale", [2.0**-20, 2.0**20])
+def test_the_estimate_does_not_see_the_size_of_gradients(scale: float) -> None:
+    options = replace(SPEED, eps=None, d_coef=8.0)
+    plain, scaled = (
+        contents(ran(configured(options), [[[1.0, -2.0]]], [[[[f * g, f * 0.5]]] for g in (2.0, 1.0, -3.0, 1.0)]))[0]
+        for f in (1.0, scale)
+    )
+    assert (plain["d"], plain["d_numerator"], plain["d_denom"]) == (
+        scaled["d"],
+        scaled["d_numerator"],
+        scaled["d_denom"],
+    )
+    assert plain["d"] > plain["d_prev"] or plain["d"] > options.d0
+
+
+@pytest.mark.clause("PPSF-M-012")
+def test_growth_is_capped_and_never_negative() -> None:
+    cap = np.float64(0.25) ** speed.GROWTH
+    assert speed.next_estimate(np.float64(0.25), np.float64(1.5)) == distance.Estimate(cap, 0.25)
+    assert speed.next_estimate(np.float64(0.25), np.float64(0.1)) == distance.Estimate(0.25, 0.25)
+    assert speed.next_estimate(np.float64(2.0), np.float64(2.5)) == distance.Estimate(2.0, 2.0)
+
+
+@pytest.mark.clause("PPSF-M-012")
+def test_a_power_in_float32_may_round_its_exponent() -> None:
+    """0.975 is no float32 number, and far from 1 that matters more than the rounding of the result."""
+    d = np.float32(1e-30)
+    bounded = Running(Arithmetic(scalar=FLOAT32)).scalar(float(d)).power(speed.GROWTH)
+    rounded = np.float64(d) ** np.float64(np.float32(speed.GROWTH))
+    assert bounded.low <= rounded <= bounded.high
+    assert abs(rounded - float(bounded.value)) > 4 * float(bounded.value) * 2.0**-24
+
+
+@pytest.mark.clause("PPSF-M-013")
+def test_updates_are_clipped_to_one_from_the_start() -> None:
+    options = Options(use_speed=True, d0=0.25)
+    (p,) = contents(ran(configured(options), [[[1.0, 1.0]]], [[[[2.0, 2.0]]]]))[0]["params"]
+    (q,) = contents(ran(configured(replace(options, use_speed=False)), [[[1.0, 1.0]]], [[[[2.0, 2.0]]]]))[0]["params"]
+    assert p["y"] == [0.75, 0.75]
+    assert q["y"][0] < -1
+
+
+@pytest.mark.clause("PPSF-X-003")
+def test_groups_that_share_an_estimate_agree_on_speed() -> None:
+    with pytest.raises(ValueError, match="use_speed"):
+        errors.refuse_forbidden((Options(use_speed=True), Options()), split_groups=False)
+    errors.refuse_forbidden((Options(use_speed=True), Options()), split_groups=True)
