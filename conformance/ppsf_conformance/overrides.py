@@ -188,6 +188,16 @@ def _fills_when_the_window_closes(problem: Problem) -> bool:
     return (True, 1) in _values(problem, "use_adopt", "prodigy_steps")
 
 
+def _switched_back(chosen: str, loser: str) -> Callable[[Problem], bool]:
+    """Whether the constructor is given ``chosen``, which rules out ``loser``, and a group does without it."""
+
+    def applies(problem: Problem) -> bool:
+        alone = [group for group in problem.groups if group.options.get(chosen) is False and loser not in group.options]
+        return bool(problem.options.get(chosen) and problem.options.get(loser, loser == "factored") and alone)
+
+    return applies
+
+
 def _projects_strided(problem: Problem) -> bool:
     switched = zip(_values(problem, "use_orthograd"), problem.groups, strict=True)
     params = [spec for (on,), group in switched if on for spec in group.params]
@@ -207,6 +217,8 @@ EXCLUDED: Mapping[str, Callable[[Problem], bool]] = {
     "ERR-0029": _has_bfloat16,
     "ERR-0101": _fills_when_the_window_closes,
     "ERR-0104": _projects_strided,
+    "ERR-0109": _switched_back("use_cautious", "use_grams"),
+    "ERR-0110": _switched_back("use_focus", "factored"),
 }
 
 

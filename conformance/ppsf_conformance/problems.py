@@ -229,7 +229,7 @@ OPTION_VALUES: Mapping[str, tuple[Any, ...]] = {
     "weight_decay": (0.0, 0.01, 0.3),
     "weight_decay_by_lr": (True, False),
     "use_bias_correction": (False, True, False),
-    "d0": (1e-6, 1e-3, 1e-2, 1.0, 1e-8),
+    "d0": (1e-6, 1e-3, 1e-2, 1.0, 1e-8, 2.0),
     "d_coef": (1.0, 0.5, 2.0, 10.0),
     "prodigy_steps": (0, 1, 2, 3),
     "eps": (1e-8, None, 1e-3, 1e-12),
