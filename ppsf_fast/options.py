@@ -79,7 +79,7 @@ def _betas(name: str, value: Any) -> tuple[float, float]:
     return _beta1(f"{name}[0]", value[0]), _beta2(f"{name}[1]", value[1])
 
 
-# clause: PPSF-X-007 82923dce
+# clause: PPSF-X-007 15b69981
 def _unserved(name: str, value: Any) -> bool:
     if value is not False:
         raise NotImplementedError(
@@ -111,7 +111,7 @@ OPTIONS = (
     Option("d0", _positive),
     Option("d_coef", _positive),
     Option("prodigy_steps", _count),
-    Option("use_speed", _unserved),
+    Option("use_speed", _flag),
     Option("eps", _number("None or a finite number > 0", lambda value: value > 0, none=True)),
     Option("split_groups", _flag, per_group=False),
     Option("split_groups_mean", _flag, per_group=False),
@@ -122,9 +122,9 @@ OPTIONS = (
     Option("use_muon_pp", _unserved),
     Option("use_cautious", _flag),
     Option("use_grams", _flag),
-    Option("use_adopt", _unserved),
-    Option("use_orthograd", _unserved),
-    Option("use_focus", _unserved),
+    Option("use_adopt", _flag),
+    Option("use_orthograd", _flag),
+    Option("use_focus", _flag),
     Option("stochastic_rounding", _flag),
     Option("rounding_seed", _count, per_group=False),
 )
@@ -179,7 +179,7 @@ def check_groups(groups: Sequence[Group]) -> None:
     Args:
         groups: all groups of the optimizer, each with all options.
     """
-    # clause: PPSF-X-003 03e4f846
+    # clause: PPSF-X-003 58a82e9b
     for name in SHARED_NAMES:
         if any(group[name] != groups[0][name] for group in groups):
             raise ValueError(
@@ -188,7 +188,7 @@ def check_groups(groups: Sequence[Group]) -> None:
             )
     if groups[0]["split_groups"]:
         return
-    for name in ("d0", "d_coef", "beta3", "prodigy_steps"):
+    for name in ("d0", "d_coef", "beta3", "prodigy_steps", "use_speed"):
         values = [resolved_beta3(group) if name == "beta3" else group[name] for group in groups]
         if any(value != values[0] for value in values):
             raise ValueError(
@@ -217,10 +217,14 @@ class Rule:
     d0: float
     d_coef: float
     prodigy_steps: int
+    speed: bool
     eps: float | None
     clip: bool
     cautious: bool
     grams: bool
+    adopt: bool
+    orthograd: bool
+    focus: bool
     bias_correction: bool
     factored: bool
     factored_fp32: bool
@@ -240,13 +244,18 @@ class Rule:
             d0=group["d0"],
             d_coef=group["d_coef"],
             prodigy_steps=group["prodigy_steps"],
+            speed=group["use_speed"],
             eps=group["eps"],
             clip=group["use_stableadamw"] and group["eps"] is not None,
             cautious=group["use_cautious"],
             bias_correction=group["use_bias_correction"],
             # clause: PPSF-O-004 86fa582f
             grams=group["use_grams"] and not group["use_cautious"],
-            factored=group["factored"],
+            adopt=group["use_adopt"],
+            orthograd=group["use_orthograd"],
+            focus=group["use_focus"],
+            # clause: PPSF-O-005 0ba87f51
+            factored=group["factored"] and not group["use_focus"],
             factored_fp32=group["factored_fp32"],
             stochastic_rounding=group["stochastic_rounding"],
             rounding_seed=group["rounding_seed"],

@@ -16,6 +16,9 @@ State = dict[str, Any]
 
 _FACTORED_FROM = 32
 _OF_ESTIMATE = ("p0", "s")
+#: Under ADOPT: whether the second moment has been made, a 0-d bool. The host cannot tell: a first step that the device
+#: finds to be bad leaves the state behind and makes nothing.
+FILLED = "filled"
 
 
 def factored_axes(shape: Sequence[int]) -> tuple[int, int] | None:
@@ -32,7 +35,9 @@ def factored_axes(shape: Sequence[int]) -> tuple[int, int] | None:
     return row, column
 
 
-def _second_moment(param: Tensor, rule: Rule) -> State:
+def _start_of_moment(param: Tensor, rule: Rule) -> State:
+    if rule.focus:
+        return {"exp_avg_sq": param.detach().to(torch.float32, copy=True)}
     axes = factored_axes(param.shape) if rule.factored else None
     if axes is None:
         return {"exp_avg_sq": torch.zeros_like(param, dtype=torch.float32)}
@@ -40,6 +45,11 @@ def _second_moment(param: Tensor, rule: Rule) -> State:
     shapes = [[1 if axis == reduced else size for axis, size in enumerate(param.shape)] for reduced in axes]
     row, column = (torch.zeros(shape, dtype=dtype, device=param.device) for shape in shapes)
     return {"exp_avg_sq_row": row, "exp_avg_sq_col": column}
+
+
+def moment_names(state: Mapping[str, Any]) -> tuple[str, ...]:
+    """Where a state keeps the second moment: one array, or a row and a column."""
+    return ("exp_avg_sq",) if "exp_avg_sq" in state else ("exp_avg_sq_row", "exp_avg_sq_col")
 
 
 def prepare(state: State, param: Tensor, rule: Rule, adapts: bool) -> None:
@@ -51,15 +61,18 @@ def prepare(state: State, param: Tensor, rule: Rule, adapts: bool) -> None:
         rule: of its group.
         adapts: whether its pool may still adapt d.
     """
-    # clause: PPSF-L-001 a257132b
+    # clause: PPSF-L-001 cefd2480
     # clause: PPSF-R-001 750adde0
     for name, value in state.items():
         if isinstance(value, Tensor) and value.device != param.device:
             state[name] = value.to(param.device)
+    if rule.adopt and FILLED not in state:
+        # State from before the switch was on holds a second moment to divide by.
+        state[FILLED] = torch.full((), "z" in state, dtype=torch.bool, device=param.device)
     if "z" not in state:
         state["z"] = param.detach().clone()
     if "exp_avg_sq" not in state and "exp_avg_sq_row" not in state:
-        state.update(_second_moment(param, rule))
+        state.update(_start_of_moment(param, rule))
     if adapts and "p0" not in state:
         state["p0"] = sample(param.detach()).clone()
     if adapts and "s" not in state:

@@ -7,17 +7,20 @@ step that turns out to be bad changes no bit.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
 
+from ppsf_fast import focus, speed
 from ppsf_fast.numerics import mean_over, sample, store, total, wide_dtype
 from ppsf_fast.options import Rule
+from ppsf_fast.orthograd import orthogonal
 from ppsf_fast.philox import rounding_words
 from ppsf_fast.plan import GroupPlan, Item, Plan, PoolPlan
 from ppsf_fast.rectification import corrected_beta2, rectification
-from ppsf_fast.state import State, factored_axes
+from ppsf_fast.state import FILLED, State, factored_axes, moment_names
 
 _EARLY_BOUND, _BOUND = 50.0, 1.0
 _LEAST_KEPT = 1e-3
@@ -31,13 +34,14 @@ class Coefficients:
         k: number of the step, int64.
         ok: whether the step may write, bool; None: it may.
         adapts: whether the estimate of d may change, bool, `ok` included; None: it may.
-        root_d: sqrt(d), the weight of this step's gradient in the statistics.
+        root_d: sqrt(d), or SPEED's weight, of this step's gradient in the statistics.
         keep, gain: what multiplies the second moment and the new square.
         bound: b, the bound of the clipping.
         mix: c, what z contributes to y.
         z_step, y_step: what multiplies the update in z and y.
         y_decay: what multiplies y in the decay of y, if that is not scaled by the step size.
         weight_sum: the new weight sum, in the wide dtype.
+        counts: whether the parameter enters the sums of its pool, bool; None: it does.
     """
 
     k: Tensor
@@ -52,6 +56,7 @@ class Coefficients:
     y_step: Tensor
     y_decay: Tensor
     weight_sum: Tensor
+    counts: Tensor | None = None
 
     def to(self, device: torch.device) -> Coefficients:
         """The same on another device."""
@@ -86,10 +91,19 @@ def _step_pool(pool: PoolPlan, coefficients: list[Coefficients]) -> None:
     sums = []
     for group, of_group in zip(pool.groups, coefficients, strict=True):
         on_device = {device: of_group.to(device) for device in {item.param.device for item in group.items}}
+        moves = _moves(group, of_group)
         sums += [_step_parameter(item, group.rule, on_device[item.param.device]) for item in group.items]
-        # clause: PPSF-Z-006 7f2c1646
-        store(group.scalars.tensors["weight_sum"], of_group.weight_sum, of_group.ok)
+        # clause: PPSF-Z-006 8a10fbf7
+        store(group.scalars.tensors["weight_sum"], of_group.weight_sum, moves)
     _adapt(pool, _gathered(sums, pool.device), coefficients[0])
+
+
+def _moves(group: GroupPlan, by: Coefficients) -> Tensor | None:
+    """Whether a weight of the group moves, 0-d bool; None: one does."""
+    if not group.rule.adopt:
+        return by.ok
+    filled = torch.stack([item.state[FILLED].to(by.k.device) for item in group.items]).any()
+    return filled if by.ok is None else filled & by.ok
 
 
 # ----------------------------------------------------------------------------------------- scalars of a group
@@ -126,7 +140,7 @@ def _coefficients(plan: Plan, pool: PoolPlan, group: GroupPlan) -> Coefficients:
         k=k,
         ok=ok,
         adapts=_window(k, rule, ok),
-        root_d=_statistic_weight(d).float(),
+        root_d=_statistic_weight(d, rule).float(),
         keep=(beta2 * (d_prev / d) ** 2).float(),
         gain=(1 - beta2).float(),
         bound=_bound(d, rule),
@@ -138,9 +152,10 @@ def _coefficients(plan: Plan, pool: PoolPlan, group: GroupPlan) -> Coefficients:
     )
 
 
-def _statistic_weight(d: Tensor) -> Tensor:
+def _statistic_weight(d: Tensor, rule: Rule) -> Tensor:
     # clause: PPSF-D-001 6eb47677
-    return d.sqrt()
+    root = d.sqrt()
+    return speed.weight(root, rule.d0) if rule.speed else root
 
 
 def _window(k: Tensor, rule: Rule, ok: Tensor | None) -> Tensor | None:
@@ -153,6 +168,9 @@ def _window(k: Tensor, rule: Rule, ok: Tensor | None) -> Tensor | None:
 
 
 def _bound(d: Tensor, rule: Rule) -> Tensor:
+    if rule.speed:
+        # clause: PPSF-M-013 f9aa6e97
+        return torch.full_like(d, _BOUND).float()
     # clause: PPSF-U-001 9d1739ee
     bounds = torch.where(d <= rule.d0, _EARLY_BOUND, _BOUND)
     return bounds.float()
@@ -163,8 +181,7 @@ def _bound(d: Tensor, rule: Rule) -> Tensor:
 
 def _step_parameter(item: Item, rule: Rule, by: Coefficients) -> Statistics:
     grad, y = item.grad.float(), item.param.float()
-    denom = _second_moment(item.state, grad, rule, by)
-    update = _update(grad, denom, rule, by)
+    update, by = _directed(item.state, grad, y, rule, by)
     if rule.clip:
         update = _clipped(update, by)
     if rule.weight_decay_by_lr and rule.weight_decay:
@@ -175,22 +192,62 @@ def _step_parameter(item: Item, rule: Rule, by: Coefficients) -> Statistics:
     return statistics
 
 
-def _second_moment(state: State, grad: Tensor, rule: Rule, by: Coefficients) -> Tensor:
-    """Update the second moment; returns its square root, as an array of the gradient's shape."""
+def _directed(state: State, grad: Tensor, y: Tensor, rule: Rule, by: Coefficients) -> tuple[Tensor, Coefficients]:
+    """Renew the second moment; returns the update, and what the rest of the parameter's step goes by."""
+    moving = _once_filled(state, by) if rule.adopt else by
+    by = _filling(state, by) if rule.adopt else by
+    grad = orthogonal(grad, y) if rule.orthograd else grad
+    if rule.focus:
+        average = state["exp_avg_sq"].float()
+        update = focus.direction(grad, average, y)
+        store(state["exp_avg_sq"], focus.renewed(average, y, by.gain), by.ok)
+        return update, moving
+    # clause: PPSF-M-006 270d5445
+    before = _root([state[name].float() for name in moment_names(state)], grad.shape) if rule.adopt else None
+    after = _renewed(state, grad, by)
+    return _update(grad, _root(after, grad.shape) if before is None else before, rule, by), moving
+
+
+def _once_filled(state: State, by: Coefficients) -> Coefficients:
+    """What moves a parameter under ADOPT: all as it was, or nothing while there is no second moment to divide by."""
+    filled = state[FILLED].clone()
+    ok, adapts = (filled if mask is None else mask & filled for mask in (by.ok, by.adapts))
+    return replace(by, ok=ok, adapts=adapts, counts=filled)
+
+
+def _filling(state: State, by: Coefficients) -> Coefficients:
+    """What renews its second moment: in its first step the gradient alone makes it."""
+    # clause: PPSF-M-005 23b4b81e
+    keep, gain = torch.where(state[FILLED], by.keep, 0.0), torch.where(state[FILLED], by.gain, 1.0)
+    store(state[FILLED], torch.ones_like(state[FILLED]), by.ok)
+    return replace(by, keep=keep, gain=gain)
+
+
+def _renewed(state: State, grad: Tensor, by: Coefficients) -> list[Tensor]:
+    """Renew the second moment; returns it in float32: of each element, or of rows and columns."""
     square = grad * grad
     if "exp_avg_sq" in state:
         # clause: PPSF-V-001 eda871f8
-        moment: Tensor = state["exp_avg_sq"].float() * by.keep + square * by.gain
-        store(state["exp_avg_sq"], moment, by.ok)
+        new = [state["exp_avg_sq"].float() * by.keep + square * by.gain]
+    else:
+        row_axis, column_axis = factored_axes(grad.shape) or (0, 0)
+        # clause: PPSF-V-003 e56301e2
+        row_mean, column_mean = mean_over(square, row_axis), mean_over(square, column_axis)
+        row = state["exp_avg_sq_row"].float() * by.keep + row_mean * by.gain
+        column = state["exp_avg_sq_col"].float() * by.keep + column_mean * by.gain
+        new = [row, column]
+    for name, moment in zip(moment_names(state), new, strict=True):
+        store(state[name], moment, by.ok)
+    return new
+
+
+def _root(moment: Sequence[Tensor], shape: Sequence[int]) -> Tensor:
+    """The square root of the second moment of a parameter of this shape."""
+    if len(moment) == 1:
         # clause: PPSF-V-004 a5aa6cc9
-        return moment.sqrt()
-    row_axis, column_axis = factored_axes(grad.shape) or (0, 0)
-    # clause: PPSF-V-003 e56301e2
-    row_mean, column_mean = mean_over(square, row_axis), mean_over(square, column_axis)
-    row = state["exp_avg_sq_row"].float() * by.keep + row_mean * by.gain
-    column = state["exp_avg_sq_col"].float() * by.keep + column_mean * by.gain
-    store(state["exp_avg_sq_row"], row, by.ok)
-    store(state["exp_avg_sq_col"], column, by.ok)
+        return moment[0].sqrt()
+    row, column = moment
+    _, column_axis = factored_axes(shape) or (0, 0)
     # clause: PPSF-V-005 d70eac00
     mean = mean_over(row, column_axis)
     denom: Tensor = torch.where(mean > 0, row / mean, 0.0).sqrt() * column.sqrt()
@@ -219,11 +276,16 @@ def _statistics(state: State, grad: Tensor, y: Tensor, rule: Rule, by: Coefficie
     sampled = sample(grad)
     # clause: PPSF-D-002 817a13b9
     inner = total(sampled * (state["p0"].float() - sample(y)))
+    if rule.speed:
+        inner, sampled = speed.signed(inner), speed.signed(sampled)
     # clause: PPSF-D-003 14ce060e
     s = state["s"].float() * rule.beta3 + sampled * by.root_d
     store(state["s"], s, by.adapts)
     # clause: PPSF-D-004 177108e3
-    return Statistics(inner, total(s.abs()))
+    norm = total(s.abs())
+    if by.counts is None:
+        return Statistics(inner, norm)
+    return Statistics(torch.where(by.counts, inner, zero), torch.where(by.counts, norm, zero))
 
 
 def _average(item: Item, y: Tensor, update: Tensor, rule: Rule, by: Coefficients) -> None:
@@ -277,11 +339,13 @@ def _adapt(pool: PoolPlan, sums: Statistics, by: Coefficients) -> None:
     """Move the estimate on, and count the step."""
     rule, scalars = pool.groups[0].rule, pool.scalars.tensors
     d = scalars["d"]
-    inner = sums.inner * _statistic_weight(d)
+    inner = sums.inner * _statistic_weight(d, rule)
     # clause: PPSF-D-005 ac48fdae
     numerator = scalars["d_numerator"] * rule.beta3 + torch.where(d > rule.d0, inner, inner.clamp_min(0.0))
     # clause: PPSF-D-006 9d50bc96
     d_hat = torch.where(sums.norm > 0, torch.atan2(numerator * rule.d_coef, sums.norm), 0.0)
+    if rule.speed:
+        d_hat = speed.capped(d, d_hat)
     # clause: PPSF-D-007 069e7fcc
     # clause: PPSF-D-009 8cc44bb8
     store(scalars["d_prev"], d, by.ok)

@@ -32,10 +32,10 @@ def averaging(weight_sum: Number, dlr: Number) -> Averaging:
     return Averaging(c=numbers.share(weight, total, most=2), weight_sum=total)
 
 
-@clause("PPSF-Z-006", "7f2c1646")
-def next_weight_sum(before: Number, after: Number, took_part: Sequence[bool]) -> Number:
-    """The sum of weights moves when any parameter of the group took part, once."""
-    return after if any(took_part) else before
+@clause("PPSF-Z-006", "8a10fbf7")
+def next_weight_sum(before: Number, after: Number, moved: Sequence[bool]) -> Number:
+    """The sum of weights moves when any parameter of the group did, once."""
+    return after if any(moved) else before
 
 
 def _reach(c: Number, beta1: Number) -> Number:
