@@ -27,7 +27,7 @@ class ProdigyPlusScheduleFree(RevisedOptimizer):
         d_coef: multiplies the estimate, > 0.
         prodigy_steps: number of steps in which the estimate adapts; 0: always. Its memory is freed
             afterwards.
-        use_speed: not yet served.
+        use_speed: estimate the step size from signs alone, so that it grows by a capped rate.
         eps: added to the denominator, > 0; None: Adam-atan2, which needs none and switches `use_stableadamw`
             off.
         split_groups: each group has its own estimate; otherwise all groups share one.
@@ -39,9 +39,12 @@ class ProdigyPlusScheduleFree(RevisedOptimizer):
         use_muon_pp: not yet served.
         use_cautious: take from a weight only what has the sign of the update.
         use_grams: take the magnitude of that in the direction of the update; `use_cautious` switches it off.
-        use_adopt: not yet served.
-        use_orthograd: not yet served.
-        use_focus: not yet served.
+        use_adopt: divide by the second moment from before the present gradient; the first step of a parameter
+            then only prepares that moment.
+        use_orthograd: use the part of each gradient that is orthogonal to the weights; a parameter of one element has
+            none.
+        use_focus: step by signs, pulled back a little towards an average of the weights, which is kept in the place
+            of the second moment; `eps` and `factored` mean nothing then. Choose it before the first step.
         stochastic_rounding: round bfloat16 weights stochastically.
         rounding_seed: chooses the random bits of that, >= 0. They depend on nothing but this seed, the step,
             the position of the parameter and that of the element, and leave torch's generators alone.

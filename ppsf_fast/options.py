@@ -73,7 +73,7 @@ SHARED_NAMES = tuple(option.name for option in OPTIONS if not option.per_group)
 
 #: Options that a revision has and of which only False is accepted so far.
 UNSERVED: Mapping[str, tuple[str, ...]] = {
-    "1.9": ("use_speed", "fused_back_pass", "use_muon_pp", "use_adopt", "use_orthograd", "use_focus"),
+    "1.9": ("fused_back_pass", "use_muon_pp"),
     "2.0": ("use_speed", "fused_back_pass", "use_adopt", "use_orthograd", "use_focus"),
     "prodigy": ("fsdp_in_use",),
 }
@@ -113,7 +113,7 @@ def checked(values: Mapping[str, Any], revision: Revision) -> dict[str, Any]:
 
 
 def _checked(option: Option, value: Any, revision: Revision) -> Any:
-    # clause: PPSF-X-007 82923dce
+    # clause: PPSF-X-007 15b69981
     if option.name in UNSERVED.get(revision.name, ()) and value is not False:
         raise NotImplementedError(
             f"{option.name}={value!r}: this option of revision {revision.name} is known but not yet served, only "
@@ -165,7 +165,8 @@ def options_of_group(given: Mapping[str, Any], defaults: Mapping[str, Any], revi
 
 #: What the estimate of a pool depends on.
 _OF_ESTIMATE = (
-    "d0", "d_coef", "beta3", "prodigy_steps", "beta4", "d_limiter", "growth_rate", "cosine_decay", "peak_patience",
+    "d0", "d_coef", "beta3", "prodigy_steps", "use_speed", "beta4", "d_limiter", "growth_rate", "cosine_decay",
+    "peak_patience",
 )  # fmt: skip
 
 
@@ -176,7 +177,7 @@ def check_groups(groups: Sequence[Group], revision: Revision) -> None:
         groups: all groups of the optimizer, each with all options of the revision.
         revision: of the optimizer.
     """
-    # clause: PPSF-X-003 03e4f846
+    # clause: PPSF-X-003 58a82e9b
     for name in SHARED_NAMES:
         if name in revision.options and any(group[name] != groups[0][name] for group in groups):
             raise ValueError(

@@ -30,7 +30,10 @@ _AS_GIVEN = {
     "total_steps": "total_training_steps",
     "eps": "eps",
     "cautious": "use_cautious",
-    "factored": "factored",
+    "speed": "use_speed",
+    "adopt": "use_adopt",
+    "orthograd": "use_orthograd",
+    "focus": "use_focus",
     "factored_fp32": "factored_fp32",
     "bf16_state": "bf16_state",
     "averages": "use_schedulefree",
@@ -83,6 +86,10 @@ class Rule:
     clip: bool
     cautious: bool
     grams: bool
+    speed: bool
+    adopt: bool
+    orthograd: bool
+    focus: bool
     factored: bool
     factored_fp32: bool
     bf16_state: bool
@@ -114,6 +121,8 @@ class Rule:
             clip=option("use_stableadamw") and option("eps") is not None,
             # clause: PPSF-O-004 86fa582f
             grams=option("use_grams") and not option("use_cautious"),
+            # clause: PPSF-O-005 0ba87f51
+            factored=option("factored") and not option("use_focus"),
             keeps_moment=not option("use_schedulefree") and betas[0] > 0,
             **{field: option(name) for field, name in _AS_GIVEN.items()},
         )

@@ -16,6 +16,9 @@ from ppsf_fast.rule import Rule
 State = dict[str, Any]
 
 _OF_ESTIMATE = ("p0", "s")
+#: Under ADOPT: whether the second moment has been made, a 0-d bool. The host cannot tell: a first step that the device
+#: finds to be bad leaves the state behind and makes nothing.
+FILLED = "filled"
 
 
 def factored_axes(shape: Sequence[int], revision: Revision) -> tuple[int, int] | None:
@@ -34,7 +37,9 @@ def factored_axes(shape: Sequence[int], revision: Revision) -> tuple[int, int] |
     return row, column
 
 
-def _second_moment(param: Tensor, rule: Rule) -> State:
+def _start_of_moment(param: Tensor, rule: Rule) -> State:
+    if rule.focus:
+        return {"exp_avg_sq": param.detach().to(torch.float32, copy=True)}
     axes = factored_axes(param.shape, rule.revision) if rule.factored else None
     if axes is None:
         return {"exp_avg_sq": torch.zeros_like(param, dtype=torch.float32)}
@@ -42,6 +47,11 @@ def _second_moment(param: Tensor, rule: Rule) -> State:
     shapes = [[1 if axis == reduced else size for axis, size in enumerate(param.shape)] for reduced in axes]
     row, column = (torch.zeros(shape, dtype=dtype, device=param.device) for shape in shapes)
     return {"exp_avg_sq_row": row, "exp_avg_sq_col": column}
+
+
+def moment_names(state: Mapping[str, Any]) -> tuple[str, ...]:
+    """Where a state keeps the second moment: one array, or a row and a column."""
+    return ("exp_avg_sq",) if "exp_avg_sq" in state else ("exp_avg_sq_row", "exp_avg_sq_col")
 
 
 def _sampled(param: Tensor, rule: Rule) -> tuple[Tensor, torch.dtype]:
@@ -62,17 +72,21 @@ def prepare(state: State, param: Tensor, rule: Rule, adapts: bool) -> None:
         rule: of its group.
         adapts: whether its pool may still adapt d.
     """
-    # clause: PPSF-L-001 a257132b
+    # clause: PPSF-L-001 cefd2480
     # clause: PPSF-R-001 750adde0
     for name, value in state.items():
         if isinstance(value, Tensor) and value.device != param.device:
             state[name] = value.to(param.device)
+    has_moment = moment_names(state)[0] in state
+    if rule.adopt and FILLED not in state:
+        # State from before the switch was on holds a second moment to divide by.
+        state[FILLED] = torch.full((), has_moment, dtype=torch.bool, device=param.device)
     if rule.averages and "z" not in state:
         state["z"] = param.detach().clone()
     if rule.keeps_moment and "exp_avg" not in state:
         state["exp_avg"] = torch.zeros_like(param)
-    if "exp_avg_sq" not in state and "exp_avg_sq_row" not in state:
-        state.update(_second_moment(param, rule))
+    if not has_moment:
+        state.update(_start_of_moment(param, rule))
     if adapts and ("p0" not in state or "s" not in state):
         start, dtype = _sampled(param, rule)
         state.setdefault("p0", start)

@@ -93,8 +93,8 @@ def atan2(y: Number, x: Number) -> Number:
     return _each(mpmath.atan2, y, x) if _is_precise(y) else np.arctan2(y, x)
 
 
-def power(x: Number, exponent: int) -> Number:
-    """x to a positive whole power, x >= 0."""
+def power(x: Number, exponent: float) -> Number:
+    """x to a positive power, x >= 0."""
     return x.power(exponent) if isinstance(x, Bounded) else x**exponent
 
 
@@ -122,14 +122,15 @@ def maximum(a: Number, b: Number) -> Number:
 
 
 def minimum(a: Number, b: Number) -> Number:
-    """Smaller of two numbers."""
+    """Smaller of two numbers; 1-Lipschitz, so no guard."""
     return -maximum(-a, -b)
 
 
 def share(a: Number, b: Number, most: float) -> Number:
     """a / b for 0 <= a <= most * b / 2, and 0 where b is 0.
 
-    The factor 2 leaves room for a ``b`` that was rounded to a subnormal number.
+    The factor 2 leaves room for a ``b`` that was rounded to a subnormal number. With ``most`` infinite any ``a`` is
+    allowed.
     """
     if isinstance(a, Bounded):
         return a.over_or_zero(b, most)

@@ -30,14 +30,15 @@ class Measured:
     """A parameter in the middle of a step: its moments and statistics have moved, its weights have not.
 
     ``n`` is what will move them, gradient or first moment; ``item`` and ``norm`` are its shares of the numerator
-    and the denominator, if it has some.
+    and the denominator, if it has some. Without ``moves`` the rest of the step passes it by.
     """
 
     param: ParamState
-    n: Number
-    divisor: Number
+    n: Number | None = None
+    divisor: Number | None = None
     item: Number | None = None
     norm: Number | None = None
+    moves: bool = True
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ def _faults(table: Mapping[str, Any]) -> Iterator[str]:
     for error in jsonschema.Draft202012Validator(_schema()).iter_errors(table):
         place = ".".join(map(str, error.absolute_path))
         yield f"{place}: {error.message}" if place else error.message
-    for key, known in (("options", DOMAINS), ("serves", EXTENSIONS), ("revisions", revision_names())):
+    for key, known in (("options", DOMAINS), ("serves", {*DOMAINS, *EXTENSIONS}), ("revisions", revision_names())):
         given = table.get(key, [])
         if unknown := [name for name in given if name not in known] if isinstance(given, list) else []:
             yield f"{key}: the law has no {', '.join(map(repr, unknown))}; it has {', '.join(sorted(known))}"

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from ppsf_conformance.problems import Problem
-from ppsf_ref import BFLOAT16, FLOAT32, Bounded, Format, GroupState, clause_functions
+from ppsf_ref import BFLOAT16, FLOAT32, Bounded, Format, GroupState, ParamState, clause_functions
 from ppsf_ref import numbers as num
-from ppsf_ref.clauses.distance import Window
+from ppsf_ref.clauses.distance import Estimate, Window
+from ppsf_ref.clauses.focus import Average
 from ppsf_ref.clauses.moment import Axes
+from ppsf_ref.clauses.orthograd import length
+from ppsf_ref.clauses.speed import GROWTH
 from ppsf_ref.law import Rule
 from ppsf_ref.numbers import Number
 
@@ -57,8 +61,8 @@ def _d_prev_not_shared(base: Rule) -> Rule:
     return rule
 
 
-def _last_parameter_decides(before: Number, after: Number, took_part: Sequence[bool]) -> Number:
-    return after if took_part and took_part[-1] else before
+def _last_parameter_decides(before: Number, after: Number, moved: Sequence[bool]) -> Number:
+    return after if moved and moved[-1] else before
 
 
 def _mean_over_all_groups(own: int, groups: Sequence[GroupState], mean: bool) -> Number:
@@ -90,6 +94,36 @@ def _cautious_plus_one(decrease: Number, u: Number) -> Number:
     return decrease * (kept * (np.size(u) / (num.total(kept) + 1)))
 
 
+def _scaled_back(g: Number, p: ParamState) -> Number:
+    along = num.total(p.y * g) / (num.total(p.y * p.y) + 1e-30)
+    part = g - along * p.y
+    return part * (length(g) / (length(part) + 1e-30))
+
+
+def _on_z(base: Rule) -> Rule:
+    return lambda g, p: base(g, replace(p, y=p.z))
+
+
+def _capped_last(d: Number, d_hat: Number) -> Estimate:
+    return Estimate(d=num.minimum(num.maximum(d, d_hat), num.power(d, GROWTH)), d_prev=d)
+
+
+def _rescaled_average(base: Rule) -> Rule:
+    def rule(v: Number, y: Number, beta2: Number, growth: Number) -> Average:
+        law: Average = base(v, y, beta2, growth)
+        return law._replace(kept=(beta2 * growth * growth) * v + (1 - beta2) * y)
+
+    return rule
+
+
+def _new_average_compared(base: Rule) -> Rule:
+    def rule(v: Number, y: Number, beta2: Number, growth: Number) -> Average:
+        average: Average = base(v, y, beta2, growth)
+        return average._replace(compared=average.kept)
+
+    return rule
+
+
 #: By name, innermost first where two touch one clause.
 OVERRIDES: Mapping[str, Mapping[str, Override]] = {
     "initial_sample_in_bfloat16": {"PPSF-R-001": _stored_as("x0", BFLOAT16)},
@@ -113,6 +147,13 @@ OVERRIDES: Mapping[str, Mapping[str, Override]] = {
     "zero_lr_group_takes_part": {"PPSF-G-001": _instead(lambda gradient, lr: gradient)},
     "window_closes_one_step_early": {"PPSF-D-008": _instead(_one_step_early)},
     "cautious_scaled_by_kept_plus_one": {"PPSF-M-001": _instead(_cautious_plus_one)},
+    "speed_shrinks_estimate_above_one": {"PPSF-M-012": _instead(_capped_last)},
+    "focus_average_starts_at_zero": {"PPSF-L-001": lambda base: lambda *args: base(*args[:-1], False)},
+    "focus_average_rescaled": {"PPSF-M-008": _rescaled_average},
+    "focus_compares_with_new_average": {"PPSF-M-008": _new_average_compared},
+    "orthograd_scales_rounding_up": {"PPSF-M-007": _instead(_scaled_back)},
+    "orthograd_projects_on_z": {"PPSF-M-007": _on_z},
+    "adopt_fills_in_first_step_of_group": {"PPSF-M-005": _instead(lambda is_new, k: k == 1)},
     "non_finite_gradient_is_applied": {"PPSF-L-004": _instead(lambda gradients: True)},
 }
 
@@ -153,6 +194,32 @@ def _empty_with_axes(problem: Problem) -> bool:
     return any(len(shape) > 1 and 0 in shape and max(shape) >= 32 for shape in shapes)
 
 
+def _values(problem: Problem, *names: str) -> list[tuple[Any, ...]]:
+    """What each group is given for these options, itself or through the constructor; None where nothing is."""
+    given = [{**problem.options, **group.options} for group in problem.groups]
+    return [tuple(options.get(name) for name in names) for options in given]
+
+
+def _fills_when_the_window_closes(problem: Problem) -> bool:
+    return (True, 1) in _values(problem, "use_adopt", "prodigy_steps")
+
+
+def _switched_back(chosen: str, loser: str) -> Callable[[Problem], bool]:
+    """Whether the constructor is given ``chosen``, which rules out ``loser``, and a group does without it."""
+
+    def applies(problem: Problem) -> bool:
+        alone = [group for group in problem.groups if group.options.get(chosen) is False and loser not in group.options]
+        return bool(problem.options.get(chosen) and problem.options.get(loser, loser == "factored") and alone)
+
+    return applies
+
+
+def _projects_strided(problem: Problem) -> bool:
+    switched = zip(_values(problem, "use_orthograd"), problem.groups, strict=True)
+    params = [spec for (on,), group in switched if on for spec in group.params]
+    return any(len(spec.shape) > 1 and spec.layout == "transposed" for spec in params)
+
+
 #: Problems to which an erratum applies that no override follows, or not in all cases: judged for other releases only.
 #: By its id.
 EXCLUDED: Mapping[str, Callable[[Problem], bool]] = {
@@ -165,6 +232,10 @@ EXCLUDED: Mapping[str, Callable[[Problem], bool]] = {
     "ERR-0028": _has_bfloat16,
     "ERR-0029": _has_bfloat16,
     "ERR-0091": _decays,
+    "ERR-0101": _fills_when_the_window_closes,
+    "ERR-0104": _projects_strided,
+    "ERR-0109": _switched_back("use_cautious", "use_grams"),
+    "ERR-0110": _switched_back("use_focus", "factored"),
 }
 
 

@@ -71,7 +71,7 @@ class TorchImplementation:
         return session
 
 
-def _revision_argument(names: NameMap) -> dict[str, str]:
+def _revision_argument(names: NameMap) -> dict[str, Any]:
     """The argument that chooses the revision; none where there is no choice, or the default is meant."""
     revision = names.capabilities.revision
     return {} if revision == names.revisions[0] else {"revision": revision}

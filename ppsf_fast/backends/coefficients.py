@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from ppsf_fast import schedules
+from ppsf_fast import schedules, speed
 from ppsf_fast.plan import GroupPlan, Plan, PoolPlan
 from ppsf_fast.rectification import corrected_beta2
 from ppsf_fast.rule import Rule
@@ -179,7 +179,8 @@ def _statistic_weights(d: Tensor, full: Tensor, dlr: Tensor, rule: Rule) -> tupl
         weight = full * (1 - rule.beta3)
     else:
         # clause: PPSF-D-001 6eb47677
-        weight = d.sqrt()
+        root = d.sqrt()
+        weight = speed.weight(root, rule.d0) if rule.speed else root
     return weight, weight
 
 
@@ -204,6 +205,9 @@ def _share(d: Tensor, k: Tensor, rule: Rule) -> Tensor | None:
 
 
 def _bound(d: Tensor, rule: Rule) -> Tensor:
+    if rule.speed:
+        # clause: PPSF-M-013 f9aa6e97
+        return torch.full_like(d, rule.revision.bound_later).float()
     # clause: PPSF-U-001 9d1739ee
     bounds = torch.where(d <= rule.d0, rule.revision.bound_at_start, rule.revision.bound_later)
     return bounds.float()

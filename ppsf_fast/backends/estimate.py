@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ppsf_fast import speed
 from ppsf_fast.backends.coefficients import Coefficients, Outcome, both
 from ppsf_fast.backends.statistics import Statistics
 from ppsf_fast.numerics import store
@@ -93,7 +94,8 @@ def _candidate(d: Tensor, numerator: Tensor, denom: Tensor, rule: Rule) -> Tenso
         # clause: PPSF-D-025 00000000
         d_hat = torch.where(denom > 0, numerator * rule.d_coef / denom, 0.0)
     # clause: PPSF-D-026 00000000
-    return torch.minimum(d_hat, d * _LARGEST_STEP) if rule.d_limiter else d_hat
+    d_hat = torch.minimum(d_hat, d * _LARGEST_STEP) if rule.d_limiter else d_hat
+    return speed.capped(d, d_hat) if rule.speed else d_hat
 
 
 def _grown(old: dict[str, Tensor], d_hat: Tensor, rule: Rule) -> dict[str, Tensor]:
@@ -104,7 +106,7 @@ def _grown(old: dict[str, Tensor], d_hat: Tensor, rule: Rule) -> dict[str, Tenso
         start = torch.where(d == rule.d0, torch.maximum(d, d_hat), d)
         largest = torch.maximum(old["d_max"], d_hat)
         return {"d": torch.minimum(largest, start * rule.growth_rate), "d_max": largest}
-    if rule.beta4 == 0:
+    if rule.beta4 == 0 or rule.speed:
         # clause: PPSF-D-007 069e7fcc
         return {"d": torch.maximum(d, d_hat)}
     # clause: PPSF-D-027 00000000

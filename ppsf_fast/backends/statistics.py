@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ppsf_fast.backends.coefficients import Coefficients
+from ppsf_fast import speed
+from ppsf_fast.backends.coefficients import Coefficients, both
+from ppsf_fast.backends.moments import filled
 from ppsf_fast.numerics import sample, store, total, wide_dtype
 from ppsf_fast.plan import Item
 from ppsf_fast.rule import Rule
@@ -35,14 +37,23 @@ def measured(item: Item, rule: Rule, by: Coefficients) -> Statistics:
     point = sample(state["z"], rule.stride).float() if at_z else y
     # clause: PPSF-D-002 817a13b9
     inner = total(grad * (state["p0"].float() - point))
-    if rule.amplifies:
+    if rule.speed:
+        inner, grad = speed.signed(inner), speed.signed(grad)
+    elif rule.amplifies:
         # clause: PPSF-D-023 00000000
         inner, grad = _signed_root(inner), _signed_root(grad)
     # clause: PPSF-D-003 14ce060e
     s = state["s"].float() * rule.beta3 + grad * by.sum_weight
-    store(state["s"], s, by.adapts)
+    store(state["s"], s, both(by.adapts, filled(state, rule)))
     # clause: PPSF-D-004 177108e3
-    return Statistics(inner * by.item_weight, total(s.abs()))
+    return _counted(Statistics(inner * by.item_weight, total(s.abs())), filled(state, rule))
+
+
+def _counted(share: Statistics, counts: Tensor | None) -> Statistics:
+    """What enters the sums of a pool: nothing while there is no second moment to divide by."""
+    if counts is None:
+        return share
+    return Statistics(torch.where(counts, share.inner, 0.0), torch.where(counts, share.norm, 0.0))
 
 
 def _signed_root(values: Tensor) -> Tensor:

@@ -11,8 +11,12 @@ the size of a parameter outlives that parameter's turn.
 
 from __future__ import annotations
 
-from ppsf_fast.backends.coefficients import Coefficients, coefficients, moved_to
+import torch
+from torch import Tensor
+
+from ppsf_fast.backends.coefficients import Coefficients, both, coefficients, moved_to
 from ppsf_fast.backends.estimate import adapted
+from ppsf_fast.backends.moments import filled
 from ppsf_fast.backends.statistics import gathered, measured
 from ppsf_fast.backends.weights import move
 from ppsf_fast.numerics import store
@@ -37,18 +41,26 @@ def _step_pool(pool: PoolPlan, of_groups: list[Coefficients]) -> None:
     pairs = list(zip(pool.groups, places, strict=True))
     sums = [measured(item, group.rule, at[item.param.device]) for group, at in pairs for item in group.items]
     found = adapted(pool, gathered(sums, pool.device), of_groups[0])
+    moves = [_moves(group, by) for group, by in zip(pool.groups, of_groups, strict=True)]
     outcomes = {device: moved_to(device, found.outcome) for device in devices}
     for group, at in pairs:
         for item in group.items:
             move(item, group.rule, at[item.param.device], outcomes[item.param.device])
-    for group, by in zip(pool.groups, of_groups, strict=True):
-        _keep_averaging(group, by)
+    for group, by, mask in zip(pool.groups, of_groups, moves, strict=True):
+        _keep_averaging(group, by, mask)
     found.keep(pool.scalars)
 
 
-def _keep_averaging(group: GroupPlan, by: Coefficients) -> None:
+def _moves(group: GroupPlan, by: Coefficients) -> Tensor | None:
+    """Whether a weight of the group moves, 0-d bool; None: one does."""
+    able = [filled(item.state, group.rule) for item in group.items]
+    known = [one.to(by.k.device) for one in able if one is not None]
+    return both(by.ok, torch.stack(known).any()) if known else by.ok
+
+
+def _keep_averaging(group: GroupPlan, by: Coefficients, moves: Tensor | None) -> None:
     """Write the weight sum and the largest step size of a group."""
-    # clause: PPSF-Z-006 7f2c1646
+    # clause: PPSF-Z-006 8a10fbf7
     for name, value in (("weight_sum", by.weight_sum), ("lr_max", by.lr_max)):
         if value is not None:
-            store(group.scalars.tensors[name], value, by.ok)
+            store(group.scalars.tensors[name], value, moves)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ppsf_fast.backends.coefficients import Coefficients, Outcome
+from ppsf_fast.backends.coefficients import Coefficients, Outcome, both
+from ppsf_fast.backends.moments import filled
 from ppsf_fast.backends.update import updated
 from ppsf_fast.numerics import store, total
 from ppsf_fast.philox import rounding_words
@@ -20,14 +21,15 @@ def move(item: Item, rule: Rule, by: Coefficients, outcome: Outcome) -> None:
     grad, y = item.grad.float(), item.param.float()
     if rule.penalizes:
         grad = grad + y * rule.weight_decay
-    update = updated(item.state, grad, rule, by, outcome)
+    moves = both(outcome.moves, filled(item.state, rule))
+    update = updated(item.state, grad, y, rule, by, outcome)
     noise_y, noise_z = _noise(item, rule, by.k)
     if not rule.averages:
-        store(item.param, _without_average(y, update, rule, by), outcome.moves, noise_y)
+        store(item.param, _without_average(y, update, rule, by), moves, noise_y)
         return
     new_y, new_z = _average(y, item.state["z"].float(), update, rule, by)
-    store(item.param, new_y, outcome.moves, noise_y)
-    store(item.state["z"], new_z, outcome.moves, noise_z)
+    store(item.param, new_y, moves, noise_y)
+    store(item.state["z"], new_z, moves, noise_z)
 
 
 def _without_average(y: Tensor, update: Tensor, rule: Rule, by: Coefficients) -> Tensor:

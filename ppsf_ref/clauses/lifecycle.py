@@ -32,16 +32,23 @@ class Keeps(NamedTuple):
     m: bool
 
 
-@clause("PPSF-L-001", "a257132b")
+@clause("PPSF-L-001", "cefd2480")
 def created(
-    param: ParamState, axes: Axes | None, keeps: Keeps, adapts: bool, stride: int, x0: Format, numbers: Numbers
+    param: ParamState,
+    axes: Axes | None,
+    keeps: Keeps,
+    adapts: bool,
+    stride: int,
+    x0: Format,
+    numbers: Numbers,
+    use_focus: bool = False,
 ) -> ParamState:
     """State of a parameter that takes part: whatever it lacks, with initial values."""
     shape = param.y.shape
     if param.v is None and param.v_row is None:
         param = replace(param, z=param.y if keeps.z else None, m=_zeros(numbers, shape) if keeps.m else None)
         if axes is None:
-            param = replace(param, v=_zeros(numbers, shape))
+            param = replace(param, v=param.y if use_focus else _zeros(numbers, shape))
         else:
             row, col = (_zeros(numbers, _shrunk(shape, axis)) for axis in axes)
             param = replace(param, v_row=row, v_col=col)

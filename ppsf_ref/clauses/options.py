@@ -30,13 +30,19 @@ def applies_grams(use_grams: bool, use_cautious: bool) -> bool:
     return use_grams and not use_cautious
 
 
+@clause("PPSF-O-005", "0ba87f51")
+def factors(factored: bool, use_focus: bool) -> bool:
+    """FOCUS keeps an average of the weights, which does not factor."""
+    return factored and not use_focus
+
+
 @clause("PPSF-O-003", "14e6fd7e")
 def group_options(defaults: Options, given: Mapping[str, Any]) -> Options:
     """Options of a group: the constructor's, replaced by the group's own; keys of other people are ignored."""
     return replace(defaults, **{name: given[name] for name in given if name in Options.__dataclass_fields__})
 
 
-@clause("PPSF-O-010", "00000000")
+@clause("PPSF-O-010", "772fc1a3")
 def resolved_beta4(beta4: float | None, beta2: float) -> float:
     """beta4, or beta2 of the same group."""
     return beta2 if beta4 is None else beta4

@@ -14,12 +14,8 @@ from ppsf_fast.revisions import REVISIONS
 from tests.fast.helpers import bits, parameters, snapshot, train
 
 UNSERVED = (
-    "use_speed",
     "fused_back_pass",
     "use_muon_pp",
-    "use_adopt",
-    "use_orthograd",
-    "use_focus",
 )
 OUTSIDE = [
     ("lr", 0.0),
@@ -120,7 +116,13 @@ def test_a_revision_that_is_not_served_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("name", "values"),
-    [("d0", (1e-6, 1e-5)), ("d_coef", (1.0, 2.0)), ("beta3", (None, 0.9)), ("prodigy_steps", (0, 5))],
+    [
+        ("d0", (1e-6, 1e-5)),
+        ("d_coef", (1.0, 2.0)),
+        ("beta3", (None, 0.9)),
+        ("prodigy_steps", (0, 5)),
+        ("use_speed", (False, True)),
+    ],
 )
 def test_groups_that_share_an_estimate_must_agree_on_it(name: str, values: tuple[object, object]) -> None:
     groups = [{"params": [param], name: value} for param, value in zip(parameters(), values, strict=False)]
