@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ppsf_ref import numbers as num
 from ppsf_ref import variants
-from ppsf_ref.clauses import average, distance, errors, groups, lifecycle, notation, update
+from ppsf_ref.clauses import average, distance, errors, groups, lifecycle
 from ppsf_ref.formats import Array
 from ppsf_ref.frame import Frame, frames
 from ppsf_ref.numbers import Float64, Number, Numbers
@@ -53,7 +53,6 @@ def _measure_group(f: Frame, group: GroupState, grads: Sequence[Array | None], s
 
 
 def _measure(f: Frame, group: GroupState, p: ParamState, g: Number, size: StepSize, dtype: str) -> Measured:
-    d, stride = group.d, f.options.slice_p
     axes = variants.factored_axes(f, g.shape)  # O-005, V-002, V-012
     only_fills = variants.only_fills(f, p, group.k)  # M-005
     p = variants.created(f, p, axes, dtype)  # L-001, R-001, R-010
@@ -63,16 +62,12 @@ def _measure(f: Frame, group: GroupState, p: ParamState, g: Number, size: StepSi
         return Measured(variants.filled(f, p, seen, axes, group), moves=False)  # V-001, V-003, V-010, V-011, M-008
     old, p = p, variants.second_moment(f, p, seen, axes, group)  # V-001, V-003, V-010, V-011, M-008
     divisor = variants.divisor(f, old, p, axes, group)  # M-006, V-004, V-005, V-013, M-008
-    n = seen
-    if f.averages_moment:
-        n = update.momentum(p.m, seen, f.beta1, d)  # U-010
-        p = replace(p, m=n)
+    n = variants.mover(f, p, seen, divisor, group)  # U-010, M-032
+    p = replace(p, m=n) if f.averages_moment else p
     if not f.window.adapts:
         return Measured(p, n, divisor)
-    weights, sample = variants.statistic_weights(f, d, size), notation.sampled(g, stride)  # D-001, D-020.., N-001
-    item = variants.item(f, p, sample, weights.item)  # D-002, D-023, M-011
-    p = replace(p, s=variants.next_sum(f, p.s, sample, weights.sum))  # D-003, D-023, M-011
-    return Measured(p, n, divisor, item, distance.denominator_item(p.s))  # D-004
+    p, item, norm = variants.statistics(f, p, g, group, size)  # D-001 .. D-004, D-020 .. D-023, M-010, M-040
+    return Measured(p, n, divisor, item, norm)
 
 
 def _adapt(f: Frame, pool: GroupState, measured: Sequence[Measured]) -> tuple[GroupState, bool]:

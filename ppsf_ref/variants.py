@@ -83,7 +83,7 @@ def factored_axes(f: Frame, shape: tuple[int, ...]) -> Axes | None:
 
 def created(f: Frame, p: ParamState, axes: Axes | None, dtype: str) -> ParamState:
     """A parameter with all the state it needs."""
-    keeps = lifecycle.Keeps(z=f.averages, m=f.averages_moment)
+    keeps = lifecycle.Keeps(z=f.averages, m=f.averages_moment, s=not _follows_displacement(f))
     x0 = formats(f.options, dtype)["x0"]  # R-001, R-010
     return lifecycle.created(
         p, axes, keeps, f.window.adapts, f.options.slice_p, x0, f.numbers, f.options.use_focus
@@ -149,6 +149,25 @@ def divisor(f: Frame, old: ParamState, new: ParamState, axes: Axes | None, group
 # --------------------------------------------------------------------------------------------------------- statistics
 
 
+class Statistics(NamedTuple):
+    """A parameter after its statistics moved, and its shares of the numerator and of the denominator."""
+
+    param: ParamState
+    item: Number
+    norm: Number
+
+
+def statistics(f: Frame, p: ParamState, g: Number, group: GroupState, size: StepSize) -> Statistics:
+    """What a parameter with the gradient ``g`` says of the estimate."""
+    weights, g = statistic_weights(f, group.d, size), notation.sampled(g, f.options.slice_p)  # N-001
+    at_z = f.revision.statistic_point == "z" and f.averages
+    point = notation.sampled(p.z if at_z else p.y, f.options.slice_p)  # N-001
+    if _follows_displacement(f):
+        return _by_displacement(f, p, g, point, group.k, weights.item)
+    p = replace(p, s=distance.gradient_sum(p.s, _counted(f, g), f.beta3, weights.sum))  # D-003
+    return Statistics(p, _item(f, p, g, point, weights.item), distance.denominator_item(p.s))  # D-004
+
+
 def statistic_weights(f: Frame, d: Number, size: StepSize) -> distance.Weights:
     """What multiplies the inner product and the gradient sum."""
     match f.revision.statistic_weight:
@@ -164,19 +183,10 @@ def statistic_weights(f: Frame, d: Number, size: StepSize) -> distance.Weights:
     return distance.Weights(weight, weight)
 
 
-def item(f: Frame, p: ParamState, g: Number, weight: Number) -> Number:
-    """One parameter's share of the numerator; ``g`` sampled."""
-    at_z = f.revision.statistic_point == "z" and f.averages
-    point = notation.sampled(p.z if at_z else p.y, f.options.slice_p)  # N-001
+def _item(f: Frame, p: ParamState, g: Number, point: Number, weight: Number) -> Number:
     if not (f.options.amplify_gradients or f.options.use_speed):
         return distance.numerator_item(g, p.x0, point, weight)  # D-002
-    inner = distance.numerator_item(g, p.x0, point, 1 + 0 * weight)  # D-002
-    return weight * _counted(f, inner)
-
-
-def next_sum(f: Frame, s: Number, g: Number, weight: Number) -> Number:
-    """New gradient sum; ``g`` sampled."""
-    return distance.gradient_sum(s, _counted(f, g), f.beta3, weight)  # D-003
+    return weight * _counted(f, distance.numerator_item(g, p.x0, point, 1 + 0 * weight))  # D-002
 
 
 def _counted(f: Frame, x: Number) -> Number:
@@ -184,6 +194,18 @@ def _counted(f: Frame, x: Number) -> Number:
     if f.options.use_speed:
         return speed.signed(x)  # M-011
     return distance.amplified(x) if f.options.amplify_gradients else x  # D-023
+
+
+def _follows_displacement(f: Frame) -> bool:
+    return f.options.use_speed and f.revision.speed == "displacement"
+
+
+def _by_displacement(f: Frame, p: ParamState, g: Number, point: Number, k: int, weight: Number) -> Statistics:
+    before = None if p.pull is None else speed.Course(p.pull, p.l1, p.l2)
+    inner = distance.numerator_item(g, p.x0, point, 1 + 0 * weight)  # D-002
+    inner = distance.amplified(inner) if f.options.amplify_gradients else inner  # D-023
+    way = speed.course(before, inner, p.x0 - point, f.numbers.scalar(float(k)))  # M-040
+    return Statistics(replace(p, **way._asdict()), speed.course_item(way, weight), way.l2)  # M-041
 
 
 # ------------------------------------------------------------------------------------------------------------ estimate
@@ -198,6 +220,11 @@ def numerator(f: Frame, pool: GroupState, item: Number) -> Number:
 
 def estimate(f: Frame, pool: GroupState, numerator: Number, denominator: Number) -> GroupState:
     """A pool with its new estimate."""
+    n_max = num.maximum(pool.n_max, numerator)
+    if _follows_displacement(f):
+        d = speed.growing_estimate(pool.d, numerator, pool.d_numerator, pool.n_max, f.d_coef)  # M-042
+        return replace(pool, d=d, d_prev=pool.d, n_max=n_max)
+    pool = replace(pool, n_max=n_max)
     if f.revision.estimate == "atan2":
         d_hat = distance.distance_estimate(numerator, denominator, f.d_coef)  # D-006
     else:
@@ -234,19 +261,36 @@ def bound(f: Frame, d: Number) -> float:
     return speed.bound(f.revision) if f.options.use_speed else update.bound(d, f.d0, f.revision)  # M-013, U-001
 
 
+def mover(f: Frame, p: ParamState, g: Number, divisor: Number, group: GroupState) -> Number:
+    """What moves the weights: the gradient, or a first moment of it, or of what ADOPT makes of it."""
+    m = p.m if f.averages_moment else None
+    if f.options.use_adopt and not f.averages:
+        u = _divided(f, update.weighted_gradient(g, group.d), divisor, p.y, group.d, f.numbers.scalar(1.0))  # U-011
+        return adopt.normalized_moment(m, u, f.beta1, f.numbers.scalar(float(group.k)))  # M-032
+    return g if m is None else update.momentum(m, g, f.beta1, group.d)  # U-010
+
+
 def direction(f: Frame, measured: Measured, d: Number, new_d: Number, dlr: Number) -> Number:
     """The update, before it is clipped."""
-    n, by = measured.n, measured.divisor
-    if f.options.use_focus:
-        return focus.direction(n, by, measured.param.y)  # M-009
-    if f.revision.unit == "g":
-        return update.angle(n, by, bound(f, d)) if f.eps is None else update.quotient(n, by, f.eps)  # U-003, U-002
+    n, by, y = measured.n, measured.divisor, measured.param.y
+    if f.options.use_adopt and not f.averages:
+        return n
+    if f.revision.unit == "g" and f.eps is None and not f.options.use_focus:
+        return update.angle(n, by, bound(f, d))  # U-003
     at = new_d if f.revision.unit == "new_d" else d
-    if not f.averages_moment:
+    if f.revision.unit != "g" and not f.averages_moment:
         n = update.weighted_gradient(n, at)  # U-011
+    return _divided(f, n, by, y, at, dlr)
+
+
+def _divided(f: Frame, n: Number, by: Number, y: Number, d: Number, dlr: Number) -> Number:
+    if f.options.use_focus:
+        return focus.direction(n, by, y)  # M-009
+    if f.revision.unit == "g":
+        return update.quotient(n, by, f.eps)  # U-002
     if f.eps is None:
         return update.scaled_angle(n, by, f.revision.atan2_scale)  # U-013
-    return update.weighted_quotient(n, by, f.eps, at, dlr)  # U-012
+    return update.weighted_quotient(n, by, f.eps, d, dlr)  # U-012
 
 
 def clipped(f: Frame, u: Number, d: Number) -> Number:

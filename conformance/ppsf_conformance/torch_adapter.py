@@ -140,6 +140,8 @@ class TorchSession:
                 found = dict(enumerate(found)).get(int(key))
             else:
                 return None
+        if isinstance(found, float):  # one number, kept on the host
+            return torch.tensor(found)
         return found if isinstance(found, torch.Tensor) else None
 
     # --- acting ------------------------------------------------------------------------------------------------

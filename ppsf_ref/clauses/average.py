@@ -95,7 +95,7 @@ class Largest(NamedTuple):
 def averaging_by_largest(weight_sum: Number, lr_max: Number, dlr: Number, k: Number, r: float, power: float) -> Largest:
     """Weight of this step in the average: k**r times a power of the largest step size so far."""
     largest = numbers.maximum(lr_max, dlr)
-    weight = numbers.real_power(k, r) * numbers.real_power(largest, power)
+    weight = numbers.power(k, r) * numbers.power(largest, power)
     total = weight_sum + weight
     return Largest(c=numbers.share(weight, total, most=2), weight_sum=total, lr_max=largest)
 

@@ -26,10 +26,11 @@ def _shrunk(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
 
 
 class Keeps(NamedTuple):
-    """Whether a parameter has a base sequence and a first moment."""
+    """Whether a parameter has a base sequence, a first moment, and a sum of gradients."""
 
     z: bool
     m: bool
+    s: bool = True
 
 
 @clause("PPSF-L-001", "cefd2480")
@@ -52,9 +53,9 @@ def created(
         else:
             row, col = (_zeros(numbers, _shrunk(shape, axis)) for axis in axes)
             param = replace(param, v_row=row, v_col=col)
-    if adapts and param.s is None:
+    if adapts and param.x0 is None:
         start = round_exact(sampled(param.y, stride), x0)
-        param = replace(param, x0=start, s=_zeros(numbers, start.shape))
+        param = replace(param, x0=start, s=_zeros(numbers, start.shape) if keeps.s else None)
     return param
 
 
