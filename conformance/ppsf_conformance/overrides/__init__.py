@@ -11,10 +11,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from ppsf_conformance.lockstep import STEP
+from ppsf_conformance.overrides import options, zero_lr
 from ppsf_conformance.problems import Problem
-from ppsf_ref import BFLOAT16, FLOAT32, Bounded, Format, GroupState, clause_functions
+from ppsf_ref import BFLOAT16, FLOAT32, Bounded, Format, GroupState, clause_functions, step
 from ppsf_ref import numbers as num
-from ppsf_ref.clauses.distance import Window
+from ppsf_ref.clauses.average import Decaying
+from ppsf_ref.clauses.distance import LARGEST_STEP, Window
 from ppsf_ref.clauses.moment import Axes
 from ppsf_ref.law import Rule
 from ppsf_ref.numbers import Number
@@ -90,6 +93,21 @@ def _cautious_plus_one(decrease: Number, u: Number) -> Number:
     return decrease * (kept * (np.size(u) / (num.total(kept) + 1)))
 
 
+def _limited_before_d_coef(d: Number, d_hat: Number, d_coef: Number) -> Number:
+    return num.minimum(d_hat, (LARGEST_STEP * d) * d_coef)
+
+
+def _decays_first(by_lr: bool) -> Rule:
+    """y decays before anything else, z by the decayed y, and the average is taken of both."""
+
+    def rule(before: Decaying, weight_decay: Number, dlr: Number, c: Number, beta1: Number) -> Decaying:
+        lost = weight_decay * dlr if by_lr else weight_decay
+        y = before.y - (lost * (1 - beta1 * (1 - c))) * before.y
+        return before._replace(y=y, z=before.z - lost * y)
+
+    return rule
+
+
 #: By name, innermost first where two touch one clause.
 OVERRIDES: Mapping[str, Mapping[str, Override]] = {
     "initial_sample_in_bfloat16": {"PPSF-R-001": _stored_as("x0", BFLOAT16)},
@@ -114,6 +132,21 @@ OVERRIDES: Mapping[str, Mapping[str, Override]] = {
     "window_closes_one_step_early": {"PPSF-D-008": _instead(_one_step_early)},
     "cautious_scaled_by_kept_plus_one": {"PPSF-M-001": _instead(_cautious_plus_one)},
     "non_finite_gradient_is_applied": {"PPSF-L-004": _instead(lambda gradients: True)},
+    "limited_before_d_coef": {"PPSF-D-026": _instead(_limited_before_d_coef)},
+    "decays_before_average": {
+        "PPSF-W-001": _instead(_decays_first(by_lr=True)),
+        "PPSF-W-002": _instead(_decays_first(by_lr=False)),
+    },
+    "cautious_momentum_loses_sign": {"PPSF-M-030": _instead(lambda m, g: g * m)},
+    "rectified_without_schedule_free": {"PPSF-O-011": _instead(lambda own, averages: own)},
+    "atan2_group_keeps_clipping": {
+        "PPSF-O-002": _instead(lambda use_stableadamw, eps: use_stableadamw),
+        "PPSF-O-003": options.inherits(options.unclipped_angle),
+    },
+    "beta3_from_constructor_betas": {"PPSF-O-003": options.inherits(options.beta3_found)},
+    "grams_dropped_by_constructor": {"PPSF-O-003": options.inherits(options.grams_dropped)},
+    # The law's own clause decides who takes part; what the others do besides is beside the law.
+    "zero_lr_group_moves_on": {"PPSF-G-001": lambda base: base, STEP: zero_lr.moves_on},
 }
 
 
@@ -126,7 +159,7 @@ def combined(names: Iterable[str]) -> dict[str, Rule]:
     wanted = set(names)
     if unknown := wanted - set(OVERRIDES):
         raise KeyError(f"no override named {', '.join(sorted(unknown))}")
-    law, rules = clause_functions(), dict[str, Rule]()
+    law, rules = {**clause_functions(), STEP: step}, dict[str, Rule]()
     for name in (name for name in OVERRIDES if name in wanted):
         for clause, override in OVERRIDES[name].items():
             rules[clause] = override(rules.get(clause, law[clause]))
