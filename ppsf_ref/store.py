@@ -25,7 +25,8 @@ def stored(frame: Frame, p: ParamState, j: int, k: int) -> ParamState:
     kept = {}
     if frame.options.stochastic_rounding and forms["y"] is BFLOAT16:
         bits = rounding.rounding_bits(frame.seed, k, frame.first + j, np.size(p.y))
-        kept = {name: rounding.stochastic(getattr(p, name), r) for name, r in zip("yz", bits, strict=True)}
+        weights = {"y": p.y, "z": p.z} if p.z is not None else {"y": p.y}
+        kept = {name: rounding.stochastic(w, r) for (name, w), r in zip(weights.items(), bits, strict=False)}
     for name, form in forms.items():
         value = getattr(p, name)
         if name not in kept and value is not None:

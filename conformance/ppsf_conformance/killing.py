@@ -15,7 +15,7 @@ from ppsf_conformance.adapter import Implementation
 from ppsf_conformance.checks import CHECKS
 from ppsf_conformance.drawing import draw_problems
 from ppsf_conformance.lockstep import Transition
-from ppsf_conformance.mutants import Mutant
+from ppsf_conformance.mutant import Mutant
 from ppsf_conformance.problems import Problem
 from ppsf_ref import overriding
 
@@ -53,7 +53,9 @@ def record(implementation: Implementation, examples: int, seed: int) -> list[Rec
                 raise ValueError(f"the recorded implementation leaves the law: {verdict.witness.detail}")
             found.append(Recorded(transition, verdict.clauses))
 
-    draw_problems(capabilities.dtypes, capabilities.options, examples, seed, visit)
+    draw_problems(
+        capabilities.dtypes, capabilities.options, examples, seed, visit, capabilities.revision, capabilities.always
+    )
     return found
 
 

@@ -6,37 +6,20 @@ outside the bounds, on some input that the regimes of :mod:`ppsf_conformance.pro
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ppsf_ref import BFLOAT16, FLOAT32, Options, clause_functions
+from ppsf_conformance.mutant import Mutant
+from ppsf_conformance.mutant import law as _law
+from ppsf_conformance.revision_mutants import REVISION_MUTANTS
+from ppsf_ref import BFLOAT16, FLOAT32, Options
 from ppsf_ref import numbers as num
 from ppsf_ref.clauses.average import Averaging, Decay, Decaying
 from ppsf_ref.clauses.distance import Estimate, Window
 from ppsf_ref.clauses.moment import Axes, Factors
 from ppsf_ref.law import Rule
-
-LAW = clause_functions()
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """One wrong rule for one clause."""
-
-    what: str
-    clause: str
-    rule: Rule
-
-    @property
-    def identifier(self) -> str:
-        """Clause and fault."""
-        return f"{self.clause}: {self.what}"
-
-
-def _law(clause: str, *args: Any, **kwargs: Any) -> Any:
-    return LAW[clause](*args, **kwargs)
 
 
 def _axes_swapped(shape: tuple[int, ...], factored: bool, min_dim: int) -> Axes | None:
@@ -396,4 +379,7 @@ MUTANTS: tuple[Mutant, ...] = (
 
 def _rms_over(u: Any, bound: float) -> Any:
     rms = num.sqrt(num.mean_square(u))
-    return num.maximum(rms / bound, 1 + 0 * rms)
+    return num.maximum(
+        rms / bound,
+        1 + 0 * rms * REVISION_MUTANTS,
+    )

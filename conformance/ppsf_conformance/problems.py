@@ -253,8 +253,8 @@ OPTION_VALUES: Mapping[str, tuple[Any, ...]] = {
     "growth_rate": (math.inf, 1.02, 2.0),
     "fsdp_in_use": (False, True),
     "cosine_decay": (False, True),
-    "peak_patience": (50, 0, 1, 2),
-    "total_training_steps": (None, 5, 1),
+    "peak_patience": (50, 1, 0, 2),
+    "total_training_steps": (None, 4, 6, 1),
     "r": (0.0, 1.0, 0.5),
     "weight_lr_power": (2.0, 0.0, 1.0),
 }

@@ -13,7 +13,7 @@ from ppsf_conformance.problems import Problem
 from ppsf_conformance.report import model
 from ppsf_conformance.shrinking import smallest
 from ppsf_conformance.survey import EDGES, ClauseTally, Survey
-from ppsf_ref.options import SPEC
+from ppsf_ref.options import SPEC, load_revision
 
 
 def index_text() -> str:
@@ -21,10 +21,11 @@ def index_text() -> str:
     return (SPEC / "index.json").read_text("utf-8")
 
 
-def clause_titles() -> dict[str, str]:
-    """Title of every normative clause, in the order of the spec."""
+def clause_titles(revision: str = "") -> dict[str, str]:
+    """Title of every normative clause, or of those of one revision, in the order of the spec."""
     clauses = json.loads(index_text())["clauses"]
-    return {clause["id"]: clause["title"] for clause in clauses if clause["status"] == "normative"}
+    held = (clause for clause in clauses if not revision or revision in clause["fields"]["revisions"])
+    return {clause["id"]: clause["title"] for clause in held if clause["status"] == "normative"}
 
 
 def clause_options() -> dict[str, frozenset[str]]:
@@ -34,11 +35,11 @@ def clause_options() -> dict[str, frozenset[str]]:
 
 
 def lacking(capabilities: Capabilities) -> frozenset[str]:
-    """The options of the law that an implementation does not offer; only bfloat16 can be rounded stochastically."""
+    """The options of its revision that an implementation lacks; only bfloat16 can be rounded stochastically."""
     offered = capabilities.options | capabilities.serves
     if "bfloat16" not in capabilities.dtypes:
         offered -= {"stochastic_rounding"}
-    return frozenset().union(*clause_options().values()) - offered
+    return load_revision(capabilities.revision).options - offered
 
 
 def spec_reference(revision: str) -> model.Spec:
@@ -48,8 +49,13 @@ def spec_reference(revision: str) -> model.Spec:
 
 def implementation_report(survey: Survey) -> model.Implementation:
     """Everything a survey found."""
-    clauses = tuple(_clause(survey, identifier, title) for identifier, title in clause_titles().items())
-    arithmetic = survey.implementation.capabilities.arithmetic
+    capabilities = survey.implementation.capabilities
+    titles = clause_titles(capabilities.revision)
+    titles |= {
+        name: title for name, title in clause_titles().items() if survey.clauses.get(name, ClauseTally()).failures
+    }
+    clauses = tuple(_clause(survey, identifier, title) for identifier, title in titles.items())
+    arithmetic = capabilities.arithmetic
     return model.Implementation(
         name=survey.implementation.name,
         version=survey.implementation.version,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ppsf_conformance.killing import Recorded, kill
-from ppsf_conformance.mutants import MUTANTS, Mutant
+from ppsf_conformance.mutant import Mutant
+from ppsf_conformance.mutants import MUTANTS
 from ppsf_conformance.torch_adapter import TorchImplementation
 from ppsf_conformance.verdicts import clause_titles
 

@@ -101,7 +101,7 @@ class Largest(NamedTuple):
     lr_max: Number
 
 
-@clause("PPSF-Z-010", "00000000")
+@clause("PPSF-Z-010", "a50e7a76")
 def averaging_by_largest(weight_sum: Number, lr_max: Number, dlr: Number, k: Number, r: float, power: float) -> Largest:
     """Weight of this step in the average: k**r times a power of the largest step size so far."""
     largest = numbers.maximum(lr_max, dlr)
@@ -110,25 +110,25 @@ def averaging_by_largest(weight_sum: Number, lr_max: Number, dlr: Number, k: Num
     return Largest(c=numbers.share(weight, total, most=2), weight_sum=total, lr_max=largest)
 
 
-@clause("PPSF-Z-011", "00000000")
+@clause("PPSF-Z-011", "dc023cc6")
 def refined(c: Number, beta1: Number, schedulefree_c: float) -> Number:
     """The averaging weight of refined Schedule-Free, at most 1."""
     return numbers.minimum(c * ((1 - beta1) * schedulefree_c), 1 + 0 * c)
 
 
-@clause("PPSF-Z-012", "00000000")
+@clause("PPSF-Z-012", "ec80dd2d")
 def without_average(y: Number, u: Number, dlr: Number) -> Number:
     """The weights where nothing is averaged."""
     return y - dlr * u
 
 
-@clause("PPSF-W-010", "00000000")
+@clause("PPSF-W-010", "ba82f435")
 def decayed_weights(y: Number, weight_decay: Number, dlr: Number, by_lr: bool) -> Number:
     """What decoupled weight decay leaves of weights that are not averaged, before they move."""
     return numbers.shrunk(y, weight_decay * dlr if by_lr else weight_decay)
 
 
-@clause("PPSF-W-011", "00000000")
+@clause("PPSF-W-011", "32971b9c")
 def coupled_gradient(g: Number, y: Number, weight_decay: Number) -> Number:
     """The gradient of the loss with an l2 penalty."""
     return g + weight_decay * y

@@ -90,7 +90,7 @@ def frozen(pool: GroupState) -> GroupState:
     return replace(pool, d_prev=pool.d)
 
 
-@clause("PPSF-D-020", "00000000")
+@clause("PPSF-D-020", "7a527ae5")
 def squared_weight(d: Number, d0: Number) -> Number:
     """Weight of this step's gradient in the statistics of revision 2.0."""
     return d * d / numbers.sqrt(d0)
@@ -103,32 +103,32 @@ class Weights(NamedTuple):
     sum: Number
 
 
-@clause("PPSF-D-021", "00000000")
+@clause("PPSF-D-021", "80b40fdc")
 def prodigy_weights(d: Number, d0: Number, dlr: Number, safeguard_warmup: bool) -> Weights:
     """Weights of Prodigy: with the safeguard the gradient sum does not see the learning rate."""
     ratio = d / d0
     return Weights(item=ratio * dlr, sum=ratio * (d if safeguard_warmup else dlr))
 
 
-@clause("PPSF-D-022", "00000000")
+@clause("PPSF-D-022", "7314ec4b")
 def share_weight(dlr: Number, beta3: Number) -> Number:
     """Weight of this step's gradient in the statistics of update3; ``dlr`` without warm-up."""
     return dlr * (1 - beta3)
 
 
-@clause("PPSF-D-023", "00000000")
+@clause("PPSF-D-023", "dbf30264")
 def amplified(x: Number) -> Number:
     """Signed square root."""
     return numbers.signed_sqrt(x)
 
 
-@clause("PPSF-D-024", "00000000")
+@clause("PPSF-D-024", "5a5651fe")
 def plain_numerator(previous: Number, item: Number, beta3: Number) -> Number:
     """Decaying sum of numerator items."""
     return beta3 * previous + item
 
 
-@clause("PPSF-D-025", "00000000")
+@clause("PPSF-D-025", "a841ffa1")
 def ratio_estimate(numerator: Number, denominator: Number, d_coef: Number) -> Number:
     """d_hat: d_coef N / D; 0 when D is 0."""
     if not numbers.is_positive(denominator, "denominator_positive"):
@@ -136,19 +136,19 @@ def ratio_estimate(numerator: Number, denominator: Number, d_coef: Number) -> Nu
     return d_coef * numerator / denominator
 
 
-@clause("PPSF-D-026", "00000000")
+@clause("PPSF-D-026", "6540778a")
 def limited_estimate(d: Number, d_hat: Number, d_coef: Number) -> Number:
     """The candidate, which has ``d_coef`` in it already, at most a fourth of an octave above d."""
     return numbers.minimum(d_hat, LARGEST_STEP * d)
 
 
-@clause("PPSF-D-027", "00000000")
+@clause("PPSF-D-027", "59fe8cba")
 def floored_estimate(d_hat: Number, d0: Number) -> Number:
     """The candidate, not below the first estimate."""
     return numbers.maximum(d_hat, d0)
 
 
-@clause("PPSF-D-028", "00000000")
+@clause("PPSF-D-028", "0305121b")
 def smoothed_estimate(d: Number, d_hat: Number, beta4: Number) -> Estimate:
     """d follows the candidate: as a moving average, or, for a negative ``beta4``, only downwards so."""
     if numbers.value_of(beta4) > 0:
@@ -163,7 +163,7 @@ class Capped(NamedTuple):
     d_max: Number
 
 
-@clause("PPSF-D-029", "00000000")
+@clause("PPSF-D-029", "fc8d499b")
 def capped_estimate(d: Number, d_hat: Number, d_max: Number, d0: Number, growth_rate: float) -> Capped:
     """Prodigy's growth: at most ``growth_rate`` times the estimate, once it has left d0."""
     start = numbers.maximum(d, d_hat) if numbers.value_of(d) == numbers.value_of(d0) else d
@@ -172,7 +172,7 @@ def capped_estimate(d: Number, d_hat: Number, d_max: Number, d0: Number, growth_
     return Capped(d=grown, d_max=largest)
 
 
-@clause("PPSF-D-030", "00000000")
+@clause("PPSF-D-030", "fd578177")
 def has_evidence(denominator: Number) -> bool:
     """Whether Prodigy takes the step at all: not while every gradient so far was 0."""
     return numbers.is_positive(denominator, "evidence")

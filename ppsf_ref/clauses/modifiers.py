@@ -64,13 +64,13 @@ def corrected_beta2(beta2: Number, k: int) -> Number:
     return 1 - (1 - beta2) / (1 - numbers.power(beta2, k))
 
 
-@clause("PPSF-M-020", "00000000")
+@clause("PPSF-M-020", "1ae8772d")
 def adam_corrected(dlr: Number, beta1: Number, beta2: Number, k: int) -> Number:
     """The step size times Adam's two bias corrections."""
     return dlr * (numbers.sqrt(1 - numbers.power(beta2, k)) / (1 - numbers.power(beta1, k)))
 
 
-@clause("PPSF-M-021", "00000000")
+@clause("PPSF-M-021", "3ca3ff7d")
 def warmed_up(dlr: Number, k: int, warmup_steps: int) -> Number:
     """The step size while it grows linearly to its full value in step ``warmup_steps``."""
     return dlr * (k / warmup_steps) if k < warmup_steps else dlr
@@ -83,7 +83,7 @@ class Peak(NamedTuple):
     peak: int | None
 
 
-@clause("PPSF-M-022", "00000000")
+@clause("PPSF-M-022", "ac5f6892")
 def peak_after(before: Peak, grew: bool, k: int, patience: int) -> Peak:
     """Where the built-in decay begins: after ``patience`` steps in a row without growth of d."""
     stalled = 0 if grew else before.stalled + 1
@@ -91,7 +91,7 @@ def peak_after(before: Peak, grew: bool, k: int, patience: int) -> Peak:
     return Peak(stalled, k if found else before.peak)
 
 
-@clause("PPSF-M-023", "00000000")
+@clause("PPSF-M-023", "db30bb73")
 def cosine_factor(peak: int | None, k: int, total_training_steps: int | None) -> float:
     """What multiplies the step size of step ``k``: half a cosine from the peak to the end of training."""
     if peak is None:

@@ -66,13 +66,13 @@ def factored_denominator(row: Number, col: Number, axes: Axes) -> Number:
     return numbers.sqrt(share) * numbers.sqrt(col)
 
 
-@clause("PPSF-V-010", "00000000")
+@clause("PPSF-V-010", "ba9d63ae")
 def weighted_moment(v: Number, g: Number, beta2: Number, d: Number) -> Number:
     """Moving average of (d g)**2."""
     return beta2 * v + (d * d * (1 - beta2)) * (g * g)
 
 
-@clause("PPSF-V-011", "00000000")
+@clause("PPSF-V-011", "bfc8a7dc")
 def weighted_factors(old: Factors, g: Number, axes: Axes, beta2: Number, d: Number) -> Factors:
     """Moving averages of the means of (d g)**2 over each of the two axes."""
     gain = d * d * (1 - beta2)
@@ -82,7 +82,7 @@ def weighted_factors(old: Factors, g: Number, axes: Axes, beta2: Number, d: Numb
     )
 
 
-@clause("PPSF-V-012", "00000000")
+@clause("PPSF-V-012", "2e523a23")
 def last_axes(shape: tuple[int, ...], factored: bool) -> Axes | None:
     """The last axis and the one before it, in tensors of every size; None: not factored."""
     if not factored or len(shape) < 2 or 0 in shape:
@@ -90,7 +90,7 @@ def last_axes(shape: tuple[int, ...], factored: bool) -> Axes | None:
     return Axes(dr=len(shape) - 1, dc=len(shape) - 2)
 
 
-@clause("PPSF-V-013", "00000000")
+@clause("PPSF-V-013", "bf5718d5")
 def corrected_moment(v: Number, beta2: Number, k: int) -> Number:
     """The second moment that the divisor of Schedule-Free AdamW is the root of."""
     return v / (1 - numbers.power(beta2, k))

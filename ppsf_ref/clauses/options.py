@@ -42,7 +42,7 @@ def correction(own: str, averages: bool) -> str:
     return own if averages else "adam"
 
 
-@clause("PPSF-O-010", "00000000")
+@clause("PPSF-O-010", "772fc1a3")
 def resolved_beta4(beta4: float | None, beta2: float) -> float:
     """beta4, or beta2 of the same group."""
     return beta2 if beta4 is None else beta4

@@ -38,31 +38,31 @@ def clipped(u: Number, bound: float) -> Number:
     return numbers.over_scale(u, numbers.maximum(rms / bound, 1 + 0 * rms))
 
 
-@clause("PPSF-U-010", "00000000")
+@clause("PPSF-U-010", "3667548e")
 def momentum(m: Number | None, g: Number, beta1: Number, d: Number) -> Number:
     """Moving average of d g; the product itself where no average is kept."""
     return d * g if m is None else beta1 * m + (d * (1 - beta1)) * g
 
 
-@clause("PPSF-U-011", "00000000")
+@clause("PPSF-U-011", "46ab4792")
 def weighted_gradient(g: Number, d: Number) -> Number:
     """The gradient in the units of the divisor."""
     return d * g
 
 
-@clause("PPSF-U-012", "00000000")
+@clause("PPSF-U-012", "a1c3be3d")
 def weighted_quotient(n: Number, denominator: Number, eps: Number, d: Number, dlr: Number) -> Number:
     """Adam's update where numerator and denominator carry the factor d; dlr may be multiplied in before dividing."""
     return numbers.quotient(n, denominator + d * eps, dlr)
 
 
-@clause("PPSF-U-013", "00000000")
+@clause("PPSF-U-013", "abd36150")
 def scaled_angle(n: Number, denominator: Number, scale: float) -> Number:
     """Adam-atan2's update, within scale * pi / 2."""
     return scale * numbers.atan2(n, denominator)
 
 
-@clause("PPSF-C-010", "00000000")
+@clause("PPSF-C-010", "1213a55d")
 def softly_clipped(u: Number) -> Number:
     """Scale an update whose root mean square exceeds 1 to the root of it."""
     if np.size(u) == 0:

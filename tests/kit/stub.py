@@ -10,13 +10,32 @@ import numpy as np
 
 from ppsf_conformance.adapter import Capabilities, Gradients, Group, Snapshot
 from ppsf_conformance.problems import OPTION_VALUES
-from ppsf_ref import Arithmetic, Config, Options, State, evaluate, initial_state, load_revision, overriding, step, train
+from ppsf_ref import (
+    Arithmetic,
+    Config,
+    Options,
+    State,
+    evaluate,
+    initial_state,
+    load_revision,
+    options_of,
+    overriding,
+    step,
+    train,
+    whole_options,
+)
 from ppsf_ref.clauses.options import group_options
 from ppsf_ref.law import Rule
 from ppsf_ref.store import formats
 
-SERVED = load_revision("1.9").options & frozenset(OPTION_VALUES)
-CAPABILITIES = Capabilities(Arithmetic(), "1.9", ("float32", "bfloat16"), SERVED, frozenset(), True)
+
+def capabilities_of(revision: str) -> Capabilities:
+    """All options that are drawn."""
+    served = load_revision(revision).options & frozenset(OPTION_VALUES)
+    return Capabilities(Arithmetic(), revision, ("float32", "bfloat16"), served, frozenset(), True)
+
+
+CAPABILITIES = capabilities_of("1.9")
 
 
 def unchanged(state: State) -> State:
@@ -39,10 +58,11 @@ class StubImplementation:
     name: str = "stub"
     version: str = "0"
     target: str = "tests:Stub"
+    revision: str = "1.9"
 
     @property
     def capabilities(self) -> Capabilities:
-        return CAPABILITIES
+        return capabilities_of(self.revision)
 
     def new(self, groups: Sequence[Group], options: Mapping[str, Any]) -> StubSession:
         return StubSession(self, groups, options)
@@ -50,14 +70,14 @@ class StubImplementation:
 
 class StubSession:
     def __init__(self, made_by: StubImplementation, groups: Sequence[Group], options: Mapping[str, Any]) -> None:
-        fields = Options.__dataclass_fields__
-        defaults = group_options(Options(), {key: value for key, value in options.items() if key in fields})
+        revision = load_revision(made_by.revision)
+        defaults = group_options(options_of(revision), options)
         self.made_by, self.steps = made_by, 0
         self.config = Config(
             groups=tuple(group_options(defaults, group.options) for group in groups),
             dtypes=tuple(tuple(weights.dtype for weights in group.params) for group in groups),
-            revision=load_revision("1.9"),
-            **{key: value for key, value in options.items() if key not in fields},
+            revision=revision,
+            **whole_options(revision, options),
         )
         self.state = initial_state(self.config, [[weights.values for weights in group.params] for group in groups])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from tools.trace.clauses import CITED
 from tools.trace.findings import Finding, Findings
@@ -91,17 +91,16 @@ def answers_cite_errata_of_their_clauses(tree: Tree) -> Findings:
 
 
 def defaults_are_those_of_the_options(tree: Tree) -> Findings:
-    """A default that the document of the default revision states is that of the option table."""
-    default = [name for name, revision in tree.revisions.items() if revision.get("default")]
+    """A default that a document states is that of its revision, or of the option table where that says nothing."""
     for document in _valid(tree):
-        if document.data["revision"] in default:
+        if document.data["revision"] in tree.revisions:
             for row in document.rows:
-                yield from _defaults(tree, row)
+                yield from _defaults(tree, row, tree.revisions[document.data["revision"]].get("defaults", {}))
 
 
-def _defaults(tree: Tree, row: Row) -> Findings:
+def _defaults(tree: Tree, row: Row, own: Mapping[str, object]) -> Findings:
     for name, value in row.data.get("default", {}).items():
-        option = tree.options.get(name, {}).get("default")
+        option = own.get(name, tree.options.get(name, {}).get("default"))
         if (option, type(option)) != (value, type(value)):
             yield _at(row, f"default of {name} is {value!r}, in {OPTIONS} {option!r}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
@@ -175,7 +176,7 @@ def _literal(node: ast.expr) -> object:
     try:
         value: object = ast.literal_eval(node)
     except ValueError:
-        return ast.unparse(node)
+        return math.inf if ast.unparse(node) == "math.inf" else ast.unparse(node)
     return list(value) if isinstance(value, tuple) else value
 
 
