@@ -122,7 +122,7 @@ def without_average(y: Number, u: Number, dlr: Number) -> Number:
     return y - dlr * u
 
 
-@clause("PPSF-W-010", "ba82f435")
+@clause("PPSF-W-010", "f7e19401")
 def decayed_weights(y: Number, weight_decay: Number, dlr: Number, by_lr: bool) -> Number:
     """What decoupled weight decay leaves of weights that are not averaged, before they move."""
     return numbers.shrunk(y, weight_decay * dlr if by_lr else weight_decay)

@@ -36,7 +36,7 @@ def group_options(defaults: Options, given: Mapping[str, Any]) -> Options:
     return replace(defaults, **{name: given[name] for name in given if name in Options.__dataclass_fields__})
 
 
-@clause("PPSF-O-011", "00000000")
+@clause("PPSF-O-011", "318efa59")
 def correction(own: str, averages: bool) -> str:
     """Which bias correction applies: the revision's own with Schedule-Free, Adam's without it."""
     return own if averages else "adam"
