@@ -66,7 +66,7 @@ observe = [{ path = "groups[0].d", upstream = 2.0, law = 1.0 }]
 id = "ERR-0002"
 title = "Something that the law is silent on so far"
 clauses = []
-awaits = "2.0"
+awaits = "use_speed"
 kind = "upstream-bug"
 severity = "S1"
 implementations = [{ name = "other", versions = "==2" }]
@@ -277,9 +277,9 @@ BREAKS = (
     Break("errata_are_valid", ERR, 'severity = "S1"', 'severity = "S9"', "'S9' is not one of"),
     Break("errata_are_valid", ERR, "fill = 0.0", "fil = 0.0", "is not valid"),
     Break("errata_are_valid", ERR, ", law = 1.0", "", "'law' is a required property"),
-    Break("errata_await_what_is_not_served", WAITS, '"2.0"', '"1.9"', "awaits 1.9, which is served"),
-    Break("errata_await_what_is_not_served", WAITS, '"2.0"', '"lr"', "awaits lr, which is served"),
-    Break("errata_await_what_is_not_served", WAITS, '"2.0"', '"magic"', "neither a revision nor an option"),
+    Break("errata_await_what_is_not_served", WAITS, '"use_speed"', '"1.9"', "awaits 1.9, which is served"),
+    Break("errata_await_what_is_not_served", WAITS, '"use_speed"', '"lr"', "awaits lr, which is served"),
+    Break("errata_await_what_is_not_served", WAITS, '"use_speed"', '"magic"', "neither a revision nor an option"),
     Break("errata_are_valid", WAITS, "upstream = 2.0", "upstream = 2.0, law = 1.0", "should not be valid"),
     Break("errata_agree_with_clauses", D, ":errata: none", ":errata: ERR-0001", "does not cite it", "all"),
     Break("deviations_have_errata", D, ": matches", ": deviates", "D-002 needs an erratum", "all"),

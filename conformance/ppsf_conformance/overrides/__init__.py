@@ -52,6 +52,10 @@ def _mean_plus(row: Number, col: Number, axes: Axes) -> Number:
     return num.sqrt(row / (num.mean(row, axes.dc) + 1e-30)) * num.sqrt(col)
 
 
+def _mean_plus_under_one_root(row: Number, col: Number, axes: Axes) -> Number:
+    return num.sqrt(row / (num.mean(row, axes.dc) + 1e-30) * col)
+
+
 def _d_prev_not_shared(base: Rule) -> Rule:
     def rule(group: GroupState, pool: GroupState, position: int) -> GroupState:
         shared: GroupState = base(group, pool, position)
@@ -117,6 +121,7 @@ OVERRIDES: Mapping[str, Mapping[str, Override]] = {
     },
     "statistics_in_bfloat16": {"PPSF-D-004": _instead(lambda s: _half(num.total(abs(s))))},
     "factored_mean_plus_1e_30": {"PPSF-V-005": _instead(_mean_plus)},
+    "factored_mean_plus_1e_30_under_one_root": {"PPSF-V-005": _instead(_mean_plus_under_one_root)},
     "factored_mean_over_size_one_axis": {"PPSF-V-005": _wrong_axis},
     "later_groups_keep_first_d_prev": {"PPSF-G-005": _d_prev_not_shared},
     "frozen_d_prev_keeps_last_value": {"PPSF-D-009": _instead(lambda pool: pool)},
