@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-SAMPLE_STRIDE = 11
 _UPPER_HALF = -0x10000  # the int32 mask 0xFFFF0000: sign, exponent and the seven bits of a bfloat16 mantissa
 
 
@@ -30,10 +29,10 @@ def mean_over(values: Tensor, dim: int) -> Tensor:
     return (wide / values.shape[dim]).float()
 
 
-def sample(values: Tensor) -> Tensor:
-    """S(t): every 11th element in row-major logical order, from element 0 on; shape (ceil(numel / 11),)."""
+def sample(values: Tensor, stride: int) -> Tensor:
+    """S(t): one element in `stride` in row-major logical order, from element 0 on; shape (ceil(numel / stride),)."""
     # clause: PPSF-N-001 588da2a0
-    return values.reshape(-1)[::SAMPLE_STRIDE]
+    return values.reshape(-1)[::stride]
 
 
 def stochastic_bfloat16(values: Tensor, noise: Tensor) -> Tensor:

@@ -9,37 +9,58 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ppsf_fast.numerics import SAMPLE_STRIDE, sample
-from ppsf_fast.options import Rule
+from ppsf_fast.numerics import sample
+from ppsf_fast.revisions import Revision
+from ppsf_fast.rule import Rule
 
 State = dict[str, Any]
 
-_FACTORED_FROM = 32
 _OF_ESTIMATE = ("p0", "s")
+#: Under ADOPT: whether the second moment has been made, a 0-d bool. The host cannot tell: a first step that the device
+#: finds to be bad leaves the state behind and makes nothing.
+FILLED = "filled"
 
 
-def factored_axes(shape: Sequence[int]) -> tuple[int, int] | None:
+def factored_axes(shape: Sequence[int], revision: Revision) -> tuple[int, int] | None:
     """The two axes over which the second moment of a parameter is factored.
 
     Returns:
-        (dr, dc), the largest axis and the second largest - of equal ones the later is the larger - or None if
-        an array of this shape is not factored.
+        (dr, dc): the rows are means over dr, the columns over dc; or None if an array of this shape is not factored.
     """
-    # clause: PPSF-V-002 0aa50330
-    if len(shape) < 2 or 0 in shape or max(shape) < _FACTORED_FROM:
+    if len(shape) < 2 or 0 in shape or max(shape) < revision.factored_min_dim:
         return None
+    if revision.factored_axes == "last_two":
+        # clause: PPSF-V-012 00000000
+        return len(shape) - 1, len(shape) - 2
+    # clause: PPSF-V-002 0aa50330
     *_, column, row = sorted(range(len(shape)), key=lambda axis: (shape[axis], axis))
     return row, column
 
 
-def _second_moment(param: Tensor, rule: Rule) -> State:
-    axes = factored_axes(param.shape) if rule.factored else None
+def _start_of_moment(param: Tensor, rule: Rule) -> State:
+    if rule.focus:
+        return {"exp_avg_sq": param.detach().to(torch.float32, copy=True)}
+    axes = factored_axes(param.shape, rule.revision) if rule.factored else None
     if axes is None:
         return {"exp_avg_sq": torch.zeros_like(param, dtype=torch.float32)}
     dtype = torch.float32 if rule.factored_fp32 else param.dtype
     shapes = [[1 if axis == reduced else size for axis, size in enumerate(param.shape)] for reduced in axes]
     row, column = (torch.zeros(shape, dtype=dtype, device=param.device) for shape in shapes)
     return {"exp_avg_sq_row": row, "exp_avg_sq_col": column}
+
+
+def moment_names(state: Mapping[str, Any]) -> tuple[str, ...]:
+    """Where a state keeps the second moment: one array, or a row and a column."""
+    return ("exp_avg_sq",) if "exp_avg_sq" in state else ("exp_avg_sq_row", "exp_avg_sq_col")
+
+
+def _sampled(param: Tensor, rule: Rule) -> tuple[Tensor, torch.dtype]:
+    """x0, and the dtype of s."""
+    start = sample(param.detach(), rule.stride)
+    # clause: PPSF-R-010 00000000
+    if rule.bf16_state:
+        return start.to(torch.bfloat16, copy=True), torch.bfloat16
+    return start.clone(), torch.float32
 
 
 def prepare(state: State, param: Tensor, rule: Rule, adapts: bool) -> None:
@@ -51,19 +72,25 @@ def prepare(state: State, param: Tensor, rule: Rule, adapts: bool) -> None:
         rule: of its group.
         adapts: whether its pool may still adapt d.
     """
-    # clause: PPSF-L-001 a257132b
+    # clause: PPSF-L-001 cefd2480
     # clause: PPSF-R-001 750adde0
     for name, value in state.items():
         if isinstance(value, Tensor) and value.device != param.device:
             state[name] = value.to(param.device)
-    if "z" not in state:
+    has_moment = moment_names(state)[0] in state
+    if rule.adopt and FILLED not in state:
+        # State from before the switch was on holds a second moment to divide by.
+        state[FILLED] = torch.full((), has_moment, dtype=torch.bool, device=param.device)
+    if rule.averages and "z" not in state:
         state["z"] = param.detach().clone()
-    if "exp_avg_sq" not in state and "exp_avg_sq_row" not in state:
-        state.update(_second_moment(param, rule))
-    if adapts and "p0" not in state:
-        state["p0"] = sample(param.detach()).clone()
-    if adapts and "s" not in state:
-        state["s"] = torch.zeros_like(sample(param.detach()), dtype=torch.float32)
+    if rule.keeps_moment and "exp_avg" not in state:
+        state["exp_avg"] = torch.zeros_like(param)
+    if not has_moment:
+        state.update(_start_of_moment(param, rule))
+    if adapts and ("p0" not in state or "s" not in state):
+        start, dtype = _sampled(param, rule)
+        state.setdefault("p0", start)
+        state.setdefault("s", torch.zeros_like(start, dtype=dtype))
 
 
 def release(state: State) -> None:
@@ -81,10 +108,10 @@ def loaded(entries: Mapping[str, Any], param: Tensor) -> State:
     }
 
 
-def check_shapes(state: Mapping[str, Any], param: Tensor, where: str) -> None:
-    """Raise ValueError if `state` cannot belong to `param`; `where` names the parameter."""
-    sampled = torch.Size([-(-param.numel() // SAMPLE_STRIDE)])
-    expected = {"z": param.shape, "exp_avg_sq": param.shape, "p0": sampled, "s": sampled}
+def check_shapes(state: Mapping[str, Any], param: Tensor, stride: int, where: str) -> None:
+    """Raise ValueError if `state` cannot belong to `param`, sampled with `stride`; `where` names the parameter."""
+    sampled = torch.Size([-(-param.numel() // stride)])
+    expected = {"z": param.shape, "exp_avg": param.shape, "exp_avg_sq": param.shape, "p0": sampled, "s": sampled}
     for name, shape in expected.items():
         value = state.get(name)
         if isinstance(value, Tensor) and value.shape != shape:

@@ -208,18 +208,13 @@ class Bounded:
         spread = np.maximum(np.sqrt(np.maximum(self.high, 0)) - middle, middle - np.sqrt(np.maximum(self.low, 0)))
         return self._rounded(middle, spread, exact=self._exactly(0) | self._exactly(1), h=False)
 
-    def power(self, exponent: int) -> Bounded:
+    def power(self, exponent: float) -> Bounded:
         """A power of a number that is not negative, by a library function good to one unit in the last place."""
         middle = self.value**exponent
-        spread = np.maximum(self.high**exponent - middle, middle - np.maximum(self.low, 0) ** exponent)
-        return self._rounded(middle, spread, exact=self._exactly(0) | self._exactly(1), ulps=1.0)
-
-    def real_power(self, exponent: float) -> Bounded:
-        """A real power of a number that is not negative, good to one unit in the last place."""
-        if exponent == 0:
-            return self._like(np.ones_like(self.value), 0 * self.value)
-        low, middle, high = (np.maximum(x, 0) ** CARRIER(exponent) for x in (self.low, self.value, self.high))
-        spread = np.maximum(np.abs(high - middle), np.abs(middle - low))
+        # In a narrow format the exponent is rounded too; over the box of both the extremes lie in corners.
+        exponents = {float(exponent), float(nearest(np.asarray(exponent, CARRIER), self.form))}
+        corners = [base**e for base in (np.maximum(self.low, 0), self.high) for e in exponents]
+        spread = np.max([np.abs(corner - middle) for corner in corners], axis=0)
         return self._rounded(middle, spread, exact=self._exactly(0) | self._exactly(1), ulps=1.0)
 
     def signed_sqrt(self) -> Bounded:

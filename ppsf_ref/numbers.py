@@ -93,16 +93,9 @@ def atan2(y: Number, x: Number) -> Number:
     return _each(mpmath.atan2, y, x) if _is_precise(y) else np.arctan2(y, x)
 
 
-def power(x: Number, exponent: int) -> Number:
-    """x to a positive whole power, x >= 0."""
+def power(x: Number, exponent: float) -> Number:
+    """x to a positive power, x >= 0."""
     return x.power(exponent) if isinstance(x, Bounded) else x**exponent
-
-
-def real_power(x: Number, exponent: float) -> Number:
-    """x to a real power, x >= 0; 1 for the exponent 0."""
-    if isinstance(x, Bounded):
-        return x.real_power(exponent)
-    return _each(lambda e: mpmath.power(e, exponent), x) if _is_precise(x) else np.float64(x) ** exponent
 
 
 def signed_sqrt(x: Number) -> Number:
@@ -122,14 +115,15 @@ def maximum(a: Number, b: Number) -> Number:
 
 
 def minimum(a: Number, b: Number) -> Number:
-    """Smaller of two numbers."""
+    """Smaller of two numbers; 1-Lipschitz, so no guard."""
     return -maximum(-a, -b)
 
 
 def share(a: Number, b: Number, most: float) -> Number:
     """a / b for 0 <= a <= most * b / 2, and 0 where b is 0.
 
-    The factor 2 leaves room for a ``b`` that was rounded to a subnormal number.
+    The factor 2 leaves room for a ``b`` that was rounded to a subnormal number. With ``most`` infinite any ``a`` is
+    allowed.
     """
     if isinstance(a, Bounded):
         return a.over_or_zero(b, most)
@@ -187,11 +181,10 @@ def add_up(numbers: Sequence[Number], zero: Number) -> Number:
     return sum(numbers, zero)
 
 
-def is_positive(x: Number, guard: str) -> bool:
-    """A jump guard ``x > 0``: decided by the value where the bound allows, else open to either outcome."""
-    if isinstance(x, Bounded):
-        return law.decide(guard, bool(x.value > 0), bool(np.abs(x.value) > x.bound or x.bound == 0))
-    return law.decide(guard, bool(x > 0), True)
+def is_positive(x: Number, guard: str, or_zero: bool = False) -> bool:
+    """A jump guard ``x > 0``, or ``x >= 0``: decided by the value where the bound allows, else open."""
+    value, bound = (x.value, x.bound) if isinstance(x, Bounded) else (x, 0)
+    return law.decide(guard, bool(value >= 0 if or_zero else value > 0), bool(np.abs(value) > bound or bound == 0))
 
 
 def indicator(x: Number) -> Number:

@@ -43,6 +43,7 @@ class Options:
     peak_patience: int = 50
     total_training_steps: int | None = None
     fsdp_in_use: bool = False
+    use_speed: bool = False
     eps: float | None = 1e-8
     factored: bool = True
     factored_fp32: bool = True
@@ -54,6 +55,9 @@ class Options:
     use_stableadamw: bool = True
     use_cautious: bool = False
     use_grams: bool = False
+    use_adopt: bool = False
+    use_orthograd: bool = False
+    use_focus: bool = False
     stochastic_rounding: bool = True
 
 
@@ -83,6 +87,7 @@ class Revision:
     clipping: str
     averaging_weight: str
     without_evidence: str
+    speed: str
     needs: frozenset[str]
     scalars: tuple[str, ...]
     options: frozenset[str]

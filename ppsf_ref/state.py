@@ -12,7 +12,8 @@ class ParamState:
     """One parameter. ``y`` is its live weight (``x`` in eval mode); the others are None until they exist.
 
     ``m`` and ``v`` have the shape of ``y``; ``v_row`` and ``v_col`` that shape with one axis shrunk to 1; ``s`` and
-    ``x0`` are 1-d samples, one element in eleven as a rule.
+    ``x0`` are 1-d samples, one element in eleven as a rule. ``pull``, ``l1`` and ``l2`` are 0-d, and only with SPEED
+    of revision 2.0 (PPSF-M-040).
     """
 
     y: Number
@@ -23,6 +24,9 @@ class ParamState:
     v: Number | None = None
     v_row: Number | None = None
     v_col: Number | None = None
+    pull: Number | None = None
+    l1: Number | None = None
+    l2: Number | None = None
 
 
 @dataclass(frozen=True)
@@ -30,14 +34,15 @@ class Measured:
     """A parameter in the middle of a step: its moments and statistics have moved, its weights have not.
 
     ``n`` is what will move them, gradient or first moment; ``item`` and ``norm`` are its shares of the numerator
-    and the denominator, if it has some.
+    and the denominator, if it has some. Without ``moves`` the rest of the step passes it by.
     """
 
     param: ParamState
-    n: Number
-    divisor: Number
+    n: Number | None = None
+    divisor: Number | None = None
     item: Number | None = None
     norm: Number | None = None
+    moves: bool = True
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,7 @@ class GroupState:
     params: tuple[ParamState, ...]
     lr_max: Number = 0.0
     d_max: Number = 0.0
+    n_max: Number = 0.0
     stalled: int = 0
     peak: int | None = None
 

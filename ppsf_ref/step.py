@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from ppsf_ref import numbers as num
 from ppsf_ref import variants
-from ppsf_ref.clauses import average, distance, errors, groups, lifecycle, notation, update
+from ppsf_ref.clauses import average, distance, errors, groups, lifecycle
 from ppsf_ref.formats import Array
 from ppsf_ref.frame import Frame, frames
 from ppsf_ref.numbers import Float64, Number, Numbers
 from ppsf_ref.options import Config
 from ppsf_ref.state import GroupState, Measured, ParamState, State
-from ppsf_ref.store import formats, released, stored
+from ppsf_ref.store import released, stored
 from ppsf_ref.variants import StepSize
 
 
@@ -53,24 +53,20 @@ def _measure_group(f: Frame, group: GroupState, grads: Sequence[Array | None], s
 
 
 def _measure(f: Frame, group: GroupState, p: ParamState, g: Number, size: StepSize, dtype: str) -> Measured:
-    d, stride = group.d, f.options.slice_p
-    axes = variants.factored_axes(f, g.shape)  # V-002, V-012
-    x0_format = formats(f.options, dtype)["x0"]
-    keeps = lifecycle.Keeps(z=f.averages, m=f.averages_moment)
-    p = lifecycle.created(p, axes, keeps, f.window.adapts, stride, x0_format, f.numbers)  # L-001
-    if f.options.weight_decay != 0 and not f.options.decouple:
-        g = average.coupled_gradient(g, p.y, f.weight_decay)  # W-011
-    p = variants.second_moment(f, p, g, axes, d, group.d_prev)  # V-001, V-003, V-010, V-011
-    n, divisor = g, variants.denominator(f, p, axes, group.k)  # V-004, V-005, V-013
-    if f.averages_moment:
-        m = update.momentum(p.m, g, f.beta1, d)  # U-010
-        p, n = replace(p, m=m), variants.steered(f, m, g)  # M-030, M-031
+    axes = variants.factored_axes(f, g.shape)  # O-005, V-002, V-012
+    only_fills = variants.only_fills(f, p, group.k)  # M-005
+    p = variants.created(f, p, axes, dtype)  # L-001, R-001, R-010
+    g = variants.decayed_gradient(f, p, g)  # W-011
+    seen = variants.seen(f, p, g)  # M-007
+    if only_fills:
+        return Measured(variants.filled(f, p, seen, axes, group), moves=False)  # V-001, V-003, V-010, V-011, M-008
+    old, p = p, variants.second_moment(f, p, seen, axes, group)  # V-001, V-003, V-010, V-011, M-008
+    divisor = variants.divisor(f, old, p, axes, group)  # M-006, V-004, V-005, V-013, M-008
+    p, n = variants.mover(f, p, seen, divisor, group)  # U-010, M-030 .. M-032
     if not f.window.adapts:
         return Measured(p, n, divisor)
-    weights, sample = variants.statistic_weights(f, d, size), notation.sampled(g, stride)  # D-001, D-020.., N-001
-    item = variants.inner_product(f, p, sample, weights.item)  # D-002, D-023
-    p = replace(p, s=variants.next_sum(f, p.s, sample, weights.sum))  # D-003, D-023
-    return Measured(p, n, divisor, item, distance.denominator_item(p.s))  # D-004
+    p, item, norm = variants.statistics(f, p, g, group, size)  # D-001 .. D-004, D-020 .. D-023, M-010, M-040
+    return Measured(p, n, divisor, item, norm)
 
 
 def _adapt(f: Frame, pool: GroupState, measured: Sequence[Measured]) -> tuple[GroupState, bool]:
@@ -78,13 +74,12 @@ def _adapt(f: Frame, pool: GroupState, measured: Sequence[Measured]) -> tuple[Gr
     k = lifecycle.next_count(pool.k)  # L-002
     if not f.window.adapts:  # D-008
         return variants.counted(f, replace(distance.frozen(pool), k=k), pool), True  # D-009, M-022
-    zero = f.numbers.scalar(0.0)
-    item = num.add_up([m.item for m in measured], zero)
-    norm = num.add_up([m.norm for m in measured], zero)
+    counted = [m for m in measured if m.moves]
+    item, norm = (num.add_up([getattr(m, share) for m in counted], f.numbers.scalar(0.0)) for share in ("item", "norm"))
     if f.revision.without_evidence == "rests" and not distance.has_evidence(norm):  # D-030
         return pool, False
     numerator = variants.numerator(f, pool, item)  # D-005, D-024
-    adapted = variants.estimate(f, pool, numerator, norm)  # D-006, D-007, D-025 .. D-029
+    adapted = variants.estimate(f, pool, numerator, norm)  # D-006, D-007, D-025 .. D-029, M-012
     return variants.counted(f, replace(adapted, d_numerator=numerator, d_denom=norm, k=k), pool), True  # M-022
 
 
@@ -92,24 +87,24 @@ def _move_group(
     f: Frame, group: GroupState, found: Sequence[Measured | None], dlr: Number, new_d: Number, moves: bool
 ) -> GroupState:
     c, weight_sum, lr_max = variants.averaged(f, group, dlr)  # Z-001, Z-010, Z-011
-    took_part = [m is not None for m in found]
-    params = list(group.params)
+    params, moved = list(group.params), [m is not None and m.moves for m in found]
     for j, measured in enumerate(found):
         if measured is not None:
-            moved = _move(f, group, measured, c, dlr, new_d) if moves else measured.param
-            params[j] = stored(f, moved, j, group.k)  # R-001 .. R-005
+            goes = moves and measured.moves
+            p = _move(f, group, measured, c, dlr, new_d) if goes else measured.param
+            params[j] = stored(f, p, j, group.k)  # R-001 .. R-005
     return replace(
         group,
-        weight_sum=average.next_weight_sum(group.weight_sum, weight_sum, took_part),  # Z-006
-        lr_max=average.next_weight_sum(group.lr_max, lr_max, took_part),  # Z-006
+        weight_sum=average.next_weight_sum(group.weight_sum, weight_sum, moved),  # Z-006
+        lr_max=average.next_weight_sum(group.lr_max, lr_max, moved),  # Z-006
         params=tuple(params),
     )
 
 
 def _move(f: Frame, group: GroupState, measured: Measured, c: Number, dlr: Number, new_d: Number) -> ParamState:
     p = measured.param
-    u = variants.direction(f, measured.n, measured.divisor, group.d, new_d, dlr)  # U-001 .. U-003, U-011 .. U-013
-    u = variants.clipped(f, u, group.d)  # C-001, C-010
+    u = variants.direction(f, measured, group.d, new_d, dlr)  # U-001 .. U-003, U-011 .. U-013, M-009, M-013
+    u = variants.clipped(f, u, group.d)  # C-001, C-010, O-002
     if not f.averages:
         y = variants.decayed(f, p.y, dlr)  # W-010
         return replace(p, y=average.without_average(y, u, dlr))  # Z-012

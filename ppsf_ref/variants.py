@@ -9,11 +9,26 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ppsf_ref import numbers as num
-from ppsf_ref.clauses import average, distance, groups, modifiers, moment, notation, options, update
+from ppsf_ref.clauses import (
+    adopt,
+    average,
+    distance,
+    focus,
+    groups,
+    lifecycle,
+    modifiers,
+    moment,
+    notation,
+    options,
+    orthograd,
+    speed,
+    update,
+)
 from ppsf_ref.clauses.moment import Axes, Factors
 from ppsf_ref.frame import Frame
 from ppsf_ref.numbers import Number
-from ppsf_ref.state import GroupState, ParamState
+from ppsf_ref.state import GroupState, Measured, ParamState
+from ppsf_ref.store import formats
 
 # ------------------------------------------------------------------------------------------------- numbers of a group
 
@@ -61,14 +76,49 @@ def averaged(f: Frame, group: GroupState, dlr: Number) -> average.Largest:
 
 def factored_axes(f: Frame, shape: tuple[int, ...]) -> Axes | None:
     """Axes over which the second moment of a parameter is factored."""
+    factored = options.factors(f.options.factored, f.options.use_focus)  # O-005
     if f.revision.factored_axes == "last_two":
-        return moment.last_axes(shape, f.options.factored)  # V-012
-    return moment.factored_axes(shape, f.options.factored, f.revision.factored_min_dim)  # V-002
+        return moment.last_axes(shape, factored)  # V-012
+    return moment.factored_axes(shape, factored, f.revision.factored_min_dim)  # V-002
 
 
-def second_moment(f: Frame, p: ParamState, g: Number, axes: Axes | None, d: Number, d_prev: Number) -> ParamState:
-    """A parameter with its second moment moved."""
-    rescaled, old = f.revision.second_moment == "rescaled", Factors(p.v_row, p.v_col)
+def created(f: Frame, p: ParamState, axes: Axes | None, dtype: str) -> ParamState:
+    """A parameter with all the state it needs."""
+    keeps = lifecycle.Keeps(z=f.averages, m=f.averages_moment, s=not _follows_displacement(f))
+    x0 = formats(f.options, dtype)["x0"]  # R-001, R-010
+    return lifecycle.created(
+        p, axes, keeps, f.window.adapts, f.options.slice_p, x0, f.numbers, f.options.use_focus
+    )  # L-001
+
+
+def decayed_gradient(f: Frame, p: ParamState, g: Number) -> Number:
+    """The gradient with the decay that is a part of it."""
+    coupled = f.options.weight_decay != 0 and not f.options.decouple
+    return average.coupled_gradient(g, p.y, f.weight_decay) if coupled else g  # W-011
+
+
+def only_fills(f: Frame, p: ParamState, k: int) -> bool:
+    """Whether a parameter that takes part in step ``k`` of its pool does no more than :func:`filled`."""
+    is_new = p.v is None and p.v_row is None
+    return f.options.use_adopt and adopt.only_fills(is_new, k)  # M-005
+
+
+def seen(f: Frame, p: ParamState, g: Number) -> Number:
+    """The gradient that second moment and direction see."""
+    return orthograd.orthogonal(g, p) if f.options.use_orthograd else g  # M-007
+
+
+def filled(f: Frame, p: ParamState, g: Number, axes: Axes | None, group: GroupState) -> ParamState:
+    """A parameter with its second moment made of ``g`` alone."""
+    return second_moment(replace(f, beta2=f.numbers.scalar(0.0)), p, g, axes, group)
+
+
+def second_moment(f: Frame, p: ParamState, g: Number, axes: Axes | None, group: GroupState) -> ParamState:
+    """A parameter with its second moment moved, or what FOCUS keeps in its place."""
+    d, d_prev, old = group.d, group.d_prev, Factors(p.v_row, p.v_col)
+    rescaled = f.revision.second_moment == "rescaled"
+    if f.options.use_focus:
+        return replace(p, v=_average(f, p, group).kept)
     if axes is None and rescaled:
         return replace(p, v=moment.second_moment(p.v, g, f.beta2, d, d_prev))  # V-001
     if axes is None:
@@ -80,16 +130,43 @@ def second_moment(f: Frame, p: ParamState, g: Number, axes: Axes | None, d: Numb
     return replace(p, v_row=row, v_col=col)
 
 
-def denominator(f: Frame, p: ParamState, axes: Axes | None, k: int) -> Number:
-    """What the update divides by."""
+def _average(f: Frame, p: ParamState, group: GroupState) -> focus.Average:
+    return focus.average(p.v, p.y, f.beta2, group.d_prev / group.d)  # M-008
+
+
+def divisor(f: Frame, old: ParamState, new: ParamState, axes: Axes | None, group: GroupState) -> Number:
+    """What the update divides by, or what FOCUS compares the weights with."""
+    if f.options.use_focus:
+        compared = _average(f, old, group).compared
+        return adopt.divides(old.v, compared) if f.options.use_adopt else compared  # M-006
+    p = adopt.divides(old, new) if f.options.use_adopt else new  # M-006
     if axes is not None:
         return moment.factored_denominator(p.v_row, p.v_col, axes)  # V-005
     if f.revision.second_moment == "corrected":
-        return moment.denominator(moment.corrected_moment(p.v, f.given_beta2, k))  # V-013, V-004
+        return moment.denominator(moment.corrected_moment(p.v, f.given_beta2, group.k))  # V-013, V-004
     return moment.denominator(p.v)  # V-004
 
 
 # --------------------------------------------------------------------------------------------------------- statistics
+
+
+class Statistics(NamedTuple):
+    """A parameter after its statistics moved, and its shares of the numerator and of the denominator."""
+
+    param: ParamState
+    item: Number
+    norm: Number
+
+
+def statistics(f: Frame, p: ParamState, g: Number, group: GroupState, size: StepSize) -> Statistics:
+    """What a parameter with the gradient ``g`` says of the estimate."""
+    weights, g = statistic_weights(f, group.d, size), notation.sampled(g, f.options.slice_p)  # N-001
+    at_z = f.revision.statistic_point == "z" and f.averages
+    point = notation.sampled(p.z if at_z else p.y, f.options.slice_p)  # N-001
+    if _follows_displacement(f):
+        return _by_displacement(f, p, g, point, group.k, weights.item)
+    p = replace(p, s=distance.gradient_sum(p.s, _counted(f, g), f.beta3, weights.sum))  # D-003
+    return Statistics(p, _item(f, p, g, point, weights.item), distance.denominator_item(p.s))  # D-004
 
 
 def statistic_weights(f: Frame, d: Number, size: StepSize) -> distance.Weights:
@@ -97,6 +174,7 @@ def statistic_weights(f: Frame, d: Number, size: StepSize) -> distance.Weights:
     match f.revision.statistic_weight:
         case "sqrt_d":
             weight = distance.statistic_weight(d)  # D-001
+            weight = speed.weight(weight, f.d0) if f.options.use_speed else weight  # M-010
         case "d_squared":
             weight = distance.squared_weight(d, f.d0)  # D-020
         case "share":
@@ -106,20 +184,29 @@ def statistic_weights(f: Frame, d: Number, size: StepSize) -> distance.Weights:
     return distance.Weights(weight, weight)
 
 
-def inner_product(f: Frame, p: ParamState, g: Number, weight: Number) -> Number:
-    """One parameter's share of the numerator; ``g`` sampled."""
-    at_z = f.revision.statistic_point == "z" and f.averages
-    point = notation.sampled(p.z if at_z else p.y, f.options.slice_p)  # N-001
-    if not f.options.amplify_gradients:
+def _item(f: Frame, p: ParamState, g: Number, point: Number, weight: Number) -> Number:
+    if not (f.options.amplify_gradients or f.options.use_speed):
         return distance.numerator_item(g, p.x0, point, weight)  # D-002
-    one = 1 + 0 * weight
-    return weight * distance.amplified(distance.numerator_item(g, p.x0, point, one))  # D-002, D-023
+    return weight * _counted(f, distance.numerator_item(g, p.x0, point, 1 + 0 * weight))  # D-002
 
 
-def next_sum(f: Frame, s: Number, g: Number, weight: Number) -> Number:
-    """New gradient sum; ``g`` sampled."""
-    seen = distance.amplified(g) if f.options.amplify_gradients else g  # D-023
-    return distance.gradient_sum(s, seen, f.beta3, weight)  # D-003
+def _counted(f: Frame, x: Number) -> Number:
+    """What of a gradient, or of a parameter's inner product, enters the statistics."""
+    if f.options.use_speed:
+        return speed.signed(x)  # M-011
+    return distance.amplified(x) if f.options.amplify_gradients else x  # D-023
+
+
+def _follows_displacement(f: Frame) -> bool:
+    return f.options.use_speed and f.revision.speed == "displacement"
+
+
+def _by_displacement(f: Frame, p: ParamState, g: Number, point: Number, k: int, weight: Number) -> Statistics:
+    before = None if p.pull is None else speed.Course(p.pull, p.l1, p.l2)
+    inner = distance.numerator_item(g, p.x0, point, 1 + 0 * weight)  # D-002
+    inner = distance.amplified(inner) if f.options.amplify_gradients else inner  # D-023
+    way = speed.course(before, inner, p.x0 - point, f.numbers.scalar(float(k)))  # M-040
+    return Statistics(replace(p, **way._asdict()), speed.course_item(way, weight), way.l2)  # M-041
 
 
 # ------------------------------------------------------------------------------------------------------------ estimate
@@ -134,6 +221,11 @@ def numerator(f: Frame, pool: GroupState, item: Number) -> Number:
 
 def estimate(f: Frame, pool: GroupState, numerator: Number, denominator: Number) -> GroupState:
     """A pool with its new estimate."""
+    n_max = num.maximum(pool.n_max, numerator)
+    if _follows_displacement(f):
+        d = speed.growing_estimate(pool.d, numerator, pool.d_numerator, pool.n_max, f.d_coef)  # M-042
+        return replace(pool, d=d, d_prev=pool.d, n_max=n_max)
+    pool = replace(pool, n_max=n_max)
     if f.revision.estimate == "atan2":
         d_hat = distance.distance_estimate(numerator, denominator, f.d_coef)  # D-006
     else:
@@ -143,7 +235,9 @@ def estimate(f: Frame, pool: GroupState, numerator: Number, denominator: Number)
     if f.revision.growth == "capped":
         d, d_max = distance.capped_estimate(pool.d, d_hat, pool.d_max, f.d0, f.options.growth_rate)  # D-029
         return replace(pool, d=d, d_prev=pool.d, d_max=d_max)
-    if num.value_of(f.beta4) == 0:
+    if f.options.use_speed:
+        d, d_prev = speed.next_estimate(pool.d, d_hat)  # M-012
+    elif num.value_of(f.beta4) == 0:
         d, d_prev = distance.next_estimate(pool.d, d_hat)  # D-007
     else:
         d, d_prev = distance.smoothed_estimate(pool.d, distance.floored_estimate(d_hat, f.d0), f.beta4)  # D-028, D-027
@@ -163,8 +257,13 @@ def counted(f: Frame, pool: GroupState, before: GroupState) -> GroupState:
 # -------------------------------------------------------------------------------------------------------------- update
 
 
-def steered(f: Frame, m: Number, g: Number) -> Number:
-    """What moves weights that are not averaged: the first moment, or what cautious or grams makes of it."""
+def bound(f: Frame, d: Number) -> float:
+    """Bound of the update."""
+    return speed.bound(f.revision) if f.options.use_speed else update.bound(d, f.d0, f.revision)  # M-013, U-001
+
+
+def _steered(f: Frame, m: Number, g: Number) -> Number:
+    """What moves the weights: the first moment ``m`` of what ``g`` is now, or what cautious or grams makes of it."""
     use_cautious, use_grams = f.options.use_cautious, f.options.use_grams
     if not (use_cautious or use_grams):
         return m
@@ -173,18 +272,46 @@ def steered(f: Frame, m: Number, g: Number) -> Number:
     return modifiers.cautious_momentum(m, g)  # M-030
 
 
-def direction(f: Frame, n: Number, denominator: Number, d: Number, new_d: Number, dlr: Number) -> Number:
-    """The update from what moves the weights, gradient or first moment, and the divisor."""
-    if f.revision.unit == "g":
-        if f.eps is None:
-            return update.angle(n, denominator, update.bound(d, f.d0, f.revision))  # U-003, U-001
-        return update.quotient(n, denominator, f.eps)  # U-002
+class Mover(NamedTuple):
+    """A parameter with its first moment moved, and what moves its weights."""
+
+    param: ParamState
+    n: Number
+
+
+def mover(f: Frame, p: ParamState, g: Number, divisor: Number, group: GroupState) -> Mover:
+    """What moves the weights: the gradient, or a first moment of it, or of what ADOPT makes of it."""
+    if f.averages or not (f.averages_moment or f.options.use_adopt):
+        return Mover(p, g)
+    if f.options.use_adopt:
+        g = _divided(f, update.weighted_gradient(g, group.d), divisor, p.y, group.d, f.numbers.scalar(1.0))  # U-011
+        m = adopt.normalized_moment(p.m, g, f.beta1, f.numbers.scalar(float(group.k)))  # M-032
+    else:
+        m = update.momentum(p.m, g, f.beta1, group.d)  # U-010
+    return Mover(replace(p, m=m) if f.averages_moment else p, _steered(f, m, g))
+
+
+def direction(f: Frame, measured: Measured, d: Number, new_d: Number, dlr: Number) -> Number:
+    """The update, before it is clipped."""
+    n, by, y = measured.n, measured.divisor, measured.param.y
+    if f.options.use_adopt and not f.averages:
+        return n
+    if f.revision.unit == "g" and f.eps is None and not f.options.use_focus:
+        return update.angle(n, by, bound(f, d))  # U-003
     at = new_d if f.revision.unit == "new_d" else d
-    if not f.averages_moment:
+    if f.revision.unit != "g" and not f.averages_moment:
         n = update.weighted_gradient(n, at)  # U-011
+    return _divided(f, n, by, y, at, dlr)
+
+
+def _divided(f: Frame, n: Number, by: Number, y: Number, d: Number, dlr: Number) -> Number:
+    if f.options.use_focus:
+        return focus.direction(n, by, y)  # M-009
+    if f.revision.unit == "g":
+        return update.quotient(n, by, f.eps)  # U-002
     if f.eps is None:
-        return update.scaled_angle(n, denominator, f.revision.atan2_scale)  # U-013
-    return update.weighted_quotient(n, denominator, f.eps, at, dlr)  # U-012
+        return update.scaled_angle(n, by, f.revision.atan2_scale)  # U-013
+    return update.weighted_quotient(n, by, f.eps, d, dlr)  # U-012
 
 
 def clipped(f: Frame, u: Number, d: Number) -> Number:
@@ -193,7 +320,7 @@ def clipped(f: Frame, u: Number, d: Number) -> Number:
         return u
     if f.revision.clipping == "soft":
         return update.softly_clipped(u)  # C-010
-    return update.clipped(u, update.bound(d, f.d0, f.revision))  # C-001, U-001
+    return update.clipped(u, bound(f, d))  # C-001
 
 
 # ------------------------------------------------------------------------------------------------------------- weights

@@ -65,6 +65,10 @@ OWNERS: Mapping[str, str] = {
     "d": "PPSF-D-007",
     "d_prev": "PPSF-D-007",
     "d_max": "PPSF-D-029",
+    "n_max": "PPSF-M-042",
+    "pull": "PPSF-M-040",
+    "l1": "PPSF-M-040",
+    "l2": "PPSF-M-040",
     "lr_max": "PPSF-Z-010",
     "stalled": "PPSF-M-022",
     "peak": "PPSF-M-022",
@@ -79,8 +83,9 @@ OWNERS: Mapping[str, str] = {
 }
 #: Dataflow order: the earliest deviating output is the best witness, an exception before all.
 ORDER = (
-    "raises", "mode", "presence", "format", "k", "stalled", "peak", "x0", "v", "v_row", "v_col", "m", "s", "d_denom",
-    "d_numerator", "d_prev", "d_max", "lr_max", "weight_sum", "z", "y", "x", "y from x", "d",
+    "raises", "mode", "presence", "format", "k", "stalled", "peak", "x0", "v", "v_row", "v_col", "m", "s", "l1", "l2",
+    "pull", "d_denom", "d_numerator", "n_max", "d_prev", "d_max", "lr_max", "weight_sum", "z", "y", "x", "y from x",
+    "d",
 )  # fmt: skip
 #: What the live weights are called, by event.
 WEIGHTS: Mapping[Kind, str] = {"step": "y", "eval": "x", "train": "y from x"}

@@ -19,6 +19,8 @@ from ppsf_ref import numbers as num
 from ppsf_ref.clauses.average import Averaging, Decay, Decaying
 from ppsf_ref.clauses.distance import Estimate, Window
 from ppsf_ref.clauses.moment import Axes, Factors
+from ppsf_ref.clauses.orthograd import component, length
+from ppsf_ref.clauses.speed import GROWTH
 from ppsf_ref.law import Rule
 
 
@@ -90,6 +92,11 @@ def _low_bits_swapped(seed: int, k: int, parameter: int, count: int) -> Any:
 def _keeps_s(k: int, prodigy_steps: int) -> Window:
     window: Window = _law("PPSF-D-008", k, prodigy_steps)
     return window._replace(releases=False)
+
+
+def _rounding_scaled_up(g: Any, p: Any) -> Any:
+    part = component(g, p.y)
+    return part * num.share(length(g), length(part), np.inf)
 
 
 def _accepts(*args: Any, **kwargs: Any) -> None:
@@ -273,6 +280,31 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("one step behind", clause="PPSF-M-003", rule=lambda dlr, beta2, k: _law("PPSF-M-003", dlr, beta2, k + 1)),
     Mutant("beta2 itself", clause="PPSF-M-004", rule=lambda beta2, k: beta2),
     Mutant("one step behind", clause="PPSF-M-004", rule=lambda beta2, k: _law("PPSF-M-004", beta2, k + 1)),
+    Mutant("moves at once", clause="PPSF-M-005", rule=lambda is_new, k: False),
+    Mutant("the first step of the pool fills", clause="PPSF-M-005", rule=lambda is_new, k: k == 1),
+    Mutant("divides by the new moment", clause="PPSF-M-006", rule=lambda before, after: after),
+    Mutant("the whole gradient", clause="PPSF-M-007", rule=lambda g, p: g),
+    Mutant("orthogonal to z", clause="PPSF-M-007", rule=lambda g, p: _law("PPSF-M-007", g, replace(p, y=p.z))),
+    Mutant("not as long as the gradient", clause="PPSF-M-007", rule=lambda g, p: component(g, p.y)),
+    Mutant("rounding scaled up", clause="PPSF-M-007", rule=_rounding_scaled_up),
+    Mutant("rescaled with d", clause="PPSF-M-008", rule=lambda v, y, b2, r: _law("PPSF-M-008", r * r * v, y, b2, r)),
+    Mutant("weights forgotten", clause="PPSF-M-008", rule=lambda v, y, b2, r: _law("PPSF-M-008", v, v, b2, r)),
+    Mutant("no attraction", clause="PPSF-M-009", rule=lambda g, v, y: num.sign(g)),
+    Mutant("repelled by the average", clause="PPSF-M-009", rule=lambda g, v, y: _law("PPSF-M-009", g, y, v)),
+    Mutant("the gradient itself", clause="PPSF-M-009", rule=lambda g, v, y: g - 0.1 * num.sign(v - y)),
+    Mutant("factored all the same", clause="PPSF-O-005", rule=lambda factored, use_focus: factored),
+    Mutant("never factored", clause="PPSF-O-005", rule=lambda factored, use_focus: False),
+    Mutant("without d0", clause="PPSF-M-010", rule=lambda weight, d0: weight),
+    Mutant("magnitudes", clause="PPSF-M-011", rule=lambda x: x),
+    Mutant("0 counts as positive", clause="PPSF-M-011", rule=lambda x: 2 * num.indicator(num.sign(x) + 0.5) - 1),
+    Mutant("growth not capped", clause="PPSF-M-012", rule=lambda d, d_hat: _law("PPSF-D-007", d, d_hat)),
+    Mutant("always grows", clause="PPSF-M-012", rule=lambda d, d_hat: _law("PPSF-M-012", d, d + d_hat + 1)),
+    Mutant(
+        "d may fall",
+        clause="PPSF-M-012",
+        rule=lambda d, d_hat: Estimate(d=num.minimum(num.maximum(d, d_hat), num.power(d, GROWTH)), d_prev=d),
+    ),
+    Mutant("wide at the start", clause="PPSF-M-013", rule=lambda revision: revision.bound_at_start),
     Mutant("weight dlr", clause="PPSF-Z-001", rule=_linear_weight),
     Mutant("one weight too many", clause="PPSF-Z-001", rule=_old_sum),
     Mutant(
@@ -298,7 +330,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "the last parameter decides",
         clause="PPSF-Z-006",
-        rule=lambda before, after, took_part: after if took_part and took_part[-1] else before,
+        rule=lambda before, after, moved: after if moved and moved[-1] else before,
     ),
     Mutant("x0 in bfloat16", clause="PPSF-R-001", rule=_stored_in(x0=BFLOAT16)),
     Mutant("s in bfloat16", clause="PPSF-R-001", rule=_stored_in(s=BFLOAT16)),
@@ -334,6 +366,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("NaN becomes zero", clause="PPSF-R-005", rule=lambda x, rounded: np.where(np.isnan(x), 0.0, rounded)),
     Mutant("z = 0", clause="PPSF-L-001", rule=_created_with(z=lambda made: 0 * made.y)),
     Mutant("v = 1", clause="PPSF-L-001", rule=_created_with(v=lambda made: 0 * made.y + 1)),
+    Mutant("FOCUS starts at 0", clause="PPSF-L-001", rule=lambda *args: _law("PPSF-L-001", *args[:6])),
     Mutant("x0 = 0", clause="PPSF-L-001", rule=_created_with(x0=lambda made: 0 * made.x0)),
     Mutant("not counted", clause="PPSF-L-002", rule=lambda k: k),
     Mutant("eval() switches back and forth", clause="PPSF-L-003", rule=lambda mode, call: not mode),

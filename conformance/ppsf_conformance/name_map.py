@@ -38,6 +38,7 @@ class NameMap:
         starts_in_eval_mode: whether train() has to be called before the first step.
         late: numbers of a group that appear with the first step, and are 0 before.
         versions: releases of the distribution that the map fits.
+        beside: arguments of its constructor that are no options of the revision, each with the reason.
     """
 
     target: str
@@ -51,6 +52,7 @@ class NameMap:
     first_k: int
     starts_in_eval_mode: bool
     late: frozenset[str]
+    beside: Mapping[str, str]
 
     def under(self, revision: str) -> NameMap:
         """The map for judging by another revision.
@@ -73,7 +75,7 @@ def _faults(table: Mapping[str, Any]) -> Iterator[str]:
     for error in jsonschema.Draft202012Validator(_schema()).iter_errors(table):
         place = ".".join(map(str, error.absolute_path))
         yield f"{place}: {error.message}" if place else error.message
-    for key, known in (("options", DOMAINS), ("serves", EXTENSIONS), ("revisions", revision_names())):
+    for key, known in (("options", DOMAINS), ("serves", {*DOMAINS, *EXTENSIONS}), ("revisions", revision_names())):
         given = table.get(key, [])
         if unknown := [name for name in given if name not in known] if isinstance(given, list) else []:
             yield f"{key}: the law has no {', '.join(map(repr, unknown))}; it has {', '.join(sorted(known))}"
@@ -113,6 +115,7 @@ def read_name_map(text: str, origin: str) -> NameMap:
         first_k=table.get("first_k", 1),
         starts_in_eval_mode=table.get("starts_in_eval_mode", False),
         late=frozenset(table.get("late", ())),
+        beside=table.get("beside", {}),
     )
 
 

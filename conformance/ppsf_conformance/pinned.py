@@ -7,8 +7,8 @@ clause and no formula.
 
 A tensor is given as a number (every element), a list (row-major values), the string "none" (no gradient) or
 a table with `values`, `fill`, `ramp` = [start, step], `outer` = [rows, columns] or `bits` (float32
-patterns), and optionally `dtype`, `shape` and `layout` ("sparse" or "transposed"). The string "None" stands for
-Python's None among options.
+patterns), and optionally `dtype`, `shape` and `layout`, "sparse" or "transposed"
+(last dimension slowest). The string "None" stands for Python's None among options.
 
 A figure is recorded to as many digits as every machine reproduces: five or six for a float32 result.
 """
@@ -50,7 +50,7 @@ def tensor(spec: Any, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
     dtype = getattr(torch, table["dtype"]) if "dtype" in table else dtype
     kind = next(key for key in ("values", "fill", "ramp", "outer", "bits") if key in table)
     result = _BUILDERS[kind](table[kind], list(shape)).to(dtype).reshape(list(shape))
-    return _LAYOUTS[table.get("layout", "plain")](result)
+    return _LAYOUTS[table.get("layout", "contiguous")](result)
 
 
 def _flat(spec: Any, count: int) -> torch.Tensor:
@@ -62,18 +62,24 @@ def _bits(patterns: Sequence[int], shape: list[int]) -> torch.Tensor:
     return torch.tensor(signed, dtype=torch.int32).view(torch.float32)
 
 
-_LAYOUTS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "plain": lambda made: made,
-    "sparse": lambda made: made.to_sparse(),
-    "transposed": lambda made: made.T.contiguous().T,
-}
-
 _BUILDERS: dict[str, Callable[[Any, list[int]], torch.Tensor]] = {
     "values": lambda v, shape: torch.tensor(v, dtype=torch.float64),
     "fill": lambda v, shape: torch.full(shape, v, dtype=torch.float64),
     "ramp": lambda v, shape: v[0] + v[1] * torch.arange(math.prod(shape), dtype=torch.float64),
     "outer": lambda v, shape: torch.outer(_flat(v[0], shape[0]), _flat(v[1], shape[1])),
     "bits": _bits,
+}
+
+
+def _transposed(dense: torch.Tensor) -> torch.Tensor:
+    axes = tuple(reversed(range(dense.dim())))
+    return dense.permute(axes).contiguous().permute(axes)
+
+
+_LAYOUTS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "contiguous": lambda dense: dense,
+    "sparse": lambda dense: dense.to_sparse(),
+    "transposed": _transposed,
 }
 
 

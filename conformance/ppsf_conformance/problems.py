@@ -171,6 +171,12 @@ def _underflow(now: np.random.Generator, always: np.random.Generator, y: Array, 
     return 2.0 ** now.integers(-149, -130, size=y.shape) * now.integers(0, 2, size=y.shape)
 
 
+def _along(now: np.random.Generator, always: np.random.Generator, y: Array, t: int) -> Any:
+    """Nearly parallel to the weights: OrthoGrad on both sides of its smallest component, and on the way between."""
+    aside = 2.0 ** now.uniform(-11, -3)
+    return now.normal() * y + aside * np.abs(y).max(initial=0.0) * now.normal(size=y.shape)
+
+
 REGIMES: Mapping[str, Regime] = {
     "noise": _noise,
     "growth": _growth,
@@ -183,6 +189,7 @@ REGIMES: Mapping[str, Regime] = {
     "tiny gradient": _tiny,
     "huge gradient": _huge,
     "near guard": _underflow,
+    "along weights": _along,
 }
 
 
@@ -227,7 +234,7 @@ OPTION_VALUES: Mapping[str, tuple[Any, ...]] = {
     "weight_decay": (0.0, 0.01, 0.3),
     "weight_decay_by_lr": (True, False),
     "use_bias_correction": (False, True, False),
-    "d0": (1e-6, 1e-3, 1e-2, 1.0, 1e-8),
+    "d0": (1e-6, 1e-3, 1e-2, 1.0, 1e-8, 2.0),
     "d_coef": (1.0, 0.5, 2.0, 10.0),
     "prodigy_steps": (0, 1, 2, 3),
     "eps": (1e-8, None, 1e-3, 1e-12),
@@ -236,6 +243,10 @@ OPTION_VALUES: Mapping[str, tuple[Any, ...]] = {
     "use_stableadamw": (True, False),
     "use_cautious": (False, True),
     "use_grams": (False, True),
+    "use_adopt": (False, True, False),
+    "use_speed": (False, True, False),
+    "use_orthograd": (False, True, False),
+    "use_focus": (False, True, False),
     "stochastic_rounding": (True, False),
     "split_groups": (True, False),
     "split_groups_mean": (True, False),
@@ -260,10 +271,10 @@ OPTION_VALUES: Mapping[str, tuple[Any, ...]] = {
 }
 #: Options a group may give for itself, and those it may only when it is a pool of its own.
 IN_ANY_GROUP = (
-    "weight_decay", "eps", "use_stableadamw", "factored", "use_cautious", "use_grams", "use_schedulefree", "slice_p",
-    "r", "weight_lr_power",
+    "lr", "weight_decay", "eps", "use_stableadamw", "factored", "use_cautious", "use_grams", "use_adopt",
+    "use_orthograd", "use_focus", "use_schedulefree", "slice_p", "r", "weight_lr_power",
 )  # fmt: skip
-IN_OWN_POOL = ("lr", "betas", "d0", "d_coef", "prodigy_steps", "warmup_steps", "d_limiter", "beta4")
+IN_OWN_POOL = ("betas", "d0", "d_coef", "prodigy_steps", "use_speed", "warmup_steps", "d_limiter", "beta4")
 
 
 def _some_of(draw: Draw, names: Iterable[str], have: frozenset[str], revision: Revision) -> dict[str, Any]:
@@ -302,6 +313,7 @@ def problems(
     given = _without_refused(given, given, law)
     split = whole_options(law, given).get("split_groups", True)
     own = IN_ANY_GROUP + (IN_OWN_POOL if split else ())
+    layouts = draw(st.sampled_from((("contiguous",), ("contiguous", "transposed"))))
     groups = []
     for _ in range(draw(st.integers(1, 3))):
         params = draw(
@@ -311,7 +323,7 @@ def problems(
                     shape=st.sampled_from(SHAPES),
                     dtype=st.sampled_from(dtypes),
                     start=st.sampled_from(tuple(STARTS)),
-                    layout=st.sampled_from(("contiguous", "transposed")),
+                    layout=st.sampled_from(layouts),
                 ),
                 min_size=1,
                 max_size=3,

@@ -172,6 +172,17 @@ REVISION_MUTANTS = (
         clause="PPSF-M-023",
         rule=lambda peak, k, total: law("PPSF-M-023", peak, k, total and total + (peak or 0)),
     ),
+    # --- ADOPT and SPEED
+    Mutant("never cut", clause="PPSF-M-032", rule=lambda m, u, b1, k: law("PPSF-M-032", m, u, b1, 1e30 + 0 * k)),
+    Mutant("cut at 1", clause="PPSF-M-032", rule=lambda m, u, b1, k: law("PPSF-M-032", m, u, b1, 1 + 0 * k)),
+    Mutant("no share", clause="PPSF-M-032", rule=lambda m, u, b1, k: u if m is None else b1 * m + u),
+    Mutant("constant memory", clause="PPSF-M-040", rule=lambda w, a, x, k: law("PPSF-M-040", w, a, x, 2 + 0 * k)),
+    Mutant("present norms", clause="PPSF-M-040", rule=lambda w, a, x, k: law("PPSF-M-040", None, a, x, k)),
+    Mutant("no penalty", clause="PPSF-M-041", rule=lambda way, weight: weight * (way.pull / way.l1)),
+    Mutant("by the other norm", clause="PPSF-M-041", rule=lambda w, du: law("PPSF-M-041", w._replace(l1=w.l2), du)),
+    Mutant("off the peak too", clause="PPSF-M-042", rule=lambda d, n, p, m, c: law("PPSF-M-042", d, n, p, 0 * n, c)),
+    Mutant("d_coef whole", clause="PPSF-M-042", rule=lambda d, n, p, m, c: law("PPSF-M-042", d, n, p, m, c * c)),
+    Mutant("stays", clause="PPSF-M-042", rule=lambda d, n, p, m, c: d),
     # --- storage
     Mutant("never compact", clause="PPSF-R-010", rule=lambda forms, on: forms),
     Mutant("always compact", clause="PPSF-R-010", rule=lambda forms, on: {**forms, "x0": BFLOAT16, "s": BFLOAT16}),

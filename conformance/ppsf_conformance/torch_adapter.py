@@ -14,7 +14,7 @@ import torch
 
 from ppsf_conformance.adapter import COUNTS, SCALARS, Array, Capabilities, Gradients, Group, Snapshot, Weights
 from ppsf_conformance.name_map import NameMap, target_of, version_of
-from ppsf_ref import GroupState, ParamState, State
+from ppsf_ref import GroupState, ParamState, State, load_revision
 
 
 def to_array(tensor: torch.Tensor) -> Array:
@@ -63,14 +63,18 @@ class TorchImplementation:
 
     def new(self, groups: Sequence[Group], options: Mapping[str, Any]) -> TorchSession:
         dicts = [_group_dict(group) for group in groups]
-        revision = self.names.capabilities.revision
         taken = {name: value for name, value in options.items() if name not in self.capabilities.always}
-        named: dict[str, Any] = {} if revision == self.names.revisions[0] else {"revision": revision}
         with _quiet():
-            session = TorchSession(self.cls(dicts, **taken, **named), self.names)
+            session = TorchSession(self.cls(dicts, **taken, **_revision_argument(self.names)), self.names)
         if self.names.starts_in_eval_mode:
             session.train()
         return session
+
+
+def _revision_argument(names: NameMap) -> dict[str, Any]:
+    """The argument that chooses the revision; none where there is no choice, or the default is meant."""
+    revision = names.capabilities.revision
+    return {} if revision == names.revisions[0] else {"revision": revision}
 
 
 def _group_dict(group: Group) -> dict[str, Any]:
@@ -100,7 +104,8 @@ class TorchSession:
     def _group(self, group: Mapping[str, Any], params: tuple[ParamState, ...]) -> GroupState:
         stored = self.names.group
         numbers: dict[str, Any] = {name: np.float64(0.0) for name in SCALARS}
-        numbers |= {name: np.float64(self._of_group(group, name)) for name in SCALARS if name in stored}
+        kept = [name for name in load_revision(self.names.capabilities.revision).scalars if name in stored]
+        numbers |= {name: np.float64(self._of_group(group, name)) for name in kept}
         numbers |= {name: self._of_group(group, name) for name in COUNTS if name in stored}
         return GroupState(**numbers, k=int(self._of_group(group, "k")) + 1 - self.names.first_k, params=params)
 
@@ -135,6 +140,8 @@ class TorchSession:
                 found = dict(enumerate(found)).get(int(key))
             else:
                 return None
+        if isinstance(found, float):  # one number, kept on the host
+            return torch.tensor(found)
         return found if isinstance(found, torch.Tensor) else None
 
     # --- acting ------------------------------------------------------------------------------------------------
@@ -158,10 +165,14 @@ class TorchSession:
         self.optimizer.param_groups[group]["lr"] = lr
 
     def train(self) -> None:
-        self.optimizer.train()  # type: ignore[attr-defined]
+        self._switch("train")
 
     def eval(self) -> None:
-        self.optimizer.eval()  # type: ignore[attr-defined]
+        self._switch("eval")
+
+    def _switch(self, mode: Literal["train", "eval"]) -> None:
+        if "train_mode" in self.names.group:  # a class that does not store one has no modes
+            getattr(self.optimizer, mode)()
 
     def add_group(self, group: Group) -> None:
         with _quiet():
@@ -184,7 +195,9 @@ class TorchSession:
         ]
         options = {key: self.optimizer.defaults[key] for key in self._constructor_options()}
         with _quiet():
-            fresh = type(self.optimizer)([{"params": group["params"]} for group in own], **options)
+            fresh = type(self.optimizer)(
+                [{"params": group["params"]} for group in own], **options, **_revision_argument(self.names)
+            )
         fresh.load_state_dict(torch.load(file, weights_only=True))
         return TorchSession(fresh, self.names)
 

@@ -41,10 +41,10 @@ def averaging(weight_sum: Number, dlr: Number) -> Averaging:
     return Averaging(c=numbers.share(weight, total, most=2), weight_sum=total)
 
 
-@clause("PPSF-Z-006", "7f2c1646")
-def next_weight_sum(before: Number, after: Number, took_part: Sequence[bool]) -> Number:
-    """The sum of weights moves when any parameter of the group took part, once."""
-    return after if any(took_part) else before
+@clause("PPSF-Z-006", "8a10fbf7")
+def next_weight_sum(before: Number, after: Number, moved: Sequence[bool]) -> Number:
+    """The sum of weights moves when any parameter of the group did, once."""
+    return after if any(moved) else before
 
 
 def _reach(c: Number, beta1: Number) -> Number:
@@ -105,7 +105,7 @@ class Largest(NamedTuple):
 def averaging_by_largest(weight_sum: Number, lr_max: Number, dlr: Number, k: Number, r: float, power: float) -> Largest:
     """Weight of this step in the average: k**r times a power of the largest step size so far."""
     largest = numbers.maximum(lr_max, dlr)
-    weight = numbers.real_power(k, r) * numbers.real_power(largest, power)
+    weight = numbers.power(k, r) * numbers.power(largest, power)
     total = weight_sum + weight
     return Largest(c=numbers.share(weight, total, most=2), weight_sum=total, lr_max=largest)
 

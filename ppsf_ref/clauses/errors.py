@@ -12,15 +12,11 @@ from ppsf_ref.options import Options
 
 EXTENSIONS = frozenset(
     {
-        "use_speed",
         "fused_back_pass",
         "use_muon_pp",
-        "use_adopt",
-        "use_orthograd",
-        "use_focus",
     }
 )
-SHARED = ("d0", "d_coef", "beta3", "prodigy_steps")
+SHARED = ("d0", "d_coef", "beta3", "prodigy_steps", "use_speed")
 #: 2 / (1 - beta2) - 1 exceeds 4 only above it.
 LEAST_RECTIFIED = 0.6
 WHOLE_OPTIMIZER = frozenset({"split_groups", "split_groups_mean", "rounding_seed"})
@@ -72,6 +68,10 @@ DOMAINS: Mapping[str, Domain] = {
     "use_stableadamw": SWITCH,
     "use_cautious": SWITCH,
     "use_grams": SWITCH,
+    "use_adopt": SWITCH,
+    "use_speed": SWITCH,
+    "use_orthograd": SWITCH,
+    "use_focus": SWITCH,
     "stochastic_rounding": SWITCH,
     "beta4": _or_none(Domain(_is_number, lambda value: -1 < value < 1)),
     "amplify_gradients": SWITCH,
@@ -113,7 +113,7 @@ def refuse_outside(name: str, value: object, at_step: bool = False) -> None:
         raise ValueError(f"{name}={value!r} is outside its domain")
 
 
-@clause("PPSF-X-003", "03e4f846")
+@clause("PPSF-X-003", "58a82e9b")
 def refuse_forbidden(groups: Sequence[Options], split_groups: bool, given_in_groups: Collection[str] = ()) -> None:
     """Options that cannot go together."""
     if misplaced := WHOLE_OPTIMIZER.intersection(given_in_groups):
@@ -125,12 +125,13 @@ def refuse_forbidden(groups: Sequence[Options], split_groups: bool, given_in_gro
         raise ValueError(f"without split_groups all groups need the same {', '.join(SHARED)}")
 
 
-def _shared(options: Options) -> tuple[float, ...]:
+def _shared(options: Options) -> tuple[float, float, float, int, bool]:
     return (
         options.d0,
         options.d_coef,
         resolved_beta3(options.beta3, options.betas[1]),
         options.prodigy_steps,
+        options.use_speed,
     )
 
 
@@ -155,7 +156,7 @@ def refuse_parameter(dtype: str) -> None:
         raise TypeError(f"parameters have to be float32 or bfloat16, not {dtype}")
 
 
-@clause("PPSF-X-007", "82923dce")
+@clause("PPSF-X-007", "15b69981")
 def refuse_unserved(name: str, value: object, served: Collection[str] = ()) -> None:
     """Options of the revision that an implementation knows but does not serve."""
     if name not in served and value is not False:

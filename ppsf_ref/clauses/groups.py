@@ -13,7 +13,7 @@ from ppsf_ref.state import GroupState
 
 T = TypeVar("T")
 #: What the groups of a pool have in common.
-OF_POOL = ("d", "d_prev", "d_max", "d_numerator", "d_denom", "k", "stalled", "peak")
+OF_POOL = ("d", "d_prev", "d_max", "n_max", "d_numerator", "d_denom", "k", "stalled", "peak")
 
 
 @clause("PPSF-G-001", "92134c73")

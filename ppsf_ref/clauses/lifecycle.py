@@ -26,28 +26,36 @@ def _shrunk(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
 
 
 class Keeps(NamedTuple):
-    """Whether a parameter has a base sequence and a first moment."""
+    """Whether a parameter has a base sequence, a first moment, and a sum of gradients."""
 
     z: bool
     m: bool
+    s: bool = True
 
 
-@clause("PPSF-L-001", "a257132b")
+@clause("PPSF-L-001", "cefd2480")
 def created(
-    param: ParamState, axes: Axes | None, keeps: Keeps, adapts: bool, stride: int, x0: Format, numbers: Numbers
+    param: ParamState,
+    axes: Axes | None,
+    keeps: Keeps,
+    adapts: bool,
+    stride: int,
+    x0: Format,
+    numbers: Numbers,
+    use_focus: bool = False,
 ) -> ParamState:
     """State of a parameter that takes part: whatever it lacks, with initial values."""
     shape = param.y.shape
     if param.v is None and param.v_row is None:
         param = replace(param, z=param.y if keeps.z else None, m=_zeros(numbers, shape) if keeps.m else None)
         if axes is None:
-            param = replace(param, v=_zeros(numbers, shape))
+            param = replace(param, v=param.y if use_focus else _zeros(numbers, shape))
         else:
             row, col = (_zeros(numbers, _shrunk(shape, axis)) for axis in axes)
             param = replace(param, v_row=row, v_col=col)
-    if adapts and param.s is None:
+    if adapts and param.x0 is None:
         start = round_exact(sampled(param.y, stride), x0)
-        param = replace(param, x0=start, s=_zeros(numbers, start.shape))
+        param = replace(param, x0=start, s=_zeros(numbers, start.shape) if keeps.s else None)
     return param
 
 

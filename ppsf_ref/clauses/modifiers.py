@@ -23,7 +23,7 @@ def cautious(decrease: Number, u: Number) -> Number:
     if np.size(u) == 0:
         return decrease
     kept = numbers.indicator(decrease * u)
-    return decrease * (kept / numbers.maximum(numbers.mean(kept), LEAST_KEPT))
+    return decrease * numbers.share(kept, numbers.maximum(numbers.mean(kept), LEAST_KEPT), most=2 / LEAST_KEPT)
 
 
 @clause("PPSF-M-002", "28535345")

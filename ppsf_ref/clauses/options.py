@@ -30,6 +30,12 @@ def applies_grams(use_grams: bool, use_cautious: bool) -> bool:
     return use_grams and not use_cautious
 
 
+@clause("PPSF-O-005", "0ba87f51")
+def factors(factored: bool, use_focus: bool) -> bool:
+    """FOCUS keeps an average of the weights, which does not factor."""
+    return factored and not use_focus
+
+
 @clause("PPSF-O-003", "14e6fd7e")
 def group_options(defaults: Options, given: Mapping[str, Any]) -> Options:
     """Options of a group: the constructor's, replaced by the group's own; keys of other people are ignored."""

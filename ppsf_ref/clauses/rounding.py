@@ -11,13 +11,26 @@ from ppsf_ref.formats import BFLOAT16, FLOAT32, FORMATS, Array, Format
 from ppsf_ref.law import clause
 from ppsf_ref.numbers import Number
 
+#: Single numbers that SPEED keeps of a parameter.
+NUMBERS = {"pull": FLOAT32, "l1": FLOAT32, "l2": FLOAT32}
+
 
 @clause("PPSF-R-001", "750adde0")
 def storage(dtype: str, factored_fp32: bool) -> Mapping[str, Format]:
     """The format in which each part of a parameter's state is stored."""
     own = FORMATS[dtype]
     factors = FLOAT32 if factored_fp32 else own
-    return {"y": own, "z": own, "m": own, "x0": own, "s": FLOAT32, "v": FLOAT32, "v_row": factors, "v_col": factors}
+    return {
+        "y": own,
+        "z": own,
+        "m": own,
+        "x0": own,
+        "s": FLOAT32,
+        "v": FLOAT32,
+        "v_row": factors,
+        "v_col": factors,
+        **NUMBERS,
+    }
 
 
 @clause("PPSF-R-002", "f400ad6b")

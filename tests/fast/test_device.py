@@ -82,6 +82,10 @@ def fake_parameters(dtype: torch.dtype) -> list[Tensor]:
         {"split_groups": False, "prodigy_steps": 2},
         {"weight_decay": 0.1, "weight_decay_by_lr": False, "factored_fp32": False},
         {"weight_decay": 0.1, "split_groups_mean": False, "stochastic_rounding": False},
+        {"use_adopt": True, "prodigy_steps": 2},
+        {"use_orthograd": True},
+        {"use_speed": True},
+        {"use_focus": True, "use_adopt": True},
     ],
     ids=str,
 )

@@ -68,6 +68,15 @@ def test_an_unknown_override_is_refused() -> None:
         ("ERR-0020", Problem({}, (GroupSpec((ParamSpec((5,)),), {"d0": 1e-3}),))),
         ("ERR-0021", Problem({}, (GroupSpec((ParamSpec((5,)),), {"betas": (0.5, 0.9)}),))),
         ("ERR-0024", Problem({}, (GroupSpec((ParamSpec((0, 33)),)),))),
+        ("ERR-0101", Problem({"use_adopt": True}, (GroupSpec((ParamSpec((5,)),), {"prodigy_steps": 1}),))),
+        ("ERR-0104", Problem({}, (GroupSpec((ParamSpec((5, 2), layout="transposed"),), {"use_orthograd": True}),))),
+        (
+            "ERR-0109",
+            Problem(
+                {"use_cautious": True, "use_grams": True}, (GroupSpec((ParamSpec((5,)),), {"use_cautious": False}),)
+            ),
+        ),
+        ("ERR-0110", Problem({"use_focus": True}, (GroupSpec((ParamSpec((5,)),), {"use_focus": False}),))),
     ],
 )
 def test_a_problem_to_which_an_erratum_applies_is_kept_out(name: str, problem: Problem) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ppsf_ref import Options, State, load_revision, options_of, overriding, step
-from ppsf_ref.clauses import average, distance, modifiers, moment, options, rounding, update
+from ppsf_ref.clauses import adopt, average, distance, modifiers, moment, options, rounding, speed, update
 from ppsf_ref.clauses.moment import Axes, Factors
 from ppsf_ref.formats import BFLOAT16, FLOAT32, nearest
 from ppsf_ref.modes import initial_state
@@ -80,6 +80,16 @@ BY_HAND: tuple[tuple[str, Callable[..., Any], tuple[Any, ...], Any], ...] = (
     ("PPSF-M-022", modifiers.peak_after, (modifiers.Peak(1, None), True, 7, 2), (0, None)),
     ("PPSF-M-022", modifiers.peak_after, (modifiers.Peak(5, 3), True, 7, 2), (0, 3)),
     ("PPSF-M-022", modifiers.peak_after, (modifiers.Peak(5, 3), False, 7, 2), (6, 3)),
+    ("PPSF-M-032", adopt.normalized_moment, (F(4), F(9), F(0.75), F(16)), 3.5),
+    ("PPSF-M-032", adopt.normalized_moment, (F(4), F(-1), F(0.75), F(16)), 2.75),
+    ("PPSF-M-032", adopt.normalized_moment, (None, F(-9), F(0.75), F(16)), -2.0),
+    ("PPSF-M-041", speed.course_item, (speed.Course(F(3), F(6), F(1)), F(8)), 1.0),
+    ("PPSF-M-042", speed.growing_estimate, (F(2), F(9), F(8), F(9), F(1)), 2 * math.sqrt(9 / 8)),
+    ("PPSF-M-042", speed.growing_estimate, (F(2), F(9), F(1), F(9), F(1)), 2 * 2**0.25),
+    ("PPSF-M-042", speed.growing_estimate, (F(2), F(9), F(9), F(4), F(256)), 4.0),
+    ("PPSF-M-042", speed.growing_estimate, (F(2), F(9), F(8), F(10), F(1)), 2.0),
+    ("PPSF-M-042", speed.growing_estimate, (F(2), F(9), F(0), F(9), F(1)), 2.0),
+    ("PPSF-M-042", speed.growing_estimate, (F(2), F(0), F(8), F(0), F(1)), 2.0),
     ("PPSF-M-023", modifiers.cosine_factor, (None, 7, 10), 1.0),
     ("PPSF-M-023", modifiers.cosine_factor, (0, 1, 4), 1.0),
     ("PPSF-M-023", modifiers.cosine_factor, (4, 5, 10), 1.0),
@@ -135,6 +145,15 @@ def test_a_cautious_first_moment_keeps_its_sign() -> None:
 def test_a_first_moment_in_the_direction_of_the_gradient() -> None:
     m, g = np.array([-1.0, 2.0, -3.0, 4.0]), np.array([-5.0, 0.0, 7.0, -1e-9])
     assert modifiers.grams_momentum(m, g).tolist() == [-1.0, 0.0, 3.0, -4.0]
+
+
+@pytest.mark.clause("PPSF-M-040")
+def test_course_of_a_parameter() -> None:
+    """At k = 16 the new inner product weighs an eighth."""
+    first = speed.course(None, F(3), np.array([3.0, -4.0]), F(1))
+    assert first == speed.Course(3.0, 7.0, 5.0)
+    assert speed.course(first, F(11), np.array([0.0, 1.0]), F(16)) == speed.Course(4.0, 7.0, 5.0)
+    assert speed.course(None, F(0), np.zeros(2), F(1)) == speed.Course(0.0, 1e-8, 1e-8)
 
 
 @pytest.mark.clause("PPSF-R-010")

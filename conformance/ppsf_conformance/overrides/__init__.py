@@ -8,17 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from ppsf_conformance.lockstep import STEP
 from ppsf_conformance.overrides import options, zero_lr
 from ppsf_conformance.problems import Problem
-from ppsf_ref import BFLOAT16, FLOAT32, Bounded, Format, GroupState, clause_functions, step
+from ppsf_ref import BFLOAT16, FLOAT32, Bounded, Format, GroupState, ParamState, clause_functions, step
 from ppsf_ref import numbers as num
 from ppsf_ref.clauses.average import Decaying
-from ppsf_ref.clauses.distance import LARGEST_STEP, Window
+from ppsf_ref.clauses.distance import LARGEST_STEP, Estimate, Window
+from ppsf_ref.clauses.focus import Average
 from ppsf_ref.clauses.moment import Axes
+from ppsf_ref.clauses.orthograd import length
+from ppsf_ref.clauses.speed import GROWTH
 from ppsf_ref.law import Rule
 from ppsf_ref.numbers import Number
 
@@ -64,8 +68,8 @@ def _d_prev_not_shared(base: Rule) -> Rule:
     return rule
 
 
-def _last_parameter_decides(before: Number, after: Number, took_part: Sequence[bool]) -> Number:
-    return after if took_part and took_part[-1] else before
+def _last_parameter_decides(before: Number, after: Number, moved: Sequence[bool]) -> Number:
+    return after if moved and moved[-1] else before
 
 
 def _mean_over_all_groups(own: int, groups: Sequence[GroupState], mean: bool) -> Number:
@@ -112,6 +116,36 @@ def _decays_first(by_lr: bool) -> Rule:
     return rule
 
 
+def _scaled_back(g: Number, p: ParamState) -> Number:
+    along = num.total(p.y * g) / (num.total(p.y * p.y) + 1e-30)
+    part = g - along * p.y
+    return part * (length(g) / (length(part) + 1e-30))
+
+
+def _on_z(base: Rule) -> Rule:
+    return lambda g, p: base(g, replace(p, y=p.z))
+
+
+def _capped_last(d: Number, d_hat: Number) -> Estimate:
+    return Estimate(d=num.minimum(num.maximum(d, d_hat), num.power(d, GROWTH)), d_prev=d)
+
+
+def _rescaled_average(base: Rule) -> Rule:
+    def rule(v: Number, y: Number, beta2: Number, growth: Number) -> Average:
+        law: Average = base(v, y, beta2, growth)
+        return law._replace(kept=(beta2 * growth * growth) * v + (1 - beta2) * y)
+
+    return rule
+
+
+def _new_average_compared(base: Rule) -> Rule:
+    def rule(v: Number, y: Number, beta2: Number, growth: Number) -> Average:
+        average: Average = base(v, y, beta2, growth)
+        return average._replace(compared=average.kept)
+
+    return rule
+
+
 #: By name, innermost first where two touch one clause.
 OVERRIDES: Mapping[str, Mapping[str, Override]] = {
     "initial_sample_in_bfloat16": {"PPSF-R-001": _stored_as("x0", BFLOAT16)},
@@ -136,6 +170,13 @@ OVERRIDES: Mapping[str, Mapping[str, Override]] = {
     "zero_lr_group_takes_part": {"PPSF-G-001": _instead(lambda gradient, lr: gradient)},
     "window_closes_one_step_early": {"PPSF-D-008": _instead(_one_step_early)},
     "cautious_scaled_by_kept_plus_one": {"PPSF-M-001": _instead(_cautious_plus_one)},
+    "speed_shrinks_estimate_above_one": {"PPSF-M-012": _instead(_capped_last)},
+    "focus_average_starts_at_zero": {"PPSF-L-001": lambda base: lambda *args: base(*args[:-1], False)},
+    "focus_average_rescaled": {"PPSF-M-008": _rescaled_average},
+    "focus_compares_with_new_average": {"PPSF-M-008": _new_average_compared},
+    "orthograd_scales_rounding_up": {"PPSF-M-007": _instead(_scaled_back)},
+    "orthograd_projects_on_z": {"PPSF-M-007": _on_z},
+    "adopt_fills_in_first_step_of_group": {"PPSF-M-005": _instead(lambda is_new, k: k == 1)},
     "non_finite_gradient_is_applied": {"PPSF-L-004": _instead(lambda gradients: True)},
     "limited_before_d_coef": {"PPSF-D-026": _instead(_limited_before_d_coef)},
     "decays_before_average": {
@@ -149,6 +190,7 @@ OVERRIDES: Mapping[str, Mapping[str, Override]] = {
         "PPSF-O-003": options.inherits(options.unclipped_angle),
     },
     "beta3_from_constructor_betas": {"PPSF-O-003": options.inherits(options.beta3_found)},
+    "factored_dropped_by_constructor": {"PPSF-O-003": options.inherits(options.factored_dropped)},
     "grams_dropped_by_constructor": {"PPSF-O-003": options.inherits(options.grams_dropped)},
     # The law's own clause decides who takes part; what the others do besides is beside the law.
     "zero_lr_group_moves_on": {"PPSF-G-001": lambda base: base, STEP: zero_lr.moves_on},
@@ -175,34 +217,50 @@ def _has_bfloat16(problem: Problem) -> bool:
     return any(spec.dtype == "bfloat16" for group in problem.groups for spec in group.params)
 
 
-def _gives(*names: str) -> Callable[[Problem], bool]:
-    return lambda problem: any(name in group.options for group in problem.groups for name in names)
-
-
-def _decays(problem: Problem) -> bool:
-    """Weight decay, whether in the constructor or in a group."""
-    return any(
-        given.get("weight_decay", 0) for given in (problem.options, *(group.options for group in problem.groups))
-    )
-
-
 def _empty_with_axes(problem: Problem) -> bool:
     shapes = [spec.shape for group in problem.groups for spec in group.params]
     return any(len(shape) > 1 and 0 in shape and max(shape) >= 32 for shape in shapes)
 
 
+def _values(problem: Problem, *names: str) -> list[tuple[Any, ...]]:
+    """What each group is given for these options, itself or through the constructor; None where nothing is."""
+    given = [{**problem.options, **group.options} for group in problem.groups]
+    return [tuple(options.get(name) for name in names) for options in given]
+
+
+def _switched_on(option: str) -> Callable[[Problem], bool]:
+    return lambda problem: (True,) in _values(problem, option)
+
+
+def _fills_when_the_window_closes(problem: Problem) -> bool:
+    return (True, 1) in _values(problem, "use_adopt", "prodigy_steps")
+
+
+def _projects_strided(problem: Problem) -> bool:
+    switched = zip(_values(problem, "use_orthograd"), problem.groups, strict=True)
+    params = [spec for (on,), group in switched if on for spec in group.params]
+    return any(len(spec.shape) > 1 and spec.layout == "transposed" for spec in params)
+
+
+#: Errata of an option that no override follows, with that option.
+UNFOLLOWED: Mapping[str, str] = {
+    "ERR-0048": "use_adopt",
+    "ERR-0049": "use_focus",
+    "ERR-0055": "use_orthograd",
+    "ERR-0056": "use_orthograd",
+}
+
 #: Problems to which an erratum applies that no override follows, or not in all cases: judged for other releases only.
 #: By its id.
 EXCLUDED: Mapping[str, Callable[[Problem], bool]] = {
-    "ERR-0013": _has_bfloat16,
-    "ERR-0019": _gives("eps", "use_stableadamw"),
-    "ERR-0020": _gives("d0"),
-    "ERR-0021": _gives("betas"),
+    **dict.fromkeys(
+        ("ERR-0013", "ERR-0027", "ERR-0028", "ERR-0029", "ERR-0064", "ERR-0065", "ERR-0066", "ERR-0126", "ERR-0127"),
+        _has_bfloat16,
+    ),
     "ERR-0024": _empty_with_axes,
-    "ERR-0027": _has_bfloat16,
-    "ERR-0028": _has_bfloat16,
-    "ERR-0029": _has_bfloat16,
-    "ERR-0091": _decays,
+    "ERR-0101": _fills_when_the_window_closes,
+    "ERR-0104": _projects_strided,
+    **{erratum: _switched_on(option) for erratum, option in UNFOLLOWED.items()},
 }
 
 

@@ -33,6 +33,11 @@ def beta3_found(options: Options) -> Options:
     return replace(options, beta3=options.betas[1] ** 0.5) if options.beta3 is None else options
 
 
+def factored_dropped(options: Options) -> Options:
+    """FOCUS in the constructor switches factoring off."""
+    return replace(options, factored=False) if options.use_focus else options
+
+
 def grams_dropped(options: Options) -> Options:
     """Of the constructor's cautious and grams only cautious is kept."""
     return replace(options, use_grams=False) if options.use_cautious else options
