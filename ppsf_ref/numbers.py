@@ -140,6 +140,13 @@ def lerp(a: Number, b: Number, weight: Number) -> Number:
     return widest([a + weight * (b - a), b - (1 - weight) * (b - a), (1 - weight) * a + weight * b])
 
 
+def shrunk(a: Number, share: Number) -> Number:
+    """(1 - share) a, in either of its usual evaluation orders."""
+    if not isinstance(a, Bounded):
+        return a - share * a
+    return widest([a - share * a, (1 - share) * a])
+
+
 def over_scale(a: Number, scale: Number) -> Number:
     """a / scale for one scale: by division, or by its reciprocal."""
     return widest([a / scale, a * (1 / scale)]) if isinstance(a, Bounded) else a / scale

@@ -62,8 +62,7 @@ def _measure(f: Frame, group: GroupState, p: ParamState, g: Number, size: StepSi
         return Measured(variants.filled(f, p, seen, axes, group), moves=False)  # V-001, V-003, V-010, V-011, M-008
     old, p = p, variants.second_moment(f, p, seen, axes, group)  # V-001, V-003, V-010, V-011, M-008
     divisor = variants.divisor(f, old, p, axes, group)  # M-006, V-004, V-005, V-013, M-008
-    n = variants.mover(f, p, seen, divisor, group)  # U-010, M-032
-    p = replace(p, m=n) if f.averages_moment else p
+    p, n = variants.mover(f, p, seen, divisor, group)  # U-010, M-030 .. M-032
     if not f.window.adapts:
         return Measured(p, n, divisor)
     p, item, norm = variants.statistics(f, p, g, group, size)  # D-001 .. D-004, D-020 .. D-023, M-010, M-040
@@ -106,16 +105,13 @@ def _move(f: Frame, group: GroupState, measured: Measured, c: Number, dlr: Numbe
     p = measured.param
     u = variants.direction(f, measured, group.d, new_d, dlr)  # U-001 .. U-003, U-011 .. U-013, M-009, M-013
     u = variants.clipped(f, u, group.d)  # C-001, C-010, O-002
-    decays = f.options.weight_decay != 0 and f.options.decouple
     if not f.averages:
-        y = average.without_average(p.y, u, dlr)  # Z-012
-        return replace(p, y=y - variants.lost(f, p.y, dlr) if decays else y)  # W-010
-    if decays and f.options.weight_decay_by_lr:
-        u = average.decayed_update(u, p.y, f.weight_decay)  # W-001
-    next_y = variants.next_y(f, p.y, p.z, u, c, dlr)  # Z-002, or O-004 and M-001, M-002
-    next_z = average.next_z(p.z, u, dlr)  # Z-003
-    if decays and not f.options.weight_decay_by_lr:
-        lost = average.decay(p.y, f.weight_decay, c, f.beta1)  # W-002
+        y = variants.decayed(f, p.y, dlr)  # W-010
+        return replace(p, y=average.without_average(y, u, dlr))  # Z-012
+    y, z, u, lost = variants.decaying(f, p, u, c, dlr)  # W-001, W-002
+    next_y = variants.next_y(f, y, z, u, c, dlr)  # Z-002, or O-004 and M-001, M-002
+    next_z = average.next_z(z, u, dlr)  # Z-003
+    if lost is not None:
         next_y, next_z = next_y - lost.y, next_z - lost.z
     return replace(p, y=next_y, z=next_z)
 

@@ -43,7 +43,8 @@ class StepSize(NamedTuple):
 def step_size(f: Frame, estimate: Number, group: GroupState) -> StepSize:
     """Step size of a group in the coming step of its pool."""
     dlr = groups.step_size(estimate, f.lr)  # G-004
-    if f.options.use_bias_correction and f.revision.bias_correction != "adam":
+    kind = options.correction(f.revision.bias_correction, f.averages)  # O-011
+    if f.options.use_bias_correction and kind != "adam":
         dlr = modifiers.rectified(dlr, f.given_beta2, group.k)  # M-003
     elif f.options.use_bias_correction:
         dlr = modifiers.adam_corrected(dlr, f.beta1, f.given_beta2, group.k)  # M-020
@@ -230,7 +231,7 @@ def estimate(f: Frame, pool: GroupState, numerator: Number, denominator: Number)
     else:
         d_hat = distance.ratio_estimate(numerator, denominator, f.d_coef)  # D-025
     if f.options.d_limiter:
-        d_hat = distance.limited_estimate(pool.d, d_hat)  # D-026
+        d_hat = distance.limited_estimate(pool.d, d_hat, f.d_coef)  # D-026
     if f.revision.growth == "capped":
         d, d_max = distance.capped_estimate(pool.d, d_hat, pool.d_max, f.d0, f.options.growth_rate)  # D-029
         return replace(pool, d=d, d_prev=pool.d, d_max=d_max)
@@ -261,13 +262,33 @@ def bound(f: Frame, d: Number) -> float:
     return speed.bound(f.revision) if f.options.use_speed else update.bound(d, f.d0, f.revision)  # M-013, U-001
 
 
-def mover(f: Frame, p: ParamState, g: Number, divisor: Number, group: GroupState) -> Number:
+def _steered(f: Frame, m: Number, g: Number) -> Number:
+    """What moves the weights: the first moment ``m`` of what ``g`` is now, or what cautious or grams makes of it."""
+    use_cautious, use_grams = f.options.use_cautious, f.options.use_grams
+    if not (use_cautious or use_grams):
+        return m
+    if options.applies_grams(use_grams, use_cautious):  # O-004
+        return modifiers.grams_momentum(m, g)  # M-031
+    return modifiers.cautious_momentum(m, g)  # M-030
+
+
+class Mover(NamedTuple):
+    """A parameter with its first moment moved, and what moves its weights."""
+
+    param: ParamState
+    n: Number
+
+
+def mover(f: Frame, p: ParamState, g: Number, divisor: Number, group: GroupState) -> Mover:
     """What moves the weights: the gradient, or a first moment of it, or of what ADOPT makes of it."""
-    m = p.m if f.averages_moment else None
-    if f.options.use_adopt and not f.averages:
-        u = _divided(f, update.weighted_gradient(g, group.d), divisor, p.y, group.d, f.numbers.scalar(1.0))  # U-011
-        return adopt.normalized_moment(m, u, f.beta1, f.numbers.scalar(float(group.k)))  # M-032
-    return g if m is None else update.momentum(m, g, f.beta1, group.d)  # U-010
+    if f.averages or not (f.averages_moment or f.options.use_adopt):
+        return Mover(p, g)
+    if f.options.use_adopt:
+        g = _divided(f, update.weighted_gradient(g, group.d), divisor, p.y, group.d, f.numbers.scalar(1.0))  # U-011
+        m = adopt.normalized_moment(p.m, g, f.beta1, f.numbers.scalar(float(group.k)))  # M-032
+    else:
+        m = update.momentum(p.m, g, f.beta1, group.d)  # U-010
+    return Mover(replace(p, m=m) if f.averages_moment else p, _steered(f, m, g))
 
 
 def direction(f: Frame, measured: Measured, d: Number, new_d: Number, dlr: Number) -> Number:
@@ -305,6 +326,16 @@ def clipped(f: Frame, u: Number, d: Number) -> Number:
 # ------------------------------------------------------------------------------------------------------------- weights
 
 
+def decaying(f: Frame, p: ParamState, u: Number, c: Number, dlr: Number) -> average.Decaying:
+    """What a step begins with where weights are averaged, and what decay takes from them."""
+    before = average.Decaying(p.y, p.z, u)
+    if f.options.weight_decay == 0 or not f.options.decouple:
+        return before
+    if f.options.weight_decay_by_lr:
+        return average.decayed_update(before, f.weight_decay, dlr, c, f.beta1)  # W-001
+    return average.decay(before, f.weight_decay, dlr, c, f.beta1)  # W-002
+
+
 def next_y(f: Frame, y: Number, z: Number, u: Number, c: Number, dlr: Number) -> Number:
     """New y, before the decay that is not multiplied by dlr."""
     use_cautious, use_grams = f.options.use_cautious, f.options.use_grams
@@ -316,6 +347,8 @@ def next_y(f: Frame, y: Number, z: Number, u: Number, c: Number, dlr: Number) ->
     return y - modifiers.cautious(decrease, u)  # M-001
 
 
-def lost(f: Frame, y: Number, dlr: Number) -> Number:
-    """What weights that are not averaged lose to decoupled weight decay."""
-    return average.decay_of_weights(y, f.weight_decay, dlr, f.options.weight_decay_by_lr)  # W-010
+def decayed(f: Frame, y: Number, dlr: Number) -> Number:
+    """What decoupled weight decay leaves of weights that are not averaged."""
+    if f.options.weight_decay == 0 or not f.options.decouple:
+        return y
+    return average.decayed_weights(y, f.weight_decay, dlr, f.options.weight_decay_by_lr)  # W-010

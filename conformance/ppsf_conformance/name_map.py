@@ -40,6 +40,7 @@ class NameMap:
         lacks: by revision, options of which it takes the default only.
         late: numbers of a group that appear with the first step, and are 0 before.
         versions: releases of the distribution that the map fits.
+        beside: arguments of its constructor that are no options of the revision, each with the reason.
     """
 
     target: str
@@ -55,6 +56,7 @@ class NameMap:
     late: frozenset[str]
     offers: frozenset[str]
     lacks: Mapping[str, frozenset[str]]
+    beside: Mapping[str, str]
 
     def under(self, revision: str) -> NameMap:
         """The map for judging by another revision.
@@ -124,6 +126,7 @@ def read_name_map(text: str, origin: str) -> NameMap:
         late=frozenset(table.get("late", ())),
         offers=capabilities.options,
         lacks={revision: frozenset(options) for revision, options in table.get("lacks", {}).items()},
+        beside=table.get("beside", {}),
     )
     return names.under(revisions[0])
 

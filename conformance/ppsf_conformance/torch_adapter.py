@@ -165,10 +165,14 @@ class TorchSession:
         self.optimizer.param_groups[group]["lr"] = lr
 
     def train(self) -> None:
-        self.optimizer.train()  # type: ignore[attr-defined]
+        self._switch("train")
 
     def eval(self) -> None:
-        self.optimizer.eval()  # type: ignore[attr-defined]
+        self._switch("eval")
+
+    def _switch(self, mode: Literal["train", "eval"]) -> None:
+        if "train_mode" in self.names.group:  # a class that does not store one has no modes
+            getattr(self.optimizer, mode)()
 
     def add_group(self, group: Group) -> None:
         with _quiet():

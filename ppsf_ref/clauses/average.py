@@ -24,6 +24,15 @@ class Decay(NamedTuple):
     y: Number
 
 
+class Decaying(NamedTuple):
+    """What a step averages and moves by, and what it takes from the weights in the end."""
+
+    y: Number
+    z: Number
+    u: Number
+    lost: Decay | None = None
+
+
 @clause("PPSF-Z-001", "0d54eb41")
 def averaging(weight_sum: Number, dlr: Number) -> Averaging:
     """Weight of this step in the average: dlr**2 among the sum of all of them."""
@@ -72,15 +81,16 @@ def interpolated(x: Number, z: Number, beta1: Number) -> Number:
 
 
 @clause("PPSF-W-001", "c861b1b6")
-def decayed_update(u: Number, y: Number, weight_decay: Number) -> Number:
-    """Weight decay that is multiplied by dlr, as part of the update."""
-    return u + weight_decay * y
+def decayed_update(before: Decaying, weight_decay: Number, dlr: Number, c: Number, beta1: Number) -> Decaying:
+    """Weight decay that is multiplied by dlr, as part of the update: whatever the step size and the average."""
+    return before._replace(u=before.u + weight_decay * before.y)
 
 
 @clause("PPSF-W-002", "8237fa9f")
-def decay(y: Number, weight_decay: Number, c: Number, beta1: Number) -> Decay:
-    """Weight decay that is not."""
-    return Decay(z=weight_decay * y, y=(weight_decay * _reach(c, beta1)) * y)
+def decay(before: Decaying, weight_decay: Number, dlr: Number, c: Number, beta1: Number) -> Decaying:
+    """Weight decay that is not: beside the update, whatever the step size."""
+    y = before.y
+    return before._replace(lost=Decay(z=weight_decay * y, y=(weight_decay * _reach(c, beta1)) * y))
 
 
 class Largest(NamedTuple):
@@ -112,10 +122,10 @@ def without_average(y: Number, u: Number, dlr: Number) -> Number:
     return y - dlr * u
 
 
-@clause("PPSF-W-010", "ba82f435")
-def decay_of_weights(y: Number, weight_decay: Number, dlr: Number, by_lr: bool) -> Number:
-    """What weights that are not averaged lose to decoupled weight decay."""
-    return (weight_decay * dlr if by_lr else weight_decay) * y
+@clause("PPSF-W-010", "f7e19401")
+def decayed_weights(y: Number, weight_decay: Number, dlr: Number, by_lr: bool) -> Number:
+    """What decoupled weight decay leaves of weights that are not averaged, before they move."""
+    return numbers.shrunk(y, weight_decay * dlr if by_lr else weight_decay)
 
 
 @clause("PPSF-W-011", "32971b9c")

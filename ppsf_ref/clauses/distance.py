@@ -137,8 +137,8 @@ def ratio_estimate(numerator: Number, denominator: Number, d_coef: Number) -> Nu
 
 
 @clause("PPSF-D-026", "6540778a")
-def limited_estimate(d: Number, d_hat: Number) -> Number:
-    """The candidate, at most a fourth of an octave above d."""
+def limited_estimate(d: Number, d_hat: Number, d_coef: Number) -> Number:
+    """The candidate, which has ``d_coef`` in it already, at most a fourth of an octave above d."""
     return numbers.minimum(d_hat, LARGEST_STEP * d)
 
 

@@ -32,6 +32,21 @@ def grams(decrease: Number, u: Number) -> Number:
     return abs(decrease) * numbers.sign(u)
 
 
+@clause("PPSF-M-030", "da5d4c9e")
+def cautious_momentum(m: Number, g: Number) -> Number:
+    """The first moment where it has the sign of the gradient, scaled up by the share that is kept."""
+    if np.size(g) == 0:
+        return m
+    kept = numbers.indicator(m * g)
+    return m * (kept / numbers.maximum(numbers.mean(kept), LEAST_KEPT))
+
+
+@clause("PPSF-M-031", "6a3b5d0e")
+def grams_momentum(m: Number, g: Number) -> Number:
+    """The magnitude of the first moment, in the direction of the gradient."""
+    return abs(m) * numbers.sign(g)
+
+
 @clause("PPSF-M-003", "2a737d5c")
 def rectified(dlr: Number, beta2: Number, k: int) -> Number:
     """The step size times RAdam's rectification."""
@@ -49,7 +64,7 @@ def corrected_beta2(beta2: Number, k: int) -> Number:
     return 1 - (1 - beta2) / (1 - numbers.power(beta2, k))
 
 
-@clause("PPSF-M-020", "1ae8772d")
+@clause("PPSF-M-020", "d4ecea4e")
 def adam_corrected(dlr: Number, beta1: Number, beta2: Number, k: int) -> Number:
     """The step size times Adam's two bias corrections."""
     return dlr * (numbers.sqrt(1 - numbers.power(beta2, k)) / (1 - numbers.power(beta1, k)))

@@ -42,6 +42,12 @@ def group_options(defaults: Options, given: Mapping[str, Any]) -> Options:
     return replace(defaults, **{name: given[name] for name in given if name in Options.__dataclass_fields__})
 
 
+@clause("PPSF-O-011", "318efa59")
+def correction(own: str, averages: bool) -> str:
+    """Which bias correction applies: the revision's own with Schedule-Free, Adam's without it."""
+    return own if averages else "adam"
+
+
 @clause("PPSF-O-010", "772fc1a3")
 def resolved_beta4(beta4: float | None, beta2: float) -> float:
     """beta4, or beta2 of the same group."""

@@ -33,8 +33,8 @@ BY_HAND: tuple[tuple[str, Callable[..., Any], tuple[Any, ...], Any], ...] = (
     ("PPSF-D-024", distance.plain_numerator, (F(2), F(-3), F(0.5)), -2.0),
     ("PPSF-D-025", distance.ratio_estimate, (F(3), F(2), F(4)), 6.0),
     ("PPSF-D-025", distance.ratio_estimate, (F(3), F(0), F(4)), 0.0),
-    ("PPSF-D-026", distance.limited_estimate, (F(1), F(5)), 2**0.25),
-    ("PPSF-D-026", distance.limited_estimate, (F(1), F(1.125)), 1.125),
+    ("PPSF-D-026", distance.limited_estimate, (F(1), F(5), F(4)), 2**0.25),
+    ("PPSF-D-026", distance.limited_estimate, (F(1), F(1.125), F(4)), 1.125),
     ("PPSF-D-027", distance.floored_estimate, (F(-3), F(0.25)), 0.25),
     ("PPSF-D-028", distance.smoothed_estimate, (F(4), F(2), F(0.75)), (3.5, 4.0)),
     ("PPSF-D-028", distance.smoothed_estimate, (F(4), F(8), F(0.75)), (5.0, 4.0)),
@@ -66,9 +66,11 @@ BY_HAND: tuple[tuple[str, Callable[..., Any], tuple[Any, ...], Any], ...] = (
     ("PPSF-Z-011", average.refined, (F(0.25), F(0.5), 4.0), 0.5),
     ("PPSF-Z-011", average.refined, (F(0.75), F(0.5), 4.0), 1.0),
     ("PPSF-Z-012", average.without_average, (F(5), F(2), F(0.5)), 4.0),
-    ("PPSF-W-010", average.decay_of_weights, (F(8), F(0.25), F(0.5), True), 1.0),
-    ("PPSF-W-010", average.decay_of_weights, (F(8), F(0.25), F(0.5), False), 2.0),
+    ("PPSF-W-010", average.decayed_weights, (F(8), F(0.25), F(0.5), True), 7.0),
+    ("PPSF-W-010", average.decayed_weights, (F(8), F(0.25), F(0.5), False), 6.0),
     ("PPSF-W-011", average.coupled_gradient, (F(1), F(8), F(0.25)), 3.0),
+    ("PPSF-O-011", options.correction, ("radam", True), "radam"),
+    ("PPSF-O-011", options.correction, ("radam_in_moment", False), "adam"),
     ("PPSF-M-020", modifiers.adam_corrected, (F(1), F(0.5), F(0.75), 1), 1.0),
     ("PPSF-M-020", modifiers.adam_corrected, (F(3), F(0.5), F(0.4375), 1), 4.5),
     ("PPSF-M-021", modifiers.warmed_up, (F(8), 1, 4), 2.0),
@@ -109,7 +111,7 @@ def plain(value: Any) -> Any:
 )
 def test_by_hand(clause: str, function: Callable[..., Any], given: tuple[Any, ...], expected: Any) -> None:
     result = plain(function(*given))
-    counts = expected is None or clause in ("PPSF-V-012", "PPSF-M-022")
+    counts = expected is None or clause in ("PPSF-V-012", "PPSF-M-022", "PPSF-O-011")
     assert result == (expected if counts else pytest.approx(expected, rel=1e-15, abs=1e-16))
 
 
@@ -128,6 +130,21 @@ def test_soft_clipping() -> None:
     u = np.array([4.0, 28.0])
     assert update.softly_clipped(u) == pytest.approx(u / math.sqrt(20), rel=1e-15)
     assert update.softly_clipped(u / 64).tolist() == (u / 64).tolist()
+
+
+@pytest.mark.clause("PPSF-M-030")
+def test_a_cautious_first_moment_keeps_its_sign() -> None:
+    """Two of four elements agree with the gradient: they are doubled; 0 agrees with nothing."""
+    m, g = np.array([-1.0, 2.0, -3.0, 4.0]), np.array([-5.0, 0.0, 7.0, 1e-9])
+    assert modifiers.cautious_momentum(m, g).tolist() == [-2.0, 0.0, 0.0, 8.0]
+    assert modifiers.cautious_momentum(m, -m).tolist() == [0.0] * 4
+    assert modifiers.cautious_momentum(np.zeros(0), np.zeros(0)).tolist() == []
+
+
+@pytest.mark.clause("PPSF-M-031")
+def test_a_first_moment_in_the_direction_of_the_gradient() -> None:
+    m, g = np.array([-1.0, 2.0, -3.0, 4.0]), np.array([-5.0, 0.0, 7.0, -1e-9])
+    assert modifiers.grams_momentum(m, g).tolist() == [-1.0, 0.0, 3.0, -4.0]
 
 
 @pytest.mark.clause("PPSF-M-040")
