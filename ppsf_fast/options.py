@@ -74,7 +74,7 @@ SHARED_NAMES = tuple(option.name for option in OPTIONS if not option.per_group)
 #: Options that a revision has and of which only False is accepted so far.
 UNSERVED: Mapping[str, tuple[str, ...]] = {
     "1.9": ("fused_back_pass", "use_muon_pp"),
-    "2.0": ("use_speed", "fused_back_pass", "use_adopt", "use_orthograd", "use_focus"),
+    "2.0": ("fused_back_pass",),
     "prodigy": ("fsdp_in_use",),
 }
 
@@ -216,7 +216,7 @@ def resolved_beta3(group: Mapping[str, Any]) -> float:
 
 def resolved_beta4(group: Mapping[str, Any]) -> float:
     """beta4 as it is used in a group: beta2 where it is None."""
-    # clause: PPSF-O-010 00000000
+    # clause: PPSF-O-010 772fc1a3
     beta4: float | None = group["beta4"]
     return float(group["betas"][1]) if beta4 is None else beta4
 

@@ -36,6 +36,7 @@ class Revision:
     numerator: str
     estimate: str
     growth: str
+    speed: str
     second_moment: str
     unit: str
     atan2_scale: float
@@ -60,6 +61,7 @@ _JANUARY_2025 = Revision(
     numerator="gated_add",
     estimate="atan2",
     growth="max",
+    speed="signs",
     second_moment="rescaled",
     unit="g",
     atan2_scale=1.0,
@@ -84,10 +86,12 @@ _TWO = replace(
     statistic_weight="d_squared",
     statistic_point="z",
     estimate="ratio",
+    speed="displacement",
     second_moment="weighted",
     unit="d",
     atan2_scale=1.2732395,
     clipping="soft",
+    scalars=("d", "d_prev", "d_numerator", "d_denom", "n_max", "weight_sum"),
     options=(
         "lr", "betas", "beta3", "weight_decay", "weight_decay_by_lr", "d0", "d_coef", "d_limiter", "prodigy_steps",
         "schedulefree_c", "eps", "split_groups", "split_groups_mean", "factored", "factored_fp32",

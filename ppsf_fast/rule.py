@@ -128,6 +128,16 @@ class Rule:
         )
 
     @property
+    def by_signs(self) -> bool:
+        """Whether SPEED makes the statistics of signs."""
+        return self.speed and self.revision.speed == "signs"
+
+    @property
+    def by_displacement(self) -> bool:
+        """Whether SPEED makes the statistics of displacements, without a gradient sum."""
+        return self.speed and self.revision.speed == "displacement"
+
+    @property
     def decays(self) -> bool:
         """Whether weights decay, apart from the gradient."""
         return self.weight_decay != 0 and self.decouple

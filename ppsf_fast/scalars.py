@@ -266,7 +266,7 @@ def metrics_of(groups: Sequence[Group], rules: Sequence[Rule], skipped: int) -> 
 
 
 def _candidate(group: Group, rule: Rule) -> dict[str, float]:
-    if rule.revision.estimate == "none":
+    if rule.revision.estimate == "none" or rule.by_displacement:
         return {}
     numerator, denom = rule.d_coef * group["d_numerator"], group["d_denom"]
     if not denom > 0:

@@ -24,13 +24,13 @@ def correction(rule: Rule, k: Tensor, wide: torch.dtype) -> Tensor | float:
         return 1.0
     if rule.revision.bias_correction != "adam":
         return rectification(rule.beta2, k, wide)
-    # clause: PPSF-M-020 00000000
+    # clause: PPSF-M-020 1ae8772d
     return (1 - torch.pow(rule.beta2, k.to(wide))).sqrt() / (1 - torch.pow(rule.beta1, k.to(wide)))
 
 
 def warmup(rule: Rule, k: Tensor, wide: torch.dtype) -> Tensor | float:
     """How far the step size has warmed up."""
-    # clause: PPSF-M-021 00000000
+    # clause: PPSF-M-021 3ca3ff7d
     if not rule.warmup_steps:
         return 1.0
     return (k.to(wide) / rule.warmup_steps).clamp_max(1.0)
@@ -38,7 +38,7 @@ def warmup(rule: Rule, k: Tensor, wide: torch.dtype) -> Tensor | float:
 
 def decay(rule: Rule, k: Tensor, peak: Tensor, wide: torch.dtype) -> Tensor:
     """The built-in decay: half a cosine from the peak to the end of training."""
-    # clause: PPSF-M-023 00000000
+    # clause: PPSF-M-023 db30bb73
     length = torch.full_like(k, _DECAY_LENGTH) if rule.total_steps is None else rule.total_steps - peak
     done = k - 1 - peak
     cosine = 0.5 * (1 + torch.cos(torch.pi * done.to(wide) / length.clamp_min(1)))

@@ -12,6 +12,7 @@ from torch import Tensor
 from ppsf_fast.numerics import sample
 from ppsf_fast.revisions import Revision
 from ppsf_fast.rule import Rule
+from ppsf_fast.speed import COURSE
 
 State = dict[str, Any]
 
@@ -30,7 +31,7 @@ def factored_axes(shape: Sequence[int], revision: Revision) -> tuple[int, int] |
     if len(shape) < 2 or 0 in shape or max(shape) < revision.factored_min_dim:
         return None
     if revision.factored_axes == "last_two":
-        # clause: PPSF-V-012 00000000
+        # clause: PPSF-V-012 2e523a23
         return len(shape) - 1, len(shape) - 2
     # clause: PPSF-V-002 0aa50330
     *_, column, row = sorted(range(len(shape)), key=lambda axis: (shape[axis], axis))
@@ -57,7 +58,7 @@ def moment_names(state: Mapping[str, Any]) -> tuple[str, ...]:
 def _sampled(param: Tensor, rule: Rule) -> tuple[Tensor, torch.dtype]:
     """x0, and the dtype of s."""
     start = sample(param.detach(), rule.stride)
-    # clause: PPSF-R-010 00000000
+    # clause: PPSF-R-010 e3f7656a
     if rule.bf16_state:
         return start.to(torch.bfloat16, copy=True), torch.bfloat16
     return start.clone(), torch.float32
@@ -78,6 +79,7 @@ def prepare(state: State, param: Tensor, rule: Rule, adapts: bool) -> None:
         if isinstance(value, Tensor) and value.device != param.device:
             state[name] = value.to(param.device)
     has_moment = moment_names(state)[0] in state
+    fills = rule.adopt and not has_moment
     if rule.adopt and FILLED not in state:
         # State from before the switch was on holds a second moment to divide by.
         state[FILLED] = torch.full((), has_moment, dtype=torch.bool, device=param.device)
@@ -87,10 +89,20 @@ def prepare(state: State, param: Tensor, rule: Rule, adapts: bool) -> None:
         state["exp_avg"] = torch.zeros_like(param)
     if not has_moment:
         state.update(_start_of_moment(param, rule))
-    if adapts and ("p0" not in state or "s" not in state):
-        start, dtype = _sampled(param, rule)
-        state.setdefault("p0", start)
-        state.setdefault("s", torch.zeros_like(start, dtype=dtype))
+    if adapts:
+        # The course begins with the first step that counts.
+        course = () if fills else COURSE
+        _prepare_statistics(state, param, rule, ("p0", *course) if rule.by_displacement else ("p0", "s"))
+
+
+def _prepare_statistics(state: State, param: Tensor, rule: Rule, needed: Sequence[str]) -> None:
+    if all(name in state for name in needed):
+        return
+    start, dtype = _sampled(param, rule)
+    first = {"p0": start, "s": torch.zeros_like(start, dtype=dtype)}
+    first |= {name: torch.zeros((), dtype=torch.float32, device=param.device) for name in COURSE}
+    for name in needed:
+        state.setdefault(name, first[name])
 
 
 def release(state: State) -> None:

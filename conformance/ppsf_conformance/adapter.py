@@ -58,6 +58,7 @@ class Capabilities:
         dtypes: parameter dtypes it takes.
         options: options of the revision it has, and is judged by.
         serves: switches of the revision beyond those, which it accepts.
+        lacks: options of the revision of which it says that it takes the default only.
         always: options of the law that it is an example of, without taking them.
         knows_bits: whether stochastic rounding draws the bits of PPSF-R-004.
     """
@@ -69,6 +70,7 @@ class Capabilities:
     serves: frozenset[str]
     knows_bits: bool
     always: Mapping[str, Any] = field(default_factory=dict)
+    lacks: frozenset[str] = frozenset()
 
 
 class Session(Protocol):

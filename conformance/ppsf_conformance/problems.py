@@ -134,6 +134,11 @@ def _growth(now: np.random.Generator, always: np.random.Generator, y: Array, t: 
     return always.normal(size=y.shape) * (1 + 0.1 * now.normal(size=y.shape))
 
 
+def _turn(now: np.random.Generator, always: np.random.Generator, y: Array, t: int) -> Any:
+    """Three steps one way, then back: the numerator rises and falls."""
+    return always.normal(size=y.shape) * (1 if t < 3 else -1) * (1 + 0.1 * now.normal(size=y.shape))
+
+
 def _pull(now: np.random.Generator, always: np.random.Generator, y: Array, t: int) -> Any:
     return y - always.normal(size=y.shape)
 
@@ -181,6 +186,7 @@ REGIMES: Mapping[str, Regime] = {
     "noise": _noise,
     "growth": _growth,
     "pull": _pull,
+    "turning": _turn,
     "cancelling numerator": _cancel,
     "wide magnitudes": _wide,
     "sparse": _sparse,

@@ -30,6 +30,8 @@ class Coefficients:
         item_weight: weight of this step's inner product in the statistics, in the wide dtype.
         sum_weight: weight of this step's gradient in the statistics.
         keep, gain: what multiplies the second moment and the new square.
+        unit: what multiplies the new square where nothing is kept: 1, or the square of d.
+        renewal: what the present weights are of the average of FOCUS.
         share: what the second moment is divided by in the divisor; None: by nothing.
         moment_gain: what multiplies the gradient in the first moment.
         bound: b, the bound of the clipping.
@@ -49,6 +51,8 @@ class Coefficients:
     sum_weight: Tensor
     keep: Tensor
     gain: Tensor
+    unit: Tensor
+    renewal: Tensor
     share: Tensor | None
     moment_gain: Tensor
     bound: Tensor
@@ -98,7 +102,8 @@ def coefficients(plan: Plan, pool: PoolPlan, group: GroupPlan) -> Coefficients:
     full = _full_step_size(_estimate(plan, d), k, rule)
     dlr = _scheduled(full, k, scalars, rule)
     item_weight, sum_weight = _statistic_weights(d, full, dlr, rule)
-    keep, gain = _memory(d, scalars, k, rule)
+    beta2 = _beta2(d, k, rule)
+    keep, unit = _memory(beta2, d, scalars, rule)
     mix, weight_sum, lr_max = _averaging(group, dlr, k)
     reach = 1 - rule.beta1 * (1 - mix)
     return Coefficients(
@@ -110,7 +115,9 @@ def coefficients(plan: Plan, pool: PoolPlan, group: GroupPlan) -> Coefficients:
         item_weight=item_weight,
         sum_weight=sum_weight.float(),
         keep=keep.float(),
-        gain=gain.float(),
+        gain=(unit * (1 - beta2)).float(),
+        unit=unit.float(),
+        renewal=(1 - beta2).float(),
         share=_share(d, k, rule),
         moment_gain=(d * (1 - rule.beta1)).float(),
         bound=_bound(d, rule),
@@ -168,37 +175,41 @@ def _statistic_weights(d: Tensor, full: Tensor, dlr: Tensor, rule: Rule) -> tupl
     """What multiplies the inner product and the gradient."""
     kind = rule.revision.statistic_weight
     if kind == "prodigy":
-        # clause: PPSF-D-021 00000000
+        # clause: PPSF-D-021 80b40fdc
         ratio = d / rule.d0
         return ratio * dlr, ratio * (d if rule.safeguard_warmup else dlr)
     if kind == "d_squared":
-        # clause: PPSF-D-020 00000000
+        # clause: PPSF-D-020 7a527ae5
         weight = d * d / math.sqrt(rule.d0)
     elif kind == "share":
-        # clause: PPSF-D-022 00000000
+        # clause: PPSF-D-022 7314ec4b
         weight = full * (1 - rule.beta3)
     else:
         # clause: PPSF-D-001 6eb47677
         root = d.sqrt()
-        weight = speed.weight(root, rule.d0) if rule.speed else root
+        weight = speed.weight(root, rule.d0) if rule.by_signs else root
     return weight, weight
 
 
 # ------------------------------------------------------------------------------------------------- moments and update
 
 
-def _memory(d: Tensor, scalars: dict[str, Tensor], k: Tensor, rule: Rule) -> tuple[Tensor, Tensor]:
-    """What multiplies the second moment and the new square."""
-    beta2 = torch.full_like(d, rule.beta2)
+def _beta2(d: Tensor, k: Tensor, rule: Rule) -> Tensor:
+    """The coefficient of the second moment in this step."""
     if rule.bias_correction and rule.revision.bias_correction == "radam_in_moment":
-        beta2 = corrected_beta2(rule.beta2, k, d.dtype)
+        return corrected_beta2(rule.beta2, k, d.dtype)
+    return torch.full_like(d, rule.beta2)
+
+
+def _memory(beta2: Tensor, d: Tensor, scalars: dict[str, Tensor], rule: Rule) -> tuple[Tensor, Tensor]:
+    """What multiplies the second moment, and the unit of the new square."""
     if rule.revision.second_moment == "rescaled":
-        return beta2 * (scalars["d_prev"] / d) ** 2, 1 - beta2
-    return beta2, d * d * (1 - beta2)
+        return beta2 * (scalars["d_prev"] / d) ** 2, torch.ones_like(d)
+    return beta2, d * d
 
 
 def _share(d: Tensor, k: Tensor, rule: Rule) -> Tensor | None:
-    # clause: PPSF-V-013 00000000
+    # clause: PPSF-V-013 bf5718d5
     if rule.revision.second_moment != "corrected":
         return None
     return (1 - torch.pow(rule.beta2, k.to(d.dtype))).float()
@@ -223,7 +234,7 @@ def _averaging(group: GroupPlan, dlr: Tensor, k: Tensor) -> tuple[Tensor, Tensor
         return torch.zeros_like(dlr), None, None
     largest = None
     if rule.revision.averaging_weight == "largest":
-        # clause: PPSF-Z-010 00000000
+        # clause: PPSF-Z-010 a50e7a76
         largest = torch.maximum(scalars["lr_max"], dlr)
         weight = k.to(dlr.dtype) ** rule.r * largest**rule.weight_lr_power
     else:
@@ -232,7 +243,7 @@ def _averaging(group: GroupPlan, dlr: Tensor, k: Tensor) -> tuple[Tensor, Tensor
     weight_sum = scalars["weight_sum"] + weight
     mix = torch.where(weight_sum > 0, weight / weight_sum, 0.0)
     if rule.schedulefree_c:
-        # clause: PPSF-Z-011 00000000
+        # clause: PPSF-Z-011 dc023cc6
         mix = (mix * ((1 - rule.beta1) * rule.schedulefree_c)).clamp_max(1.0)
     return mix, weight_sum, largest
 
@@ -241,5 +252,5 @@ def _decay_of_y(dlr: Tensor, reach: Tensor, rule: Rule) -> Tensor:
     """What multiplies y in the decay of y beside the update."""
     if rule.averages:
         return rule.weight_decay * reach
-    # clause: PPSF-W-010 00000000
+    # clause: PPSF-W-010 ba82f435
     return rule.weight_decay * dlr if rule.weight_decay_by_lr else torch.full_like(dlr, rule.weight_decay)

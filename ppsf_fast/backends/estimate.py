@@ -61,7 +61,7 @@ def adapted(pool: PoolPlan, sums: Statistics, by: Coefficients) -> Adapted:
 
 def _evidence(sums: Statistics, rule: Rule) -> Tensor | None:
     """Whether any gradient so far was not 0; None where a step is taken without asking."""
-    # clause: PPSF-D-030 00000000
+    # clause: PPSF-D-030 fd578177
     return sums.norm > 0 if rule.revision.without_evidence == "rests" else None
 
 
@@ -74,13 +74,17 @@ def _free_to_move(evidence: Tensor | None, opened: Tensor | None) -> Tensor | No
 
 def _estimated(old: dict[str, Tensor], sums: Statistics, rule: Rule) -> dict[str, Tensor]:
     numerator = _numerator(old["d_numerator"], sums.inner, old["d"], rule)
-    d_hat = _candidate(old["d"], numerator, sums.norm, rule)
-    return {"d_numerator": numerator, "d_denom": sums.norm, **_grown(old, d_hat, rule)}
+    found = {"d_numerator": numerator, "d_denom": sums.norm}
+    if "n_max" in old:
+        found["n_max"] = torch.maximum(old["n_max"], numerator)
+    if rule.by_displacement:
+        return found | {"d": speed.grown(old["d"], numerator, old["d_numerator"], old["n_max"], rule.d_coef)}
+    return found | _grown(old, _candidate(old["d"], numerator, sums.norm, rule), rule)
 
 
 def _numerator(before: Tensor, inner: Tensor, d: Tensor, rule: Rule) -> Tensor:
     if rule.revision.numerator == "add":
-        # clause: PPSF-D-024 00000000
+        # clause: PPSF-D-024 5a5651fe
         return before * rule.beta3 + inner
     # clause: PPSF-D-005 ac48fdae
     return before * rule.beta3 + torch.where(d > rule.d0, inner, inner.clamp_min(0.0))
@@ -91,27 +95,27 @@ def _candidate(d: Tensor, numerator: Tensor, denom: Tensor, rule: Rule) -> Tenso
         # clause: PPSF-D-006 9d50bc96
         d_hat = torch.where(denom > 0, torch.atan2(numerator * rule.d_coef, denom), 0.0)
     else:
-        # clause: PPSF-D-025 00000000
+        # clause: PPSF-D-025 a841ffa1
         d_hat = torch.where(denom > 0, numerator * rule.d_coef / denom, 0.0)
-    # clause: PPSF-D-026 00000000
+    # clause: PPSF-D-026 6540778a
     d_hat = torch.minimum(d_hat, d * _LARGEST_STEP) if rule.d_limiter else d_hat
-    return speed.capped(d, d_hat) if rule.speed else d_hat
+    return speed.capped(d, d_hat) if rule.by_signs else d_hat
 
 
 def _grown(old: dict[str, Tensor], d_hat: Tensor, rule: Rule) -> dict[str, Tensor]:
     """The new d, and with it the largest candidate where that is stored."""
     d = old["d"]
     if rule.revision.growth == "capped":
-        # clause: PPSF-D-029 00000000
+        # clause: PPSF-D-029 fc8d499b
         start = torch.where(d == rule.d0, torch.maximum(d, d_hat), d)
         largest = torch.maximum(old["d_max"], d_hat)
         return {"d": torch.minimum(largest, start * rule.growth_rate), "d_max": largest}
     if rule.beta4 == 0 or rule.speed:
         # clause: PPSF-D-007 069e7fcc
         return {"d": torch.maximum(d, d_hat)}
-    # clause: PPSF-D-027 00000000
+    # clause: PPSF-D-027 59fe8cba
     floored = d_hat.clamp_min(rule.d0)
-    # clause: PPSF-D-028 00000000
+    # clause: PPSF-D-028 0305121b
     followed = d * abs(rule.beta4) + floored * (1 - abs(rule.beta4))
     return {"d": followed if rule.beta4 > 0 else torch.maximum(floored, followed)}
 
@@ -120,7 +124,7 @@ def _stalled(old: dict[str, Tensor], after: Tensor, by: Coefficients, rule: Rule
     """What the built-in decay counts: steps since d last grew, and the step after which it began."""
     if not rule.cosine_decay:
         return {}
-    # clause: PPSF-M-022 00000000
+    # clause: PPSF-M-022 ac5f6892
     stalled = torch.where(after > by.d, 0, old["stalled"] + 1)
     found = (old["peak"] < 0) & (stalled >= rule.peak_patience)
     return {"stalled": stalled, "peak": torch.where(found, by.k, old["peak"])}

@@ -33,9 +33,14 @@ def divisor(state: State, grad: Tensor, rule: Rule, by: Coefficients) -> Tensor:
 def _filling(state: State, by: Coefficients) -> Coefficients:
     """What renews the second moment under ADOPT: in its first step the gradient alone makes it."""
     # clause: PPSF-M-005 23b4b81e
-    keep, gain = torch.where(state[FILLED], by.keep, 0.0), torch.where(state[FILLED], by.gain, 1.0)
-    store(state[FILLED], torch.ones_like(state[FILLED]), by.ok)
-    return replace(by, keep=keep, gain=gain)
+    has = state[FILLED].clone()
+    store(state[FILLED], torch.ones_like(has), by.ok)
+    return replace(
+        by,
+        keep=torch.where(has, by.keep, 0.0),
+        gain=torch.where(has, by.gain, by.unit),
+        renewal=torch.where(has, by.renewal, 1.0),
+    )
 
 
 def _renewed(state: State, grad: Tensor, rule: Rule, by: Coefficients) -> list[Tensor]:
@@ -43,12 +48,12 @@ def _renewed(state: State, grad: Tensor, rule: Rule, by: Coefficients) -> list[T
     square = grad * grad
     if "exp_avg_sq" in state:
         # clause: PPSF-V-001 eda871f8
-        # clause: PPSF-V-010 00000000
+        # clause: PPSF-V-010 ba9d63ae
         new = [state["exp_avg_sq"].float() * by.keep + square * by.gain]
     else:
         row_axis, column_axis = factored_axes(grad.shape, rule.revision) or (0, 0)
         # clause: PPSF-V-003 e56301e2
-        # clause: PPSF-V-011 00000000
+        # clause: PPSF-V-011 bfc8a7dc
         row_mean, column_mean = mean_over(square, row_axis), mean_over(square, column_axis)
         row = state["exp_avg_sq_row"].float() * by.keep + row_mean * by.gain
         column = state["exp_avg_sq_col"].float() * by.keep + column_mean * by.gain
@@ -75,12 +80,30 @@ def renew_average(state: State, y: Tensor, rule: Rule, by: Coefficients) -> None
     """Renew the average of the weights that FOCUS keeps in the place of the second moment."""
     if rule.adopt:
         by = _filling(state, by)
-    store(state["exp_avg_sq"], focus.renewed(state["exp_avg_sq"].float(), y, by.gain), by.ok)
+    store(state["exp_avg_sq"], focus.renewed(state["exp_avg_sq"].float(), y, by.renewal), by.ok)
 
 
 def first_moment(state: State, grad: Tensor, rule: Rule, by: Coefficients) -> Tensor:
     """Update the first moment; returns it."""
-    # clause: PPSF-U-010 00000000
+    # clause: PPSF-U-010 3667548e
     moment: Tensor = state["exp_avg"].float() * rule.beta1 + grad * by.moment_gain
     store(state["exp_avg"], moment, by.ok)
+    return moment
+
+
+def normalized_moment(state: State, update: Tensor, mask: Tensor | None, rule: Rule, by: Coefficients) -> Tensor:
+    """Update the first moment under ADOPT, that of normalized gradients; returns it.
+
+    Args:
+        state: of the parameter.
+        update: the normalized gradient, float32.
+        mask: whether the moment is written, 0-d bool; None: it is.
+    """
+    # clause: PPSF-M-032 4f307814
+    limit = by.k.to(by.d.dtype).pow(0.25).float()
+    cut = torch.maximum(torch.minimum(update, limit), -limit)
+    if not rule.keeps_moment:
+        return cut
+    moment: Tensor = state["exp_avg"].float() * rule.beta1 + cut * (1 - rule.beta1)
+    store(state["exp_avg"], moment, mask)
     return moment

@@ -13,6 +13,8 @@ from ppsf_fast.backends.moments import filled
 from ppsf_fast.numerics import sample, store, total, wide_dtype
 from ppsf_fast.plan import Item
 from ppsf_fast.rule import Rule
+from ppsf_fast.speed import COURSE
+from ppsf_fast.state import State
 
 
 @dataclass(slots=True)
@@ -24,29 +26,52 @@ class Statistics:
 
 
 def measured(item: Item, rule: Rule, by: Coefficients) -> Statistics:
-    """Update s of one parameter; returns its contributions."""
+    """Update what one parameter remembers for the estimate; returns its contributions."""
     param, state = item.param, item.state
-    if "s" not in state or "p0" not in state:  # nothing is estimated, or the window is closed and they are gone
+    if not _remembers(state, rule):  # nothing is estimated, or the window is closed and it is gone
         zero = torch.zeros((), dtype=wide_dtype(param.device), device=param.device)
         return Statistics(zero, zero)
     grad, y = sample(item.grad, rule.stride).float(), sample(param, rule.stride).float()
     if rule.penalizes:
-        # clause: PPSF-W-011 00000000
+        # clause: PPSF-W-011 32971b9c
         grad = grad + y * rule.weight_decay
     at_z = rule.averages and rule.revision.statistic_point == "z"
     point = sample(state["z"], rule.stride).float() if at_z else y
+    follow = _by_displacement if rule.by_displacement else _by_gradients
+    counts = filled(state, rule)
+    return _counted(follow(state, grad, state["p0"].float() - point, both(by.adapts, counts), rule, by), counts)
+
+
+def _remembers(state: State, rule: Rule) -> bool:
+    return "p0" in state and (COURSE[0] if rule.by_displacement else "s") in state
+
+
+def _by_gradients(
+    state: State, grad: Tensor, displacement: Tensor, mask: Tensor | None, rule: Rule, by: Coefficients
+) -> Statistics:
     # clause: PPSF-D-002 817a13b9
-    inner = total(grad * (state["p0"].float() - point))
-    if rule.speed:
+    inner = total(grad * displacement)
+    if rule.by_signs:
         inner, grad = speed.signed(inner), speed.signed(grad)
     elif rule.amplifies:
-        # clause: PPSF-D-023 00000000
+        # clause: PPSF-D-023 dbf30264
         inner, grad = _signed_root(inner), _signed_root(grad)
     # clause: PPSF-D-003 14ce060e
     s = state["s"].float() * rule.beta3 + grad * by.sum_weight
-    store(state["s"], s, both(by.adapts, filled(state, rule)))
+    store(state["s"], s, mask)
     # clause: PPSF-D-004 177108e3
-    return _counted(Statistics(inner * by.item_weight, total(s.abs())), filled(state, rule))
+    return Statistics(inner * by.item_weight, total(s.abs()))
+
+
+def _by_displacement(
+    state: State, grad: Tensor, displacement: Tensor, mask: Tensor | None, rule: Rule, by: Coefficients
+) -> Statistics:
+    inner = total(grad * displacement)
+    inner = _signed_root(inner) if rule.amplifies else inner
+    way = speed.course([state[name] for name in COURSE], inner, displacement, by.k)
+    for name, value in zip(COURSE, way, strict=True):
+        store(state[name], value, mask)
+    return Statistics(speed.course_item(way, by.item_weight), way[-1])
 
 
 def _counted(share: Statistics, counts: Tensor | None) -> Statistics:

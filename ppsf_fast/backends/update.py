@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from ppsf_fast import focus
-from ppsf_fast.backends.coefficients import Coefficients, Outcome
-from ppsf_fast.backends.moments import divisor, first_moment, renew_average
+from ppsf_fast.backends.coefficients import Coefficients, Outcome, both
+from ppsf_fast.backends.moments import divisor, filled, first_moment, normalized_moment, renew_average
 from ppsf_fast.numerics import total
 from ppsf_fast.orthograd import orthogonal
 from ppsf_fast.rule import Rule
@@ -27,17 +27,33 @@ def updated(state: State, grad: Tensor, y: Tensor, rule: Rule, by: Coefficients,
 
 
 def _direction(state: State, grad: Tensor, y: Tensor, rule: Rule, by: Coefficients, outcome: Outcome) -> Tensor:
-    if rule.focus:
-        update = focus.direction(grad, state["exp_avg_sq"].float(), y)
-        renew_average(state, y, rule, by)
-        return update
-    denom = divisor(state, grad, rule, by)
-    if rule.revision.unit == "g":
-        return _quotient(grad, denom, rule, by)
+    mask = both(by.ok, filled(state, rule))
+    point = _point(state, grad, y, rule, by)
+    if rule.adopt and not rule.averages:
+        return normalized_moment(state, _divided(_weighted(grad, by.d, rule), point, by.d, y, rule, by), mask, rule, by)
     d = outcome.d if rule.revision.unit == "new_d" else by.d
-    # clause: PPSF-U-011 00000000
-    over = first_moment(state, grad, rule, by) if rule.keeps_moment else grad * d.float()
-    return _weighted_quotient(over, denom, d, rule)
+    over = first_moment(state, grad, rule, by) if rule.keeps_moment else _weighted(grad, d, rule)
+    return _divided(over, point, d, y, rule, by)
+
+
+def _weighted(grad: Tensor, d: Tensor, rule: Rule) -> Tensor:
+    # clause: PPSF-U-011 46ab4792
+    return grad if rule.revision.unit == "g" else grad * d.float()
+
+
+def _point(state: State, grad: Tensor, y: Tensor, rule: Rule, by: Coefficients) -> Tensor:
+    """Renew the second moment; returns the divisor, or what FOCUS compares the weights with."""
+    if not rule.focus:
+        return divisor(state, grad, rule, by)
+    before: Tensor = state["exp_avg_sq"].to(torch.float32, copy=True)
+    renew_average(state, y, rule, by)
+    return before
+
+
+def _divided(over: Tensor, point: Tensor, d: Tensor, y: Tensor, rule: Rule, by: Coefficients) -> Tensor:
+    if rule.focus:
+        return focus.direction(over, point, y)
+    return _quotient(over, point, rule, by) if rule.revision.unit == "g" else _weighted_quotient(over, point, d, rule)
 
 
 def _quotient(grad: Tensor, denom: Tensor, rule: Rule, by: Coefficients) -> Tensor:
@@ -51,16 +67,16 @@ def _quotient(grad: Tensor, denom: Tensor, rule: Rule, by: Coefficients) -> Tens
 def _weighted_quotient(over: Tensor, denom: Tensor, d: Tensor, rule: Rule) -> Tensor:
     """The same where numerator and denominator carry the factor d, of before or after the step."""
     if rule.eps is None:
-        # clause: PPSF-U-013 00000000
+        # clause: PPSF-U-013 abd36150
         return torch.atan2(over, denom) * rule.revision.atan2_scale
-    # clause: PPSF-U-012 00000000
+    # clause: PPSF-U-012 a1c3be3d
     return over / (denom + (d * rule.eps).float())
 
 
 def _clipped(update: Tensor, rule: Rule, by: Coefficients) -> Tensor:
     rms = (total(update * update) / max(update.numel(), 1)).sqrt()
     if rule.revision.clipping == "soft":
-        # clause: PPSF-C-010 00000000
+        # clause: PPSF-C-010 1213a55d
         return update / rms.clamp_min(1.0).sqrt().float()
     # clause: PPSF-C-001 2d530c9c
     return update / (rms / by.bound).clamp_min(1.0).float()

@@ -33,7 +33,7 @@ def move(item: Item, rule: Rule, by: Coefficients, outcome: Outcome) -> None:
 
 
 def _without_average(y: Tensor, update: Tensor, rule: Rule, by: Coefficients) -> Tensor:
-    # clause: PPSF-Z-012 00000000
+    # clause: PPSF-Z-012 ec80dd2d
     new_y = y - update * by.z_step
     return new_y - y * by.y_decay if rule.decays else new_y
 

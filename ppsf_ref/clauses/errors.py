@@ -97,15 +97,17 @@ DOMAINS: Mapping[str, Domain] = {
 
 
 @clause("PPSF-X-001", "c864b8d0")
-def refuse_unknown(name: str) -> None:
-    """An option that does not exist."""
-    if name not in DOMAINS and name not in EXTENSIONS:
+def refuse_unknown(name: str, options: Collection[str]) -> None:
+    """What is none of the revision's options."""
+    if name not in options:
         raise TypeError(f"unknown option {name!r}")
 
 
 @clause("PPSF-X-002", "b277d08a")
-def refuse_outside(name: str, value: object, at_step: bool = False) -> None:
-    """A value outside the domain of its option; at a step lr may be 0 as well."""
+def refuse_outside(name: str, value: object, at_step: bool = False, needs: Collection[str] = ()) -> None:
+    """A value outside the domain of its option; at a step lr may be 0 as well, and some are needed: never None."""
+    if value is None and name in needs:
+        raise TypeError(f"{name} is needed")
     domain = NONNEGATIVE if name == "lr" and at_step else DOMAINS[name]
     if not domain.has_type(value):
         raise TypeError(f"{name}={value!r} is of the wrong type")
