@@ -197,6 +197,7 @@ OVERRIDES: Mapping[str, Mapping[str, Override]] = {
     "grams_dropped_by_constructor": {"PPSF-O-003": options.inherits(options.grams_dropped)},
     # The law's own clause decides who takes part; what the others do besides is beside the law.
     "zero_lr_group_moves_on": {"PPSF-G-001": lambda base: base, STEP: zero_lr.moves_on},
+    "unlike_lr_raises": {"PPSF-G-004": lambda base: base, STEP: zero_lr.needs_one_lr},
 }
 
 

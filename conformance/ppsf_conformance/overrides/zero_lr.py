@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from ppsf_conformance.lockstep import Raises
 from ppsf_ref import Config, GroupState, Numbers, ParamState, State, variants
 from ppsf_ref.clauses import average
 from ppsf_ref.formats import Array
@@ -29,6 +30,17 @@ def moves_on(base: Step) -> Step:
                 moves = after.groups[i].k > state.groups[i].k
                 groups[i] = _moved(f, state.groups[i], after.groups[i], gradients[i], moves)
         return replace(after, groups=tuple(groups))
+
+    return step
+
+
+def needs_one_lr(base: Step) -> Step:
+    """The step of the law, unless two groups have different lr above 0."""
+
+    def step(config: Config, state: State, gradients: Sequence[Sequence[Array | None]], numbers: Numbers) -> State:
+        if len({options.lr for options in config.groups if options.lr > 0}) > 1:
+            raise Raises("RuntimeError")
+        return base(config, state, gradients, numbers)
 
     return step
 
