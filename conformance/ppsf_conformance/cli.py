@@ -49,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--profile", choices=run.PROFILES, default="standard", help="how hard to look")
         command.add_argument("--out", type=Path, default=Path("report"), help="folder of the report")
     mutants = commands.add_parser("mutants", help="count the wrong laws that the suite notices")
-    mutants.add_argument("--examples", type=int, default=250, help="problems recorded per revision (default: %(default)s)")
+    mutants.add_argument("--examples", type=int, default=250, help="problems per revision (default: %(default)s)")
     beside = commands.add_parser("peers", help="list the releases that can be judged side by side, or install them")
     beside.add_argument("--install", action="store_true", help="install those that are missing, each in its own folder")
     pursue = commands.add_parser("follow", help="compare a release with the reference, its errata switched on")

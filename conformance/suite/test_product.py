@@ -53,20 +53,22 @@ MEASURED = {
     "prodigy": {"y", "m", "s", "v", "d", "d_max", "d_numerator", "d_denom"},
     "schedulefree": {"y", "z", "x", "y from x", "v", "weight_sum", "lr_max"},
 }
-HELD = [(revision, clause) for revision in OWN for clause in clause_titles(revision)]
-
 Surveys = Callable[[str], Survey]
 
 
-@pytest.mark.parametrize(("revision", "clause"), HELD)
-def test_clause_holds(surveys: Surveys, revision: str, clause: str) -> None:
-    tally = surveys(revision).clauses[clause]
-    assert not tally.failures, tally.failures[0]
-    assert tally.checks > 0
+@pytest.mark.parametrize("clause", CLAUSES)
+def test_clause_holds(surveys: Surveys, clause: str) -> None:
+    """In every revision in which it is law."""
+    held = [revision for revision in OWN if clause in clause_titles(revision)]
+    assert held
+    for revision in held:
+        tally = surveys(revision).clauses[clause]
+        assert not tally.failures, f"{revision}: {tally.failures[0]}"
+        assert tally.checks > 0, revision
 
 
 def test_every_clause_is_listed() -> None:
-    assert set(CLAUSES) == set(clause_titles()) == {clause for _, clause in HELD}
+    assert set(CLAUSES) == set(clause_titles())
 
 
 @pytest.mark.parametrize("revision", OWN)
