@@ -171,7 +171,7 @@ OVERRIDES: Mapping[str, Mapping[str, Override]] = {
     "window_closes_one_step_early": {"PPSF-D-008": _instead(_one_step_early)},
     "cautious_scaled_by_kept_plus_one": {"PPSF-M-001": _instead(_cautious_plus_one)},
     "speed_shrinks_estimate_above_one": {"PPSF-M-012": _instead(_capped_last)},
-    "focus_average_starts_at_zero": {"PPSF-L-001": lambda base: lambda *args: base(*args[:-1], False)},
+    "focus_average_starts_at_zero": {"PPSF-L-001": lambda base: lambda *args: base(*args[:7], False)},
     "focus_average_rescaled": {"PPSF-M-008": _rescaled_average},
     "focus_compares_with_new_average": {"PPSF-M-008": _new_average_compared},
     "orthograd_scales_rounding_up": {"PPSF-M-007": _instead(_scaled_back)},

@@ -22,20 +22,17 @@ def keeps_sample(base: Step) -> Step:
         groups = list(after.groups)
         for i, f in enumerate(frames(config, state.groups, numbers)):
             if f.options.use_adopt and state.groups[i].k == 1 and not f.window.adapts:
-                groups[i] = _sampled(f, groups[i], gradients[i])
+                groups[i] = _sampled(f, state.groups[i], groups[i], gradients[i])
         return replace(after, groups=tuple(groups))
 
     return step
 
 
-def _sampled(f: Frame, group: GroupState, gradients: Sequence[Array | None]) -> GroupState:
-    keeps = lifecycle.Keeps(z=f.averages, m=f.averages_moment, s=True)
-    params = [
-        p
-        if gradient is None
-        else lifecycle.created(
-            p, None, keeps, True, f.options.slice_p, formats(f.options, dtype)["x0"], f.numbers, f.options.use_focus
-        )
-        for p, dtype, gradient in zip(group.params, f.dtypes, gradients, strict=True)
-    ]
-    return replace(group, params=tuple(params))
+def _sampled(f: Frame, before: GroupState, after: GroupState, gradients: Sequence[Array | None]) -> GroupState:
+    keeps, params = lifecycle.Keeps(z=f.averages, m=f.averages_moment), list(after.params)
+    for j, gradient in enumerate(gradients):
+        if gradient is not None:
+            x0 = formats(f.options, f.dtypes[j])["x0"]
+            made = lifecycle.created(before.params[j], None, keeps, True, f.options.slice_p, x0, f.numbers)
+            params[j] = replace(params[j], x0=made.x0, s=made.s)
+    return replace(after, params=tuple(params))
