@@ -148,6 +148,10 @@ def given_rates(problem: pb.Problem) -> tuple[float, ...]:
     return tuple(group.options.get("lr", usual) for group in problem.groups)
 
 
+class Raises(Exception):
+    """A rule in the place of the step raises this where a release raises an exception of that name."""
+
+
 class Refused(Exception):
     """An implementation's constructor does not take a valid problem."""
 
@@ -265,12 +269,20 @@ def _judge_once(transition: Transition, capabilities: Capabilities, outcomes: Se
     with tracing() as trace, replaying(outcomes):
         config = config_of(transition.problem, transition.rates)
         before = lifted(config, transition.before.state, lift)
-        if transition.kind == "step":
-            expected = run(config, before, transition.gradients, lift)
-        else:
-            expected = (evaluate if transition.kind == "eval" else train)(config, before, lift)
-        comparisons = list(_compare(expected, transition, config))
+        try:
+            expected = _expected(transition, config, before, lift, run)
+            comparisons = list(_compare(expected, transition, config))
+        except Raises as name:
+            raised = transition.raised.partition(":")[0]
+            comparisons = [(_fact("raises", f"{transition.kind}()", str(name), raised or "nothing"), NO_RATIOS)]
     return _verdict(comparisons, trace, () if capabilities.knows_bits else ("PPSF-R-004",))
+
+
+def _expected(transition: Transition, config: Config, before: State, lift: Numbers, run: Rule) -> State:
+    if transition.kind == "step":
+        after: State = run(config, before, transition.gradients, lift)
+        return after
+    return (evaluate if transition.kind == "eval" else train)(config, before, lift)
 
 
 def _verdict(comparisons: Sequence[tuple[Comparison, Array]], trace: Trace, unseen: tuple[str, ...]) -> Verdict:

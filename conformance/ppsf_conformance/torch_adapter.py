@@ -14,7 +14,7 @@ import torch
 
 from ppsf_conformance.adapter import COUNTS, SCALARS, Array, Capabilities, Gradients, Group, Snapshot, Weights
 from ppsf_conformance.name_map import NameMap, target_of, version_of
-from ppsf_ref import GroupState, ParamState, State, load_revision
+from ppsf_ref import GroupState, ParamState, State, load_revision, options_of
 
 
 def to_array(tensor: torch.Tensor) -> Array:
@@ -125,11 +125,13 @@ class TorchSession:
         found = {name: self._find(param, path) for name, path in self.names.state.items()}
         tensors = {"y": param, **{name: tensor for name, tensor in found.items() if tensor is not None}}
         arrays = {name: to_array(tensor) for name, tensor in tensors.items()}
-        if (
-            "x0" in arrays and "s" in arrays and arrays["x0"].ndim == 0
-        ):  # kept as one number for weights that start at zero
-            arrays["x0"] = np.broadcast_to(arrays["x0"], arrays["s"].shape)
+        if "x0" in arrays and arrays["x0"].ndim == 0:  # kept as one number for weights that start at zero
+            arrays["x0"] = np.broadcast_to(arrays["x0"], self._sampled(param, arrays.get("s")))
         return ParamState(**arrays), {name: _dtype_name(tensor) for name, tensor in tensors.items()}
+
+    def _sampled(self, param: torch.Tensor, s: Array | None) -> tuple[int, ...]:
+        stride = options_of(load_revision(self.names.capabilities.revision)).slice_p
+        return (len(range(0, param.numel(), stride)),) if s is None else s.shape
 
     def _find(self, param: torch.Tensor, path: str) -> torch.Tensor | None:
         found: Any = self.optimizer.state.get(param, {})

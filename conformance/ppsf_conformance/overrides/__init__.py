@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ppsf_conformance.lockstep import STEP
-from ppsf_conformance.overrides import options, zero_lr
+from ppsf_conformance.overrides import filling, options, zero_lr
 from ppsf_conformance.problems import Problem
 from ppsf_ref import BFLOAT16, FLOAT32, Bounded, Format, GroupState, ParamState, clause_functions, step
 from ppsf_ref import numbers as num
@@ -171,12 +171,15 @@ OVERRIDES: Mapping[str, Mapping[str, Override]] = {
     "window_closes_one_step_early": {"PPSF-D-008": _instead(_one_step_early)},
     "cautious_scaled_by_kept_plus_one": {"PPSF-M-001": _instead(_cautious_plus_one)},
     "speed_shrinks_estimate_above_one": {"PPSF-M-012": _instead(_capped_last)},
-    "focus_average_starts_at_zero": {"PPSF-L-001": lambda base: lambda *args: base(*args[:-1], False)},
+    "focus_average_starts_at_zero": {"PPSF-L-001": lambda base: lambda *args: base(*args[:7], False)},
     "focus_average_rescaled": {"PPSF-M-008": _rescaled_average},
     "focus_compares_with_new_average": {"PPSF-M-008": _new_average_compared},
     "orthograd_scales_rounding_up": {"PPSF-M-007": _instead(_scaled_back)},
     "orthograd_projects_on_z": {"PPSF-M-007": _on_z},
-    "adopt_fills_in_first_step_of_group": {"PPSF-M-005": _instead(lambda is_new, k: k == 1)},
+    "adopt_fills_in_first_step_of_group": {
+        "PPSF-M-005": _instead(lambda is_new, k: k == 1),
+        STEP: filling.keeps_sample,
+    },
     "non_finite_gradient_is_applied": {"PPSF-L-004": _instead(lambda gradients: True)},
     "limited_before_d_coef": {"PPSF-D-026": _instead(_limited_before_d_coef)},
     "decays_before_average": {
@@ -194,6 +197,7 @@ OVERRIDES: Mapping[str, Mapping[str, Override]] = {
     "grams_dropped_by_constructor": {"PPSF-O-003": options.inherits(options.grams_dropped)},
     # The law's own clause decides who takes part; what the others do besides is beside the law.
     "zero_lr_group_moves_on": {"PPSF-G-001": lambda base: base, STEP: zero_lr.moves_on},
+    "unlike_lr_raises": {"PPSF-G-004": lambda base: base, STEP: zero_lr.needs_one_lr},
 }
 
 
@@ -232,10 +236,6 @@ def _switched_on(option: str) -> Callable[[Problem], bool]:
     return lambda problem: (True,) in _values(problem, option)
 
 
-def _fills_when_the_window_closes(problem: Problem) -> bool:
-    return (True, 1) in _values(problem, "use_adopt", "prodigy_steps")
-
-
 def _projects_strided(problem: Problem) -> bool:
     switched = zip(_values(problem, "use_orthograd"), problem.groups, strict=True)
     params = [spec for (on,), group in switched if on for spec in group.params]
@@ -258,7 +258,6 @@ EXCLUDED: Mapping[str, Callable[[Problem], bool]] = {
         _has_bfloat16,
     ),
     "ERR-0024": _empty_with_axes,
-    "ERR-0101": _fills_when_the_window_closes,
     "ERR-0104": _projects_strided,
     **{erratum: _switched_on(option) for erratum, option in UNFOLLOWED.items()},
 }

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from ppsf_conformance.lockstep import Raises
 from ppsf_ref import Config, GroupState, Numbers, ParamState, State, variants
-from ppsf_ref.clauses import average, lifecycle
+from ppsf_ref.clauses import average
 from ppsf_ref.formats import Array
 from ppsf_ref.frame import Frame, frames
 from ppsf_ref.numbers import Number
-from ppsf_ref.store import formats, stored
+from ppsf_ref.state import Measured
+from ppsf_ref.store import stored
 
 Step = Callable[[Config, State, Sequence[Sequence[Array | None]], Numbers], State]
 
@@ -32,26 +34,30 @@ def moves_on(base: Step) -> Step:
     return step
 
 
+def needs_one_lr(base: Step) -> Step:
+    """The step of the law, unless two groups have different lr above 0."""
+
+    def step(config: Config, state: State, gradients: Sequence[Sequence[Array | None]], numbers: Numbers) -> State:
+        if len({options.lr for options in config.groups if options.lr > 0}) > 1:
+            raise Raises("RuntimeError")
+        return base(config, state, gradients, numbers)
+
+    return step
+
+
 def _moved(f: Frame, before: GroupState, after: GroupState, grads: Sequence[Array | None], moves: bool) -> GroupState:
     dlr = variants.step_size(f, before.d, before).dlr
     params = list(after.params)
     for j, g in enumerate(grads):
         if g is not None:
-            p = _created(f, params[j], f.dtypes[j])
+            p = variants.created(f, params[j], None, f.dtypes[j])
             moved = _step(f, p, f.numbers.array(g), before, after.d, dlr) if moves else p
             params[j] = stored(f, moved, j, before.k)
     return replace(after, params=tuple(params))
 
 
-def _created(f: Frame, p: ParamState, dtype: str) -> ParamState:
-    keeps = lifecycle.Keeps(z=False, m=f.averages_moment)
-    x0 = formats(f.options, dtype)["x0"]
-    return lifecycle.created(p, None, keeps, f.window.adapts, f.options.slice_p, x0, f.numbers)
-
-
 def _step(f: Frame, p: ParamState, g: Number, before: GroupState, new_d: Number, dlr: Number) -> ParamState:
-    if f.options.weight_decay != 0 and not f.options.decouple:
-        g = average.coupled_gradient(g, p.y, f.weight_decay)
-    n = p.m if f.averages_moment else g
-    u = variants.direction(f, n, variants.denominator(f, p, None, before.k), before.d, new_d, dlr)
+    n = p.m if f.averages_moment else variants.decayed_gradient(f, p, g)
+    found = Measured(p, n, variants.divisor(f, p, p, None, before))
+    u = variants.direction(f, found, before.d, new_d, dlr)
     return replace(p, y=average.without_average(variants.decayed(f, p.y, dlr), u, dlr))
