@@ -154,8 +154,8 @@ def options_of_group(given: Mapping[str, Any], defaults: Mapping[str, Any], revi
     if "use_stableadamw" in options and options["eps"] is None:
         options["use_stableadamw"] = False
     # clause: PPSF-X-008 104364ac
-    rectified = options["use_bias_correction"] and revision.bias_correction != "adam"
-    if rectified and options["betas"][1] <= LEAST_BETA2:
+    rectifies = correction_of(revision, option_of(options, "use_schedulefree", revision)) != "adam"
+    if options["use_bias_correction"] and rectifies and options["betas"][1] <= LEAST_BETA2:
         raise ValueError(
             f"use_bias_correction with betas={options['betas']}: betas[1] must be > {LEAST_BETA2}, or the step size "
             "would be 0 for ever. Raise betas[1] or leave use_bias_correction out."
@@ -205,6 +205,12 @@ def option_of(group: Mapping[str, Any], name: str, revision: Revision) -> Any:
 
 
 _DEFAULTS = {option.name: option.default for option in OPTIONS}
+
+
+def correction_of(revision: Revision, averages: bool) -> str:
+    """The kind of bias correction: that of the revision where weights are averaged, Adam's where they are not."""
+    # clause: PPSF-O-011 318efa59
+    return revision.bias_correction if averages else "adam"
 
 
 def resolved_beta3(group: Mapping[str, Any]) -> float:

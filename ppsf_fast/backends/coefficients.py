@@ -196,7 +196,7 @@ def _statistic_weights(d: Tensor, full: Tensor, dlr: Tensor, rule: Rule) -> tupl
 
 def _beta2(d: Tensor, k: Tensor, rule: Rule) -> Tensor:
     """The coefficient of the second moment in this step."""
-    if rule.bias_correction and rule.revision.bias_correction == "radam_in_moment":
+    if rule.bias_correction and rule.correction == "radam_in_moment":
         return corrected_beta2(rule.beta2, k, d.dtype)
     return torch.full_like(d, rule.beta2)
 
@@ -252,5 +252,5 @@ def _decay_of_y(dlr: Tensor, reach: Tensor, rule: Rule) -> Tensor:
     """What multiplies y in the decay of y beside the update."""
     if rule.averages:
         return rule.weight_decay * reach
-    # clause: PPSF-W-010 ba82f435
+    # clause: PPSF-W-010 f7e19401
     return rule.weight_decay * dlr if rule.weight_decay_by_lr else torch.full_like(dlr, rule.weight_decay)
