@@ -67,7 +67,7 @@ def not_yet(implementation: TorchImplementation, known: KnownDeviations) -> dict
     """Options of the class that are not followed, with the errata or the gap that is the reason."""
     ids = {erratum.id for erratum in known.errata}
     behind = {option: erratum for erratum, option in overrides.UNFOLLOWED.items() if erratum in ids}
-    served = {option: "not in the reference" for option in implementation.capabilities.serves}
+    served = dict.fromkeys(implementation.capabilities.serves, "not in the reference")
     return {**served, **{option: f"{erratum} has no override" for option, erratum in behind.items()}}
 
 

@@ -6,6 +6,7 @@ outside the bounds, on some input that the regimes of :mod:`ppsf_conformance.pro
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 

@@ -63,7 +63,7 @@ class Witness(torch.optim.Optimizer):
         self.kept = replace(self.kept, groups=(*self.kept.groups, joined))
         self._show()
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step of the law."""
         errors.refuse_eval_mode(self.kept.train_mode)  # X-004
         loss = closure() if closure else None

@@ -1,4 +1,4 @@
-"""How releases read options: what the constructor makes of its arguments is done to those alone, and groups inherit it."""
+"""How releases read options: the constructor settles conflicts among its arguments alone, and groups inherit that."""
 
 from __future__ import annotations
 
