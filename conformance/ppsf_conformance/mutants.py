@@ -6,6 +6,7 @@ outside the bounds, on some input that the regimes of :mod:`ppsf_conformance.pro
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -264,7 +265,9 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("bound 1 throughout", clause="PPSF-C-001", rule=lambda u, bound: _law("PPSF-C-001", u, 1.0)),
     Mutant("soft clipping", clause="PPSF-C-001", rule=lambda u, bound: u / num.sqrt(_rms_over(u, bound))),
     Mutant("small updates raised", clause="PPSF-C-001", rule=lambda u, bound: u / (_rms_over(u, bound) * 1.0001)),
-    Mutant("weights after the step", clause="PPSF-W-001", rule=lambda b, wd, *_: b._replace(u=b.u + wd * (b.y - wd * b.y))),
+    Mutant(
+        "weights after the step", clause="PPSF-W-001", rule=lambda b, wd, *_: b._replace(u=b.u + wd * (b.y - wd * b.y))
+    ),
     Mutant("sign flipped", clause="PPSF-W-001", rule=lambda b, wd, *_: b._replace(u=b.u - wd * b.y)),
     Mutant("sign flipped", clause="PPSF-W-002", rule=_losing(lambda lost: Decay(z=-lost.z, y=-lost.y))),
     Mutant("y decays like z", clause="PPSF-W-002", rule=_losing(lambda lost: Decay(z=lost.z, y=lost.z))),

@@ -53,7 +53,9 @@ class Witness(torch.optim.Optimizer):
         """Add a group, as the constructor and users do."""
         super().add_param_group(param_group)
         group = self.param_groups[-1]
-        read = options.group_options(self.read, {key: value for key, value in group.items() if key != "params"})  # O-003
+        read = options.group_options(
+            self.read, {key: value for key, value in group.items() if key != "params"}
+        )  # O-003
         group.update({name: getattr(read, name) for name in self.law.options if hasattr(read, name)})
         fresh = initial_state(self._config(), [self._weights(group) for group in self.param_groups]).groups[-1]
         first = self.kept.groups[0] if self.kept.groups else fresh
@@ -61,7 +63,7 @@ class Witness(torch.optim.Optimizer):
         self.kept = replace(self.kept, groups=(*self.kept.groups, joined))
         self._show()
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step of the law."""
         errors.refuse_eval_mode(self.kept.train_mode)  # X-004
         loss = closure() if closure else None

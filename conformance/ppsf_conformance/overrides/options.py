@@ -1,4 +1,4 @@
-"""How releases read options: what the constructor makes of its arguments is done to those alone, and groups inherit it."""
+"""How releases read options: what a constructor makes of them is done to its own alone, and groups inherit it."""
 
 from __future__ import annotations
 
