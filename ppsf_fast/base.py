@@ -48,7 +48,7 @@ def takes_options(signature_of: Callable[P, None]) -> Callable[P, None]:
     """
     signature = inspect.signature(signature_of)
 
-    # clause: PPSF-X-001 c864b8d0
+    # clause: PPSF-X-001 80b73f96
     @functools.wraps(signature_of)
     def construct(*args: P.args, **kwargs: P.kwargs) -> None:
         given = signature.bind(*args, **kwargs).arguments
@@ -119,7 +119,7 @@ class RevisedOptimizer(Optimizer):
         rule = Rule.of(options, self._revision)
         scalars = initial_scalars(rule)
         _refuse_scalars(group, scalars)
-        # clause: PPSF-L-007 ad63cac0
+        # clause: PPSF-L-007 fa1054f4
         if self.param_groups and not rule.split:
             scalars |= {name: self.param_groups[0][name] for name in Names.of(self._revision).pool}
         in_training = self.param_groups[0]["train_mode"] if self.param_groups else True
@@ -145,7 +145,7 @@ class RevisedOptimizer(Optimizer):
                 or a parameter (PPSF-X-006) is not allowed; nothing has changed then.
         """
         self._check_ready()
-        # clause: PPSF-L-006 ee8e58f2
+        # clause: PPSF-L-006 0dfa105d
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -155,7 +155,7 @@ class RevisedOptimizer(Optimizer):
         return loss
 
     def _check_ready(self) -> None:
-        # clause: PPSF-X-004 b423316a
+        # clause: PPSF-X-004 a7e60766
         if not all(group["train_mode"] for group in self.param_groups):
             raise RuntimeError(
                 "step() was called in eval mode, where the weights are the averages: steps are allowed in "
@@ -208,7 +208,7 @@ class RevisedOptimizer(Optimizer):
         Returns:
             the optimizer.
         """
-        # clause: PPSF-L-003 8e98e921
+        # clause: PPSF-L-003 43d63321
         mode = mode or not any(rule.averages for rule in self._rules())
         for group in self.param_groups:
             if group["train_mode"] != mode:
@@ -228,8 +228,8 @@ class RevisedOptimizer(Optimizer):
     @torch.no_grad()
     def _switch(self, group: Group, mode: bool) -> None:
         beta1 = group["betas"][0]
-        # clause: PPSF-Z-004 f79af622
-        # clause: PPSF-Z-005 ea182af0
+        # clause: PPSF-Z-004 5093c36c
+        # clause: PPSF-Z-005 a0951f35
         towards_z = 1 - beta1 if mode else 1 - 1 / beta1
         for param in group["params"]:
             if "z" in self.state.get(param, {}):

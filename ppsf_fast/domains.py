@@ -15,7 +15,7 @@ def refusal(name: str, value: object, allowed: str) -> str:
     return f"{name}={value!r} is not allowed: {name} must be {allowed}. Pass such a value or leave {name} out."
 
 
-# clause: PPSF-X-002 b277d08a
+# clause: PPSF-X-002 bfd0068c
 def number(allowed: str, inside: Callable[[float], bool], none: bool = False, finite: bool = True) -> Check:
     """A check for numbers, which are kept as floats.
 

@@ -31,7 +31,7 @@ def mean_over(values: Tensor, dim: int) -> Tensor:
 
 def sample(values: Tensor, stride: int) -> Tensor:
     """S(t): one element in `stride` in row-major logical order, from element 0 on; shape (ceil(numel / stride),)."""
-    # clause: PPSF-N-001 588da2a0
+    # clause: PPSF-N-001 f0b0a65a
     return values.reshape(-1)[::stride]
 
 
@@ -46,9 +46,9 @@ def stochastic_bfloat16(values: Tensor, noise: Tensor) -> Tensor:
         bfloat16, same shape. Infinities, zeros and values that bfloat16 holds exactly do not change (their
         lower half is zero, so the noise cannot carry); NaN stays NaN (it would carry, so it goes around).
     """
-    # clause: PPSF-R-003 b54b6390
+    # clause: PPSF-R-003 86e7aa41
     bits = (values.view(torch.int32) + noise) & _UPPER_HALF
-    # clause: PPSF-R-005 849f3217
+    # clause: PPSF-R-005 77c6d298
     return torch.where(torch.isnan(values), values, bits.view(torch.float32)).to(torch.bfloat16)
 
 
@@ -62,7 +62,7 @@ def store(target: Tensor, value: Tensor, mask: Tensor | None = None, noise: Tens
         noise: int32 in [0, 2^16) for stochastic rounding, used if the target is bfloat16; None rounds to
             nearest.
     """
-    # clause: PPSF-R-002 f400ad6b
+    # clause: PPSF-R-002 cec5ade0
     if noise is not None and target.dtype == torch.bfloat16:
         rounded = stochastic_bfloat16(value, noise)
     else:

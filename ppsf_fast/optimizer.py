@@ -51,11 +51,11 @@ class ProdigyPlusScheduleFree(RevisedOptimizer):
         beta4: let the estimate follow the evidence as a moving average with this coefficient; negative: only when it
             falls. In (-1, 1); None: betas[1]; 0: it never falls.
         amplify_gradients: enter the statistics of the estimate with signed square roots.
-        d_limiter: let the estimate grow by at most a fourth of an octave in a step. Revision 2.0.
-        schedulefree_c: refined averaging, >= 0; 0: off. Revision 2.0.
         use_schedulefree: average the weights; otherwise keep a first moment, and there is no eval mode. Revision 2.0.
-        warmup_steps: number of steps in which the step size grows to its full value. Revision update3.
+        schedulefree_c: refined averaging, >= 0; 0: off. Revision 2.0.
+        d_limiter: let the estimate grow by at most a fourth of an octave in a step. Revision 2.0.
         slice_p: one element in this many enters the statistics of the estimate. Revision update3.
+        warmup_steps: number of steps in which the step size grows to its full value. Revision update3.
         bf16_state: keep these samples in bfloat16. Revision update3.
         revision: of the specification: "1.9", "2.0" or "update3".
 
@@ -104,11 +104,11 @@ class ProdigyPlusScheduleFree(RevisedOptimizer):
         *,
         beta4: float | None = 0.0,
         amplify_gradients: bool = False,
-        d_limiter: bool = False,
-        schedulefree_c: float = 0.0,
         use_schedulefree: bool = True,
-        warmup_steps: int = 0,
+        schedulefree_c: float = 0.0,
+        d_limiter: bool = False,
         slice_p: int = 11,
+        warmup_steps: int = 0,
         bf16_state: bool = False,
         revision: str = "1.9",
     ) -> None: ...

@@ -52,11 +52,11 @@ OPTIONS = (
     Option("rounding_seed", count(), 0, per_group=False),
     Option("beta4", number("None or a number with -1 < beta4 < 1", lambda value: -1 < value < 1, none=True), 0.0),
     Option("amplify_gradients", flag, False),
-    Option("d_limiter", flag, False),
-    Option("schedulefree_c", not_negative, 0.0),
     Option("use_schedulefree", flag, True),
-    Option("warmup_steps", count(), 0),
+    Option("schedulefree_c", not_negative, 0.0),
+    Option("d_limiter", flag, False),
     Option("slice_p", count(1), 11),
+    Option("warmup_steps", count(), 0),
     Option("bf16_state", flag, False),
     Option("decouple", flag, True),
     Option("safeguard_warmup", flag, False),
@@ -96,7 +96,7 @@ def defaults_of(revision: Revision) -> dict[str, Any]:
 
 def refuse_foreign(given: Mapping[str, Any], revision: Revision) -> None:
     """Raise TypeError for an option of other revisions among what is `given`; other keys are left alone."""
-    # clause: PPSF-X-001 c864b8d0
+    # clause: PPSF-X-001 80b73f96
     for name in OPTION_NAMES:
         if name in given and name not in revision.options:
             having = ", ".join(other.name for other in REVISIONS.values() if name in other.options)
@@ -113,7 +113,7 @@ def checked(values: Mapping[str, Any], revision: Revision) -> dict[str, Any]:
 
 
 def _checked(option: Option, value: Any, revision: Revision) -> Any:
-    # clause: PPSF-X-007 15b69981
+    # clause: PPSF-X-007 7b255810
     if option.name in UNSERVED.get(revision.name, ()) and value is not False:
         raise NotImplementedError(
             f"{option.name}={value!r}: this option of revision {revision.name} is known but not yet served, only "
@@ -148,12 +148,12 @@ def options_of_group(given: Mapping[str, Any], defaults: Mapping[str, Any], revi
             f"{', '.join(misplaced)} given in a parameter group: this belongs to the whole optimizer, so all "
             "groups share one value. Pass it to the constructor."
         )
-    # clause: PPSF-O-003 14e6fd7e
+    # clause: PPSF-O-003 5dad351e
     options = checked({**defaults, **given}, revision)
-    # clause: PPSF-O-002 715a4cbc
+    # clause: PPSF-O-002 f4e9a388
     if "use_stableadamw" in options and options["eps"] is None:
         options["use_stableadamw"] = False
-    # clause: PPSF-X-008 104364ac
+    # clause: PPSF-X-008 ae6e2c0f
     rectified = options["use_bias_correction"] and revision.bias_correction != "adam"
     if rectified and options["betas"][1] <= LEAST_BETA2:
         raise ValueError(
@@ -177,7 +177,7 @@ def check_groups(groups: Sequence[Group], revision: Revision) -> None:
         groups: all groups of the optimizer, each with all options of the revision.
         revision: of the optimizer.
     """
-    # clause: PPSF-X-003 58a82e9b
+    # clause: PPSF-X-003 dd9354da
     for name in SHARED_NAMES:
         if name in revision.options and any(group[name] != groups[0][name] for group in groups):
             raise ValueError(
@@ -209,7 +209,7 @@ _DEFAULTS = {option.name: option.default for option in OPTIONS}
 
 def resolved_beta3(group: Mapping[str, Any]) -> float:
     """beta3 as it is used in a group: sqrt(beta2) unless given."""
-    # clause: PPSF-O-001 63359b8a
+    # clause: PPSF-O-001 ed25292b
     beta3: float | None = group["beta3"]
     return math.sqrt(group["betas"][1]) if beta3 is None else beta3
 

@@ -83,7 +83,7 @@ class Plan:
 
 def check_parameter(param: Tensor, where: str) -> None:
     """Raise TypeError for a parameter that cannot be trained; `where` names it."""
-    # clause: PPSF-X-006 89ee2f3e
+    # clause: PPSF-X-006 966e472f
     if param.dtype not in PARAMETER_DTYPES:
         raise TypeError(
             f"{where} is {param.dtype}: allowed are float32 and bfloat16. Convert the model, for example "
@@ -92,7 +92,7 @@ def check_parameter(param: Tensor, where: str) -> None:
 
 
 def _check_gradient(grad: Tensor, where: str) -> None:
-    # clause: PPSF-X-005 bc6b446f
+    # clause: PPSF-X-005 e8f013e5
     if grad.layout != torch.strided or not grad.is_floating_point():
         raise TypeError(
             f"the gradient of {where} is {grad.layout} of {grad.dtype}: allowed are dense real gradients. "
@@ -102,14 +102,14 @@ def _check_gradient(grad: Tensor, where: str) -> None:
 
 def pools_of(rules: Sequence[Rule]) -> list[tuple[int, ...]]:
     """The indices of the groups of each pool."""
-    # clause: PPSF-G-002 aee668b9
+    # clause: PPSF-G-002 b9a5aa84
     every = range(len(rules))
     return [(index,) for index in every] if rules[0].split else [tuple(every)]
 
 
 def _items(group: Group, rule: Rule, first: int, states: Mapping[Tensor, State]) -> list[Item]:
     """The parameters of a group that take part, validated; `first` is the position of its first parameter."""
-    # clause: PPSF-G-001 92134c73
+    # clause: PPSF-G-001 7eb7aad5
     if rule.lr == 0:
         return []
     items = []
@@ -152,7 +152,7 @@ def gather(groups: Sequence[Group], rules: Sequence[Rule], states: Mapping[Tenso
     pools = []
     for members in pools_of(rules):
         active = [index for index in members if items[index]]
-        # clause: PPSF-G-006 df1cd68b
+        # clause: PPSF-G-006 118a22d5
         if active:
             plans = [GroupPlan(i, rules[i], items[i], ledger.group(i)) for i in active]
             scalars = ledger.pool(members)
@@ -170,7 +170,7 @@ def judge(plan: Plan) -> bool:
     Returns:
         False if the step is known to be bad; True if it is good, or good where `plan.ok`, set here, is true.
     """
-    # clause: PPSF-L-004 6f939fdb
+    # clause: PPSF-L-004 8095a4f2
     on_host = [item.grad for item in plan.items if readable(item.grad.device)]
     if not all(bool(torch.isfinite(grad.float()).all()) for grad in on_host):
         return False

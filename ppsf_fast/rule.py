@@ -119,9 +119,9 @@ class Rule:
             beta3=resolved_beta3(resolvable),
             beta4=resolved_beta4(resolvable),
             clip=option("use_stableadamw") and option("eps") is not None,
-            # clause: PPSF-O-004 86fa582f
+            # clause: PPSF-O-004 bc701ced
             grams=option("use_grams") and not option("use_cautious"),
-            # clause: PPSF-O-005 0ba87f51
+            # clause: PPSF-O-005 935b06a7
             factored=option("factored") and not option("use_focus"),
             keeps_moment=not option("use_schedulefree") and betas[0] > 0,
             **{field: option(name) for field, name in _AS_GIVEN.items()},

@@ -54,7 +54,7 @@ class Names:
 def initial_scalars(rule: Rule) -> dict[str, Any]:
     """The scalars of a pool and a group that have not taken part in a step yet."""
     decays_at_once = rule.cosine_decay and rule.peak_patience == 0
-    # clause: PPSF-L-002 e52fa8b4
+    # clause: PPSF-L-002 48ce2f26
     first: dict[str, Any] = {"d": rule.d0, "d_prev": rule.d0, "d_max": rule.d0, "k": FIRST_STEP, "stalled": 0}
     first["peak"] = 0 if decays_at_once else None
     return {name: first.get(name, 0.0) for name in Names.of(rule.revision).all}
@@ -116,7 +116,7 @@ class Scalars:
         for member in self.members:
             groups[member][name] = value
 
-    # clause: PPSF-G-005 f0166721
+    # clause: PPSF-G-005 81867570
     def download(self, groups: Sequence[Group], name: str, value: Any) -> None:
         """Agree upon a `value` that a step computed; a group that was edited meanwhile keeps its edit."""
         previous = self.agreed.get(name)

@@ -24,7 +24,7 @@ def correction(rule: Rule, k: Tensor, wide: torch.dtype) -> Tensor | float:
         return 1.0
     if rule.revision.bias_correction != "adam":
         return rectification(rule.beta2, k, wide)
-    # clause: PPSF-M-020 1ae8772d
+    # clause: PPSF-M-020 d4ecea4e
     return (1 - torch.pow(rule.beta2, k.to(wide))).sqrt() / (1 - torch.pow(rule.beta1, k.to(wide)))
 
 

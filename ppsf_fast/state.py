@@ -33,7 +33,7 @@ def factored_axes(shape: Sequence[int], revision: Revision) -> tuple[int, int] |
     if revision.factored_axes == "last_two":
         # clause: PPSF-V-012 2e523a23
         return len(shape) - 1, len(shape) - 2
-    # clause: PPSF-V-002 0aa50330
+    # clause: PPSF-V-002 23a5b821
     *_, column, row = sorted(range(len(shape)), key=lambda axis: (shape[axis], axis))
     return row, column
 
@@ -73,8 +73,8 @@ def prepare(state: State, param: Tensor, rule: Rule, adapts: bool) -> None:
         rule: of its group.
         adapts: whether its pool may still adapt d.
     """
-    # clause: PPSF-L-001 cefd2480
-    # clause: PPSF-R-001 750adde0
+    # clause: PPSF-L-001 afb28f94
+    # clause: PPSF-R-001 438c0879
     for name, value in state.items():
         if isinstance(value, Tensor) and value.device != param.device:
             state[name] = value.to(param.device)
@@ -113,7 +113,7 @@ def release(state: State) -> None:
 
 def loaded(entries: Mapping[str, Any], param: Tensor) -> State:
     """The state of a parameter from a state dict: a copy on its device, of unchanged dtypes."""
-    # clause: PPSF-L-005 3a21b9ab
+    # clause: PPSF-L-005 bdd0f7e1
     return {
         name: value.to(param.device, copy=True) if isinstance(value, Tensor) else copy.deepcopy(value)
         for name, value in entries.items()

@@ -49,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--profile", choices=run.PROFILES, default="standard", help="how hard to look")
         command.add_argument("--out", type=Path, default=Path("report"), help="folder of the report")
     mutants = commands.add_parser("mutants", help="count the wrong laws that the suite notices")
-    mutants.add_argument("--examples", type=int, default=400, help="problems recorded (default: %(default)s)")
+    mutants.add_argument("--examples", type=int, default=250, help="problems per revision (default: %(default)s)")
     beside = commands.add_parser("peers", help="list the releases that can be judged side by side, or install them")
     beside.add_argument("--install", action="store_true", help="install those that are missing, each in its own folder")
     pursue = commands.add_parser("follow", help="compare a release with the reference, its errata switched on")
@@ -112,7 +112,7 @@ def _finish(report: Report, given: argparse.Namespace, console: Console) -> int:
 def _mutants(given: argparse.Namespace, console: Console) -> int:
     implementation = run.implementation_for(run.AUDITED[0])
     with console.status("recording a lawful implementation"):
-        corpus = killing.record(implementation, given.examples, given.seed)
+        corpus = run.recorded(given.examples, given.seed)
     killed = 0
     for outcome in killing.kill(MUTANTS, corpus, implementation):
         killed += outcome.killed

@@ -266,7 +266,9 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("soft clipping", clause="PPSF-C-001", rule=lambda u, bound: u / num.sqrt(_rms_over(u, bound))),
     Mutant("small updates raised", clause="PPSF-C-001", rule=lambda u, bound: u / (_rms_over(u, bound) * 1.0001)),
     Mutant(
-        "weights after the step", clause="PPSF-W-001", rule=lambda b, wd, *_: b._replace(u=b.u + wd * (b.y - wd * b.y))
+        "weights after the step",
+        clause="PPSF-W-001",
+        rule=lambda b, wd, *_: b._replace(u=b.u + wd * (b.y - wd * b.y)),
     ),
     Mutant("sign flipped", clause="PPSF-W-001", rule=lambda b, wd, *_: b._replace(u=b.u - wd * b.y)),
     Mutant("sign flipped", clause="PPSF-W-002", rule=_losing(lambda lost: Decay(z=-lost.z, y=-lost.y))),

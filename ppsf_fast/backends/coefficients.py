@@ -140,7 +140,7 @@ def _any_wide(group: GroupPlan) -> Tensor:
 
 def _estimate(plan: Plan, own: Tensor) -> Tensor:
     """The step estimate of a group whose pool's d is `own`."""
-    # clause: PPSF-G-003 1da644b9
+    # clause: PPSF-G-003 0f506706
     if not plan.estimates:
         return own
     d = torch.stack([d.to(own.device, own.dtype) for d, _ in plan.estimates])
@@ -152,7 +152,7 @@ def _estimate(plan: Plan, own: Tensor) -> Tensor:
 
 def _full_step_size(estimate: Tensor, k: Tensor, rule: Rule) -> Tensor:
     """The step size without warm-up and decay."""
-    # clause: PPSF-G-004 7d07ccc1
+    # clause: PPSF-G-004 1dcdeaaf
     dlr = estimate * rule.lr
     return dlr * schedules.correction(rule, k, estimate.dtype)
 
@@ -167,7 +167,7 @@ def _scheduled(full: Tensor, k: Tensor, scalars: dict[str, Tensor], rule: Rule) 
 
 def _window(k: Tensor, rule: Rule) -> Tensor | None:
     """Whether the estimate may change."""
-    # clause: PPSF-D-008 cf1b45e0
+    # clause: PPSF-D-008 eab78d5a
     return None if rule.prodigy_steps == 0 else k <= rule.prodigy_steps
 
 
@@ -238,7 +238,7 @@ def _averaging(group: GroupPlan, dlr: Tensor, k: Tensor) -> tuple[Tensor, Tensor
         largest = torch.maximum(scalars["lr_max"], dlr)
         weight = k.to(dlr.dtype) ** rule.r * largest**rule.weight_lr_power
     else:
-        # clause: PPSF-Z-001 0d54eb41
+        # clause: PPSF-Z-001 a9f28a09
         weight = dlr * dlr
     weight_sum = scalars["weight_sum"] + weight
     mix = torch.where(weight_sum > 0, weight / weight_sum, 0.0)
@@ -252,5 +252,5 @@ def _decay_of_y(dlr: Tensor, reach: Tensor, rule: Rule) -> Tensor:
     """What multiplies y in the decay of y beside the update."""
     if rule.averages:
         return rule.weight_decay * reach
-    # clause: PPSF-W-010 ba82f435
+    # clause: PPSF-W-010 f7e19401
     return rule.weight_decay * dlr if rule.weight_decay_by_lr else torch.full_like(dlr, rule.weight_decay)

@@ -54,7 +54,7 @@ def adapted(pool: PoolPlan, sums: Statistics, by: Coefficients) -> Adapted:
     after = estimate.get("d", by.d)
     after = after if adapts is None else torch.where(adapts, after, by.d)
     counts = {"k": by.k + 1, **_stalled(old, after, by, rule)}
-    # clause: PPSF-D-009 8cc44bb8
+    # clause: PPSF-D-009 bb40aa36
     counts["d_prev"] = by.d.clone()
     return Adapted(estimate, counts, adapts, Outcome(after, moves))
 
@@ -86,13 +86,13 @@ def _numerator(before: Tensor, inner: Tensor, d: Tensor, rule: Rule) -> Tensor:
     if rule.revision.numerator == "add":
         # clause: PPSF-D-024 5a5651fe
         return before * rule.beta3 + inner
-    # clause: PPSF-D-005 ac48fdae
+    # clause: PPSF-D-005 1fdbffb7
     return before * rule.beta3 + torch.where(d > rule.d0, inner, inner.clamp_min(0.0))
 
 
 def _candidate(d: Tensor, numerator: Tensor, denom: Tensor, rule: Rule) -> Tensor:
     if rule.revision.estimate == "atan2":
-        # clause: PPSF-D-006 9d50bc96
+        # clause: PPSF-D-006 1203086f
         d_hat = torch.where(denom > 0, torch.atan2(numerator * rule.d_coef, denom), 0.0)
     else:
         # clause: PPSF-D-025 a841ffa1
@@ -111,7 +111,7 @@ def _grown(old: dict[str, Tensor], d_hat: Tensor, rule: Rule) -> dict[str, Tenso
         largest = torch.maximum(old["d_max"], d_hat)
         return {"d": torch.minimum(largest, start * rule.growth_rate), "d_max": largest}
     if rule.beta4 == 0 or rule.speed:
-        # clause: PPSF-D-007 069e7fcc
+        # clause: PPSF-D-007 671f117d
         return {"d": torch.maximum(d, d_hat)}
     # clause: PPSF-D-027 59fe8cba
     floored = d_hat.clamp_min(rule.d0)

@@ -24,7 +24,7 @@ def divisor(state: State, grad: Tensor, rule: Rule, by: Coefficients) -> Tensor:
     """Renew the second moment; returns the root to divide by, as an array of the gradient's shape."""
     if not rule.adopt:
         return _root(_renewed(state, grad, rule, by), grad.shape, rule, by)
-    # clause: PPSF-M-006 270d5445
+    # clause: PPSF-M-006 bc3f0bb3
     before = _root([state[name].float() for name in moment_names(state)], grad.shape, rule, by)
     _renewed(state, grad, rule, _filling(state, by))
     return before
@@ -32,7 +32,7 @@ def divisor(state: State, grad: Tensor, rule: Rule, by: Coefficients) -> Tensor:
 
 def _filling(state: State, by: Coefficients) -> Coefficients:
     """What renews the second moment under ADOPT: in its first step the gradient alone makes it."""
-    # clause: PPSF-M-005 23b4b81e
+    # clause: PPSF-M-005 dfcd9473
     has = state[FILLED].clone()
     store(state[FILLED], torch.ones_like(has), by.ok)
     return replace(
@@ -66,11 +66,11 @@ def _renewed(state: State, grad: Tensor, rule: Rule, by: Coefficients) -> list[T
 def _root(moment: Sequence[Tensor], shape: Sequence[int], rule: Rule, by: Coefficients) -> Tensor:
     """The square root of the second moment of a parameter of this shape."""
     if len(moment) == 1:
-        # clause: PPSF-V-004 a5aa6cc9
+        # clause: PPSF-V-004 ef012b6a
         return moment[0].sqrt() if by.share is None else (moment[0] / by.share).sqrt()
     row, column = moment
     _, column_axis = factored_axes(shape, rule.revision) or (0, 0)
-    # clause: PPSF-V-005 d70eac00
+    # clause: PPSF-V-005 170be250
     mean = mean_over(row, column_axis)
     denom: Tensor = torch.where(mean > 0, row / mean, 0.0).sqrt() * column.sqrt()
     return denom

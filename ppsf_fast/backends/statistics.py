@@ -49,17 +49,17 @@ def _remembers(state: State, rule: Rule) -> bool:
 def _by_gradients(
     state: State, grad: Tensor, displacement: Tensor, mask: Tensor | None, rule: Rule, by: Coefficients
 ) -> Statistics:
-    # clause: PPSF-D-002 817a13b9
+    # clause: PPSF-D-002 d788f0e1
     inner = total(grad * displacement)
     if rule.by_signs:
         inner, grad = speed.signed(inner), speed.signed(grad)
     elif rule.amplifies:
         # clause: PPSF-D-023 dbf30264
         inner, grad = _signed_root(inner), _signed_root(grad)
-    # clause: PPSF-D-003 14ce060e
+    # clause: PPSF-D-003 e3d54af9
     s = state["s"].float() * rule.beta3 + grad * by.sum_weight
     store(state["s"], s, mask)
-    # clause: PPSF-D-004 177108e3
+    # clause: PPSF-D-004 58e6761c
     return Statistics(inner * by.item_weight, total(s.abs()))
 
 

@@ -60,7 +60,7 @@ def _moves(group: GroupPlan, by: Coefficients) -> Tensor | None:
 
 def _keep_averaging(group: GroupPlan, by: Coefficients, moves: Tensor | None) -> None:
     """Write the weight sum and the largest step size of a group."""
-    # clause: PPSF-Z-006 8a10fbf7
+    # clause: PPSF-Z-006 c280d816
     for name, value in (("weight_sum", by.weight_sum), ("lr_max", by.lr_max)):
         if value is not None:
             store(group.scalars.tensors[name], value, moves)

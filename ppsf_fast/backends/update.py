@@ -60,7 +60,7 @@ def _quotient(grad: Tensor, denom: Tensor, rule: Rule, by: Coefficients) -> Tens
     if rule.eps is None:
         # clause: PPSF-U-003 fd609a87
         return torch.atan2(grad, denom * by.bound) * by.bound
-    # clause: PPSF-U-002 2df1de99
+    # clause: PPSF-U-002 9f1c013e
     return grad / (denom + rule.eps)
 
 

@@ -41,27 +41,27 @@ def _without_average(y: Tensor, update: Tensor, rule: Rule, by: Coefficients) ->
 def _average(y: Tensor, z: Tensor, update: Tensor, rule: Rule, by: Coefficients) -> tuple[Tensor, Tensor]:
     """The new y and z."""
     if rule.decays and rule.weight_decay_by_lr:
-        # clause: PPSF-W-001 c861b1b6
+        # clause: PPSF-W-001 29728ec4
         update = update + y * rule.weight_decay
     new_y = _new_y(y, z, update, rule, by)
-    # clause: PPSF-Z-003 8204864f
+    # clause: PPSF-Z-003 ab92e5c3
     new_z = z - update * by.z_step
     if rule.decays and not rule.weight_decay_by_lr:
-        # clause: PPSF-W-002 8237fa9f
+        # clause: PPSF-W-002 04320623
         new_y = new_y - y * by.y_decay
         new_z = new_z - y * rule.weight_decay
     return new_y, new_z
 
 
 def _new_y(y: Tensor, z: Tensor, update: Tensor, rule: Rule, by: Coefficients) -> Tensor:
-    # clause: PPSF-Z-002 c73f8559
+    # clause: PPSF-Z-002 f37679bd
     if not (rule.cautious or rule.grams):
         return torch.lerp(y, z, by.mix) - update * by.y_step
     decrease = (y - z) * by.mix + update * by.y_step
     if rule.grams:
-        # clause: PPSF-M-002 28535345
+        # clause: PPSF-M-002 dd8e6b2b
         return y - decrease.abs() * update.sign()
-    # clause: PPSF-M-001 6e7a0094
+    # clause: PPSF-M-001 9062a592
     kept = (decrease.sign() * update.sign()).clamp_min(0.0)
     share = (total(kept) / max(kept.numel(), 1)).clamp_min(_LEAST_KEPT)
     return y - decrease * (kept / share.float())

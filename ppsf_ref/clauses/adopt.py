@@ -11,13 +11,13 @@ from ppsf_ref.numbers import Number
 T = TypeVar("T")
 
 
-@clause("PPSF-M-005", "23b4b81e")
+@clause("PPSF-M-005", "dfcd9473")
 def only_fills(is_new: bool, k: int) -> bool:
     """Whether a parameter makes its second moment and does not move; the same for every step ``k`` of its pool."""
     return is_new
 
 
-@clause("PPSF-M-006", "270d5445")
+@clause("PPSF-M-006", "bc3f0bb3")
 def divides(before: T, after: T) -> T:
     """The second moment that the divisor is formed from."""
     return before

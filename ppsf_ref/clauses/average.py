@@ -33,7 +33,7 @@ class Decaying(NamedTuple):
     lost: Decay | None = None
 
 
-@clause("PPSF-Z-001", "0d54eb41")
+@clause("PPSF-Z-001", "a9f28a09")
 def averaging(weight_sum: Number, dlr: Number) -> Averaging:
     """Weight of this step in the average: dlr**2 among the sum of all of them."""
     weight = dlr * dlr
@@ -41,7 +41,7 @@ def averaging(weight_sum: Number, dlr: Number) -> Averaging:
     return Averaging(c=numbers.share(weight, total, most=2), weight_sum=total)
 
 
-@clause("PPSF-Z-006", "8a10fbf7")
+@clause("PPSF-Z-006", "c280d816")
 def next_weight_sum(before: Number, after: Number, moved: Sequence[bool]) -> Number:
     """The sum of weights moves when any parameter of the group did, once."""
     return after if any(moved) else before
@@ -51,7 +51,7 @@ def _reach(c: Number, beta1: Number) -> Number:
     return 1 - beta1 * (1 - c)
 
 
-@clause("PPSF-Z-002", "c73f8559")
+@clause("PPSF-Z-002", "f37679bd")
 def next_y(y: Number, z: Number, u: Number, c: Number, dlr: Number, beta1: Number) -> Number:
     """Weights at which the next gradient is taken."""
     return numbers.lerp(y, z, c) - (dlr * _reach(c, beta1)) * u
@@ -62,31 +62,31 @@ def decrease_of_y(y: Number, z: Number, u: Number, c: Number, dlr: Number, beta1
     return c * (y - z) + (dlr * _reach(c, beta1)) * u
 
 
-@clause("PPSF-Z-003", "8204864f")
+@clause("PPSF-Z-003", "ab92e5c3")
 def next_z(z: Number, u: Number, dlr: Number) -> Number:
     """The base sequence."""
     return z - dlr * u
 
 
-@clause("PPSF-Z-004", "f79af622")
+@clause("PPSF-Z-004", "5093c36c")
 def averaged(y: Number, z: Number, beta1: Number) -> Number:
     """x from y and z: the weights of eval mode."""
     return numbers.lerp(y, z, 1 - 1 / beta1)
 
 
-@clause("PPSF-Z-005", "ea182af0")
+@clause("PPSF-Z-005", "a0951f35")
 def interpolated(x: Number, z: Number, beta1: Number) -> Number:
     """y from x and z: the weights of train mode."""
     return numbers.lerp(x, z, 1 - beta1)
 
 
-@clause("PPSF-W-001", "c861b1b6")
+@clause("PPSF-W-001", "29728ec4")
 def decayed_update(before: Decaying, weight_decay: Number, dlr: Number, c: Number, beta1: Number) -> Decaying:
     """Weight decay that is multiplied by dlr, as part of the update: whatever the step size and the average."""
     return before._replace(u=before.u + weight_decay * before.y)
 
 
-@clause("PPSF-W-002", "8237fa9f")
+@clause("PPSF-W-002", "04320623")
 def decay(before: Decaying, weight_decay: Number, dlr: Number, c: Number, beta1: Number) -> Decaying:
     """Weight decay that is not: beside the update, whatever the step size."""
     y = before.y

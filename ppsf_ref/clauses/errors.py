@@ -96,14 +96,14 @@ DOMAINS: Mapping[str, Domain] = {
 }
 
 
-@clause("PPSF-X-001", "c864b8d0")
+@clause("PPSF-X-001", "80b73f96")
 def refuse_unknown(name: str, options: Collection[str]) -> None:
     """What is none of the revision's options."""
     if name not in options:
         raise TypeError(f"unknown option {name!r}")
 
 
-@clause("PPSF-X-002", "b277d08a")
+@clause("PPSF-X-002", "bfd0068c")
 def refuse_outside(name: str, value: object, at_step: bool = False, needs: Collection[str] = ()) -> None:
     """A value outside the domain of its option; at a step lr may be 0 as well, and some are needed: never None."""
     if value is None and name in needs:
@@ -115,7 +115,7 @@ def refuse_outside(name: str, value: object, at_step: bool = False, needs: Colle
         raise ValueError(f"{name}={value!r} is outside its domain")
 
 
-@clause("PPSF-X-003", "58a82e9b")
+@clause("PPSF-X-003", "dd9354da")
 def refuse_forbidden(groups: Sequence[Options], split_groups: bool, given_in_groups: Collection[str] = ()) -> None:
     """Options that cannot go together."""
     if misplaced := WHOLE_OPTIMIZER.intersection(given_in_groups):
@@ -137,35 +137,35 @@ def _shared(options: Options) -> tuple[float, float, float, int, bool]:
     )
 
 
-@clause("PPSF-X-004", "b423316a")
+@clause("PPSF-X-004", "a7e60766")
 def refuse_eval_mode(train_mode: bool) -> None:
     """A step in eval mode."""
     if not train_mode:
         raise RuntimeError("step() in eval mode: call train() first")
 
 
-@clause("PPSF-X-005", "bc6b446f")
+@clause("PPSF-X-005", "e8f013e5")
 def refuse_gradient(layout: str, is_complex: bool) -> None:
     """Sparse and complex gradients."""
     if layout != "strided" or is_complex:
         raise TypeError("gradients have to be dense and real")
 
 
-@clause("PPSF-X-006", "89ee2f3e")
+@clause("PPSF-X-006", "966e472f")
 def refuse_parameter(dtype: str) -> None:
     """Parameters of other types than float32 and bfloat16."""
     if dtype not in {"float32", "bfloat16"}:
         raise TypeError(f"parameters have to be float32 or bfloat16, not {dtype}")
 
 
-@clause("PPSF-X-007", "15b69981")
+@clause("PPSF-X-007", "7b255810")
 def refuse_unserved(name: str, value: object, served: Collection[str] = ()) -> None:
     """Options of the revision that an implementation knows but does not serve."""
     if name not in served and value is not False:
         raise NotImplementedError(f"{name}={value!r} is not served; leave it False")
 
 
-@clause("PPSF-X-008", "104364ac")
+@clause("PPSF-X-008", "ae6e2c0f")
 def refuse_unrectifiable(use_bias_correction: bool, beta2: float) -> None:
     """A rectification that would stay 0."""
     if use_bias_correction and beta2 <= LEAST_RECTIFIED:

@@ -1,4 +1,4 @@
-"""How releases read options: what a constructor makes of them is done to its own alone, and groups inherit it."""
+"""How releases read options: the constructor settles conflicts among its arguments alone, and groups inherit that."""
 
 from __future__ import annotations
 
