@@ -268,7 +268,6 @@ OPTION_VALUES: Mapping[str, tuple[Any, ...]] = {
     "decouple": (True, False),
     "safeguard_warmup": (False, True),
     "growth_rate": (math.inf, 1.02, 2.0),
-    "fsdp_in_use": (False, True),
     "cosine_decay": (False, True),
     "peak_patience": (50, 1, 0, 2),
     "total_training_steps": (None, 4, 6, 1),

@@ -12,6 +12,7 @@ from ppsf_ref.options import Options
 
 EXTENSIONS = frozenset(
     {
+        "fsdp_in_use",
         "fused_back_pass",
         "use_muon_pp",
     }
@@ -95,7 +96,6 @@ DOMAINS: Mapping[str, Domain] = {
     "decouple": SWITCH,
     "safeguard_warmup": SWITCH,
     "growth_rate": Domain(_is_number, lambda value: value >= 1),
-    "fsdp_in_use": SWITCH,
     "cosine_decay": SWITCH,
     "peak_patience": COUNT,
     "total_training_steps": _or_none(Domain(_is_count, lambda value: value >= 1)),
@@ -165,7 +165,7 @@ def refuse_parameter(dtype: str) -> None:
         raise TypeError(f"parameters have to be float32 or bfloat16, not {dtype}")
 
 
-@clause("PPSF-X-007", "7b255810")
+@clause("PPSF-X-007", "b1d48ad2")
 def refuse_unserved(name: str, value: object, served: Collection[str] = ()) -> None:
     """Options of the revision that an implementation knows but does not serve."""
     if name not in served and value is not False:
