@@ -207,6 +207,12 @@ def option_of(group: Mapping[str, Any], name: str, revision: Revision) -> Any:
 _DEFAULTS = {option.name: option.default for option in OPTIONS}
 
 
+def correction_of(revision: Revision, averages: bool) -> str:
+    """The kind of bias correction: that of the revision where weights are averaged, Adam's where they are not."""
+    # clause: PPSF-O-011 318efa59
+    return revision.bias_correction if averages else "adam"
+
+
 def resolved_beta3(group: Mapping[str, Any]) -> float:
     """beta3 as it is used in a group: sqrt(beta2) unless given."""
     # clause: PPSF-O-001 ed25292b

@@ -87,6 +87,7 @@ class Revision:
     clipping: str
     averaging_weight: str
     without_evidence: str
+    ceiling: str
     speed: str
     needs: frozenset[str]
     scalars: tuple[str, ...]

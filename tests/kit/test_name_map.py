@@ -117,7 +117,7 @@ def test_what_is_no_toml_is_refused_with_the_name_of_the_file() -> None:
         ("serves = []", 'serves = ["use_magic"]', "serves: the law has no 'use_magic'"),
         ('z = "z"', "z = 3", "state.z: 3 is not of type 'string'"),
         ('z = "z"', 'z = "z"\nzz = "z"', "state: Additional properties are not allowed ('zz' was unexpected)"),
-        ('revisions = ["1.9"]', 'versions = "about 2"', "versions: 'about 2' does not match"),
+        ('revisions = ["1.9", "2.0", "update3"]', 'versions = "about 2"', "versions: 'about 2' does not match"),
         ("ppsf_fast:ProdigyPlusScheduleFree", "ppsf_fast", "target: 'ppsf_fast' does not match"),
     ],
 )
