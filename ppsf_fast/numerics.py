@@ -32,7 +32,7 @@ def mean_over(values: Tensor, dim: int) -> Tensor:
 
 def sample(values: Tensor, stride: int) -> Tensor:
     """S(t): one element in `stride` in row-major logical order, from element 0 on; shape (ceil(numel / stride),)."""
-    # clause: PPSF-N-001 f0b0a65a
+    # clause: PPSF-N-001 4572b27e
     return values.reshape(-1)[::stride]
 
 

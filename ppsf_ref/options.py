@@ -42,7 +42,6 @@ class Options:
     cosine_decay: bool = False
     peak_patience: int = 50
     total_training_steps: int | None = None
-    fsdp_in_use: bool = False
     use_speed: bool = False
     eps: float | None = 1e-8
     factored: bool = True

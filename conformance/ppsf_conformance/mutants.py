@@ -411,13 +411,13 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("refused", clause="PPSF-X-006", rule=_refuses),
     Mutant("accepted", clause="PPSF-X-007", rule=_accepts),
     Mutant("accepted", clause="PPSF-X-008", rule=_accepts),
+    Mutant("accepted", clause="PPSF-X-009", rule=_accepts),
+    Mutant("refused", clause="PPSF-X-009", rule=_refuses),
     Mutant("refused", clause="PPSF-X-008", rule=_refuses),
+    *REVISION_MUTANTS,
 )
 
 
 def _rms_over(u: Any, bound: float) -> Any:
     rms = num.sqrt(num.mean_square(u))
-    return num.maximum(
-        rms / bound,
-        1 + 0 * rms * REVISION_MUTANTS,
-    )
+    return num.maximum(rms / bound, 1 + 0 * rms)

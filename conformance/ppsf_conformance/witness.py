@@ -106,10 +106,10 @@ class Witness(torch.optim.Optimizer):
     def _show(self) -> None:
         """Write what the reference holds where the release would keep it."""
         config = self._config()
-        for group, lr in zip(self.param_groups, effective_lrs(config, self.kept), strict=True):
-            group["effective_lr"] = float(lr)  # G-010
-        for group, kept, read in zip(self.param_groups, self.kept.groups, config.groups, strict=True):
+        effective = effective_lrs(config, self.kept)
+        for group, kept, read, lr in zip(self.param_groups, self.kept.groups, config.groups, effective, strict=False):
             self._show_group(group, kept)
+            group["effective_lr"] = float(lr)
             for param, p in zip(group["params"], kept.params, strict=True):
                 param.copy_(torch.tensor(p.y))
                 self.state[param] = self._shown(p, read, _dtype(param))

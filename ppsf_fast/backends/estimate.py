@@ -63,7 +63,7 @@ def adapted(pool: PoolPlan, sums: Statistics, by: Coefficients) -> Adapted:
 
 def _evidence(sums: Statistics, rule: Rule) -> Tensor | None:
     """Whether any gradient so far was not 0; None where a step is taken without asking."""
-    # clause: PPSF-D-030 fd578177
+    # clause: PPSF-D-030 40a5b747
     return sums.norm > 0 if rule.revision.without_evidence == "rests" else None
 
 

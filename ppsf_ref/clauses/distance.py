@@ -174,7 +174,7 @@ def capped_estimate(d: Number, d_hat: Number, d_max: Number, d0: Number, growth_
     return Capped(d=grown, d_max=largest)
 
 
-@clause("PPSF-D-030", "fd578177")
+@clause("PPSF-D-030", "40a5b747")
 def has_evidence(denominator: Number) -> bool:
     """Whether Prodigy takes the step at all: not while every gradient so far was 0."""
     return numbers.is_positive(denominator, "evidence")

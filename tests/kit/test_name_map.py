@@ -83,7 +83,7 @@ def test_what_a_map_names_is_there_after_a_step(release: str) -> None:
     names = map_for(cls)
     params = [torch.nn.Parameter(torch.ones(40, 3)), torch.nn.Parameter(torch.ones(3))]
     kept: set[str] = set()
-    for options in ({}, {"use_schedulefree": False}) if "2.0" in names.revisions else ({},):
+    for options in ({}, {"use_schedulefree": False}, {"use_speed": True}) if "2.0" in names.revisions else ({},):
         optimizer = cls(params, **options)
         getattr(optimizer, "train", lambda: None)()
         for param in params:
