@@ -79,7 +79,8 @@ def not_yet(implementation: TorchImplementation, known: KnownDeviations) -> dict
 def unnamed(implementation: TorchImplementation) -> tuple[str, ...]:
     """Arguments of the constructor that the name map is silent on."""
     names, given = implementation.names, implementation.capabilities
-    known = {*given.options, *given.serves, *given.always, *names.beside, "self", "params"}
+    lacking = set().union(*names.lacks.values())
+    known = {*names.offers, *given.serves, *given.always, *lacking, *names.beside, "self", "params", "revision"}
     return tuple(name for name in inspect.signature(implementation.cls.__init__).parameters if name not in known)
 
 
