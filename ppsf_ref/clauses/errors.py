@@ -12,14 +12,13 @@ from ppsf_ref.options import Options
 
 EXTENSIONS = frozenset(
     {
-        "fused_back_pass",
         "use_muon_pp",
     }
 )
 SHARED = ("d0", "d_coef", "beta3", "prodigy_steps", "use_speed")
 #: 2 / (1 - beta2) - 1 exceeds 4 only above it.
 LEAST_RECTIFIED = 0.6
-WHOLE_OPTIMIZER = frozenset({"split_groups", "split_groups_mean", "rounding_seed"})
+WHOLE_OPTIMIZER = frozenset({"split_groups", "split_groups_mean", "rounding_seed", "fused_back_pass"})
 
 
 class Domain(NamedTuple):
@@ -93,6 +92,7 @@ DOMAINS: Mapping[str, Domain] = {
     "split_groups": SWITCH,
     "split_groups_mean": SWITCH,
     "rounding_seed": COUNT,
+    "fused_back_pass": SWITCH,
 }
 
 
@@ -115,7 +115,7 @@ def refuse_outside(name: str, value: object, at_step: bool = False, needs: Colle
         raise ValueError(f"{name}={value!r} is outside its domain")
 
 
-@clause("PPSF-X-003", "dd9354da")
+@clause("PPSF-X-003", "77500b3c")
 def refuse_forbidden(groups: Sequence[Options], split_groups: bool, given_in_groups: Collection[str] = ()) -> None:
     """Options that cannot go together."""
     if misplaced := WHOLE_OPTIMIZER.intersection(given_in_groups):
@@ -158,7 +158,7 @@ def refuse_parameter(dtype: str) -> None:
         raise TypeError(f"parameters have to be float32 or bfloat16, not {dtype}")
 
 
-@clause("PPSF-X-007", "7b255810")
+@clause("PPSF-X-007", "efc5f35e")
 def refuse_unserved(name: str, value: object, served: Collection[str] = ()) -> None:
     """Options of the revision that an implementation knows but does not serve."""
     if name not in served and value is not False:
@@ -170,3 +170,14 @@ def refuse_unrectifiable(use_bias_correction: bool, beta2: float) -> None:
     """A rectification that would stay 0."""
     if use_bias_correction and beta2 <= LEAST_RECTIFIED:
         raise ValueError(f"use_bias_correction needs betas[1] > {LEAST_RECTIFIED}, not {beta2!r}")
+
+
+@clause("PPSF-X-009", "357b578b")
+def refuse_alone(fused_back_pass: bool, train_mode: bool, is_parameter: bool) -> None:
+    """A parameter that cannot be stepped by itself."""
+    if not fused_back_pass:
+        raise RuntimeError("step_param() needs fused_back_pass=True")
+    if not train_mode:
+        raise RuntimeError("step_param() in eval mode: call train() first")
+    if not is_parameter:
+        raise ValueError("step_param() of a tensor that is none of the optimizer's parameters")
