@@ -228,8 +228,8 @@ class RevisedOptimizer(Optimizer):
             group: not used; trainers give it.
 
         Raises:
-            RuntimeError: `fused_back_pass` is False, or the optimizer is in eval mode (PPSF-X-009).
-            ValueError: it is none of the parameters (PPSF-X-009); a learning rate (PPSF-X-002) or groups (PPSF-X-003).
+            RuntimeError: `fused_back_pass` is False, or the optimizer is in eval mode (PPSF-X-020).
+            ValueError: it is none of the parameters (PPSF-X-020); a learning rate (PPSF-X-002) or groups (PPSF-X-003).
             TypeError: a gradient (PPSF-X-005) or a parameter (PPSF-X-006) is not allowed. Nothing has changed then.
         """
         self._check_alone()
@@ -245,7 +245,7 @@ class RevisedOptimizer(Optimizer):
         self.step_param(param, group)
 
     def _check_alone(self) -> None:
-        # clause: PPSF-X-009 357b578b
+        # clause: PPSF-X-020 e5c3628d
         if not self.is_fused:
             raise RuntimeError(
                 "step_param() was called without fused_back_pass=True: step() would move the parameter once more. Give "

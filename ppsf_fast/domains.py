@@ -15,7 +15,7 @@ def refusal(name: str, value: object, allowed: str) -> str:
     return f"{name}={value!r} is not allowed: {name} must be {allowed}. Pass such a value or leave {name} out."
 
 
-# clause: PPSF-X-002 bfd0068c
+# clause: PPSF-X-002 a7edfc78
 def number(allowed: str, inside: Callable[[float], bool], none: bool = False, finite: bool = True) -> Check:
     """A check for numbers, which are kept as floats.
 
@@ -69,12 +69,12 @@ def flag(name: str, value: Any) -> bool:
     return value
 
 
-_beta1 = number("a number with 0 < betas[0] < 1", lambda value: 0 < value < 1)
+_beta1 = number("a number with 0 <= betas[0] < 1", lambda value: 0 <= value < 1)
 _beta2 = number("a number with 0 <= betas[1] < 1", lambda value: 0 <= value < 1)
 
 
 def pair_of_betas(name: str, value: Any) -> tuple[float, float]:
-    """`betas`: the first divides, so it is not 0."""
+    """`betas`; whether the first may be 0 depends on the averaging."""
     if not isinstance(value, (tuple, list)):
         raise TypeError(refusal(name, value, "a pair of numbers"))
     if len(value) != 2:

@@ -63,7 +63,7 @@ def fuse_backward(optimizer: RevisedOptimizer) -> FusedBackward:
 
     Raises:
         TypeError: it is no optimizer of this package.
-        RuntimeError: it was made without `fused_back_pass=True` (PPSF-X-009).
+        RuntimeError: it was made without `fused_back_pass=True` (PPSF-X-020).
     """
     if not isinstance(optimizer, RevisedOptimizer):
         raise TypeError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+_LEAST_KEPT = 1e-3
 _UPPER_HALF = -0x10000  # the int32 mask 0xFFFF0000: sign, exponent and the seven bits of a bfloat16 mantissa
 
 
@@ -31,8 +32,15 @@ def mean_over(values: Tensor, dim: int) -> Tensor:
 
 def sample(values: Tensor, stride: int) -> Tensor:
     """S(t): one element in `stride` in row-major logical order, from element 0 on; shape (ceil(numel / stride),)."""
-    # clause: PPSF-N-001 f0b0a65a
+    # clause: PPSF-N-001 4572b27e
     return values.reshape(-1)[::stride]
+
+
+def agreement(values: Tensor, direction: Tensor) -> Tensor:
+    """1 where both have the same sign, else 0, divided by the share of ones, which counts as at least 1e-3."""
+    kept = (values.sign() * direction.sign()).clamp_min(0.0)
+    share = (total(kept) / max(kept.numel(), 1)).clamp_min(_LEAST_KEPT)
+    return kept / share.float()
 
 
 def stochastic_bfloat16(values: Tensor, noise: Tensor) -> Tensor:

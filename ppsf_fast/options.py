@@ -112,7 +112,7 @@ def checked(values: Mapping[str, Any], revision: Revision) -> dict[str, Any]:
 
 
 def _checked(option: Option, value: Any, revision: Revision) -> Any:
-    # clause: PPSF-X-007 efc5f35e
+    # clause: PPSF-X-007 3e046baf
     if option.name in UNSERVED.get(revision.name, ()) and value is not False:
         raise NotImplementedError(
             f"{option.name}={value!r}: this option of revision {revision.name} is known but not yet served, only "
@@ -152,12 +152,19 @@ def options_of_group(given: Mapping[str, Any], defaults: Mapping[str, Any], revi
     # clause: PPSF-O-002 f4e9a388
     if "use_stableadamw" in options and options["eps"] is None:
         options["use_stableadamw"] = False
-    # clause: PPSF-X-008 ae6e2c0f
-    rectified = options["use_bias_correction"] and revision.bias_correction != "adam"
+    # clause: PPSF-X-008 11404e69
+    averages = bool(option_of(options, "use_schedulefree", revision))
+    rectified = options["use_bias_correction"] and correction_of(revision, averages) != "adam"
     if rectified and options["betas"][1] <= LEAST_BETA2:
         raise ValueError(
             f"use_bias_correction with betas={options['betas']}: betas[1] must be > {LEAST_BETA2}, or the step size "
             "would be 0 for ever. Raise betas[1] or leave use_bias_correction out."
+        )
+    # clause: PPSF-X-009 cad78417
+    if averages and options["betas"][0] == 0:
+        raise ValueError(
+            f"betas={options['betas']}: betas[0] must be > 0 where weights are averaged, since averaging divides "
+            "by it. Raise betas[0], or switch averaging off where the revision allows it."
         )
     return options
 
@@ -176,7 +183,7 @@ def check_groups(groups: Sequence[Group], revision: Revision) -> None:
         groups: all groups of the optimizer, each with all options of the revision.
         revision: of the optimizer.
     """
-    # clause: PPSF-X-003 77500b3c
+    # clause: PPSF-X-003 a4118c4a
     for name in SHARED_NAMES:
         if name in revision.options and any(group[name] != groups[0][name] for group in groups):
             raise ValueError(
@@ -204,6 +211,12 @@ def option_of(group: Mapping[str, Any], name: str, revision: Revision) -> Any:
 
 
 _DEFAULTS = {option.name: option.default for option in OPTIONS}
+
+
+def correction_of(revision: Revision, averages: bool) -> str:
+    """The kind of bias correction: that of the revision where weights are averaged, Adam's where they are not."""
+    # clause: PPSF-O-011 318efa59
+    return revision.bias_correction if averages else "adam"
 
 
 def resolved_beta3(group: Mapping[str, Any]) -> float:

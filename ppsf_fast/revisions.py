@@ -36,6 +36,7 @@ class Revision:
     numerator: str
     estimate: str
     growth: str
+    ceiling: str
     speed: str
     second_moment: str
     unit: str
@@ -61,6 +62,7 @@ _JANUARY_2025 = Revision(
     numerator="gated_add",
     estimate="atan2",
     growth="max",
+    ceiling="none",
     speed="signs",
     second_moment="rescaled",
     unit="g",
@@ -86,6 +88,7 @@ _TWO = replace(
     statistic_weight="d_squared",
     statistic_point="z",
     estimate="ratio",
+    ceiling="d",
     speed="displacement",
     second_moment="weighted",
     unit="d",

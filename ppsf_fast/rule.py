@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ppsf_fast.options import option_of, resolved_beta3, resolved_beta4
+from ppsf_fast.options import correction_of, option_of, resolved_beta3, resolved_beta4
 from ppsf_fast.revisions import Revision
 
 #: Every option whose value is read as it stands, by the name of the field that holds it.
@@ -126,6 +126,11 @@ class Rule:
             keeps_moment=not option("use_schedulefree") and betas[0] > 0,
             **{field: option(name) for field, name in _AS_GIVEN.items()},
         )
+
+    @property
+    def correction(self) -> str:
+        """Which bias correction applies where one does."""
+        return correction_of(self.revision, self.averages)
 
     @property
     def by_signs(self) -> bool:

@@ -22,7 +22,7 @@ def correction(rule: Rule, k: Tensor, wide: torch.dtype) -> Tensor | float:
     """The bias correction of the step size: 0-d in the dtype `wide`, on the device of `k` (int64, 0-d)."""
     if not rule.bias_correction:
         return 1.0
-    if rule.revision.bias_correction != "adam":
+    if rule.correction != "adam":
         return rectification(rule.beta2, k, wide)
     # clause: PPSF-M-020 d4ecea4e
     return (1 - torch.pow(rule.beta2, k.to(wide))).sqrt() / (1 - torch.pow(rule.beta1, k.to(wide)))
@@ -56,7 +56,7 @@ def factor_on_host(rule: Rule, k: int, peak: int | None) -> float:
 def _correction_on_host(rule: Rule, k: int) -> float:
     if not rule.bias_correction:
         return 1.0
-    if rule.revision.bias_correction != "adam":
+    if rule.correction != "adam":
         return rectification_on_host(rule.beta2, k)
     return math.sqrt(1 - rule.beta2**k) / (1 - rule.beta1**k)
 

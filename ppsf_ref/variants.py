@@ -221,6 +221,11 @@ def numerator(f: Frame, pool: GroupState, item: Number) -> Number:
 
 def estimate(f: Frame, pool: GroupState, numerator: Number, denominator: Number) -> GroupState:
     """A pool with its new estimate."""
+    grown = _estimate(f, pool, numerator, denominator)
+    return replace(grown, d=distance.ceiling(grown.d)) if f.revision.ceiling == "d" else grown  # D-031
+
+
+def _estimate(f: Frame, pool: GroupState, numerator: Number, denominator: Number) -> GroupState:
     n_max = num.maximum(pool.n_max, numerator)
     if _follows_displacement(f):
         d = speed.growing_estimate(pool.d, numerator, pool.d_numerator, pool.n_max, f.d_coef)  # M-042

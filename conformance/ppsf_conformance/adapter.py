@@ -19,6 +19,8 @@ ARRAYS = ("y", "z", "m", "x0", "s", "v", "v_row", "v_col", "pull", "l1", "l2")
 SCALARS = ("d", "d_prev", "d_max", "d_numerator", "d_denom", "n_max", "weight_sum", "lr_max")
 #: What the built-in decay counts, where it is served.
 COUNTS = ("stalled", "peak")
+#: What a group shows, and nothing is computed from.
+SHOWN = ("effective_lr",)
 
 #: Formats of a parameter's stored arrays, by name, one mapping per parameter and group.
 Formats = tuple[tuple[Mapping[str, str], ...], ...]
@@ -43,10 +45,11 @@ class Group:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything an implementation stores, exactly, under the names of the law."""
+    """Everything an implementation stores, exactly, under the names of the law, and what its groups show beside."""
 
     state: State
     formats: Formats
+    shown: tuple[Mapping[str, float], ...] = ()
 
 
 @dataclass(frozen=True)

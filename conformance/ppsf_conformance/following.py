@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import json
+import random
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -22,6 +23,8 @@ from ppsf_conformance.torch_adapter import TorchImplementation
 
 #: The dtype in which releases are followed: in the other one their errata of precision come first.
 DTYPE = "float32"
+#: Problems drawn at a time: the first few of a regime are all alike.
+FEWEST = 150
 
 
 @dataclass
@@ -32,6 +35,7 @@ class Following:
         combinations: how many distinct ones were played, and each was judged step by step to its end.
         left_out: drawn, but not played: an erratum that no rule follows applies, or the constructor refuses.
         deviations: what disagrees, one line each.
+        raising: problems that end as an erratum says, with an exception of the release.
         worst: largest error over bound.
         undecided: share of the compared numbers about which the bounds say nothing.
         not_yet: options that were not drawn, each with the reason.
@@ -44,6 +48,7 @@ class Following:
     left_out: int = 0
     problems: int = 0
     steps: int = 0
+    raising: int = 0
     worst: float = 0.0
     undecided: float = 0.0
     values: Mapping[str, int] = field(default_factory=dict)
@@ -114,6 +119,7 @@ class _Play:
             if not verdict.ok:
                 self.found.deviations.append(f"{verdict.witness.detail}: {problem.as_data()}")
                 return
+            self.found.raising += bool(transition.raised)
             for comparison in verdict.comparisons:
                 self.compared += comparison.elements
                 self.free += comparison.undecided
@@ -145,9 +151,13 @@ def follow(
     capabilities = implementation.capabilities
     options = capabilities.options - set(absent)
     for part in _seeds(seed):
-        before = len(play.done)
-        draw_problems((DTYPE,), options, combinations, part, play.visit, capabilities.revision, capabilities.always)
-        progress("combinations", len(play.done), combinations)
+        before, drawn = len(play.done), list[Problem]()
+        count, revision, always = max(combinations, FEWEST), capabilities.revision, capabilities.always
+        draw_problems((DTYPE,), options, count, part, drawn.append, revision, always)
+        random.Random(part).shuffle(drawn)  # regimes come one after the other
+        for problem in drawn:
+            play.visit(problem)
+            progress("combinations", len(play.done), combinations)
         if len(play.done) in (before, combinations):
             break
     found = play.found
@@ -171,7 +181,7 @@ def lines(found: Following) -> Iterator[str]:
     """What was found, in words."""
     yield f"{found.target}, revision {found.revision}, {DTYPE}"
     yield f"combinations of options  {found.combinations}, left out {found.left_out}"
-    yield f"problems, steps          {found.problems}, {found.steps}"
+    yield f"problems, steps          {found.problems}, {found.steps}; with an exception by erratum {found.raising}"
     yield f"deviations               {len(found.deviations)}"
     yield f"largest error / bound    {found.worst:.3f}, undecided {found.undecided:.2%}"
     yield f"values tried             {', '.join(f'{name} {count}' for name, count in found.values.items())}"

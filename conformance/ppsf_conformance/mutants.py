@@ -411,6 +411,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("refused", clause="PPSF-X-006", rule=_refuses),
     Mutant("accepted", clause="PPSF-X-007", rule=_accepts),
     Mutant("accepted", clause="PPSF-X-008", rule=_accepts),
+    Mutant("accepted", clause="PPSF-X-009", rule=_accepts),
+    Mutant("refused", clause="PPSF-X-009", rule=_refuses),
     Mutant("refused", clause="PPSF-X-008", rule=_refuses),
 )
 

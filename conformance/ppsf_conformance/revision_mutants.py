@@ -108,6 +108,10 @@ REVISION_MUTANTS = (
     Mutant("largest candidate forgotten", clause="PPSF-D-029", rule=_forgets_largest),
     Mutant("moves without evidence", clause="PPSF-D-030", rule=lambda denominator: True),
     Mutant("never moves", clause="PPSF-D-030", rule=lambda denominator: False),
+    Mutant("no ceiling", clause="PPSF-D-031", rule=lambda d: d),
+    Mutant("a higher ceiling", clause="PPSF-D-031", rule=lambda d: num.minimum(d, 2.0**41 + 0 * d)),
+    Mutant("without d", clause="PPSF-G-010", rule=lambda dlr, d: dlr),
+    Mutant("lr alone", clause="PPSF-G-010", rule=lambda dlr, d: 1.0 + 0 * d),
     # --- second moment
     Mutant("not in units of d", clause="PPSF-V-010", rule=lambda v, g, b2, d: b2 * v + (1 - b2) * (g * g)),
     Mutant("in units of sqrt(d)", clause="PPSF-V-010", rule=lambda v, g, b2, d: b2 * v + d * (1 - b2) * (g * g)),

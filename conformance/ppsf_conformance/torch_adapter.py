@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from ppsf_conformance.adapter import COUNTS, SCALARS, Array, Capabilities, Gradients, Group, Snapshot, Weights
+from ppsf_conformance.adapter import COUNTS, SCALARS, SHOWN, Array, Capabilities, Gradients, Group, Snapshot, Weights
 from ppsf_conformance.name_map import NameMap, target_of, version_of
 from ppsf_ref import GroupState, ParamState, State, load_revision, options_of
 from ppsf_ref.clauses.lifecycle import Place
@@ -114,7 +114,12 @@ class TorchSession:
         trains = "train_mode" not in self.names.group or all(
             bool(self._of_group(group, "train_mode")) for group in self.optimizer.param_groups
         )
-        return Snapshot(State(tuple(groups), trains), tuple(formats))
+        names = [name for name in SHOWN if name in self.names.group]
+        shown = tuple({name: float(self._of_group(group, name)) for name in names} for group in self._groups())
+        return Snapshot(State(tuple(groups), trains), tuple(formats), shown if names else ())
+
+    def _groups(self) -> list[dict[str, Any]]:
+        return self.optimizer.param_groups
 
     def _group(self, group: Mapping[str, Any], params: tuple[ParamState, ...]) -> GroupState:
         stored = self.names.group

@@ -18,6 +18,7 @@ from ppsf_conformance.torch_adapter import to_array
 from ppsf_ref import Config, GroupState, Options, ParamState, State, evaluate, initial_state, load_revision, step, train
 from ppsf_ref.clauses import errors, lifecycle, options
 from ppsf_ref.options import WHOLE_OPTIMIZER, options_of, whole_options
+from ppsf_ref.reading import effective_lrs
 from ppsf_ref.store import formats
 
 
@@ -104,8 +105,11 @@ class Witness(torch.optim.Optimizer):
     @torch.no_grad()
     def _show(self) -> None:
         """Write what the reference holds where the release would keep it."""
-        for group, kept, read in zip(self.param_groups, self.kept.groups, self._config().groups, strict=False):
+        config = self._config()
+        effective = effective_lrs(config, self.kept)
+        for group, kept, read, lr in zip(self.param_groups, self.kept.groups, config.groups, effective, strict=False):
             self._show_group(group, kept)
+            group["effective_lr"] = float(lr)
             for param, p in zip(group["params"], kept.params, strict=True):
                 param.copy_(torch.tensor(p.y))
                 self.state[param] = self._shown(p, read, _dtype(param))

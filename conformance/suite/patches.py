@@ -62,7 +62,7 @@ PATCHES = (
     Patch("weight dlr", "PPSF-Z-001", COEFFICIENTS, "weight = dlr * dlr", "weight = dlr"),
     Patch("never rectified", "PPSF-M-003", "rectification.py", "ratio, 0.0).sqrt()", "ratio, 0.0) * 0 + 1"),
     Patch("beta2 not corrected", "PPSF-M-004", "rectification.py", "(1 - torch.pow(beta2, k.to(wide)))", "1.0"),
-    Patch("mask not scaled", "PPSF-M-001", WEIGHTS, "(kept / share.float())", "kept"),
+    Patch("mask not scaled", "PPSF-M-001", "numerics.py", "return kept / share.float()", "return kept"),
     Patch("grams takes nothing back", "PPSF-M-002", WEIGHTS, "decrease.abs() * update.sign()", "decrease"),
     Patch("never fills", "PPSF-M-005", "state.py", "has_moment, dtype=torch.bool", "True, dtype=torch.bool"),
     Patch(

@@ -206,7 +206,7 @@ def _statistic_weights(d: Tensor, full: Tensor, dlr: Tensor, rule: Rule) -> tupl
 
 def _beta2(d: Tensor, k: Tensor, rule: Rule) -> Tensor:
     """The coefficient of the second moment in this step."""
-    if rule.bias_correction and rule.revision.bias_correction == "radam_in_moment":
+    if rule.bias_correction and rule.correction == "radam_in_moment":
         return corrected_beta2(rule.beta2, k, d.dtype)
     return torch.full_like(d, rule.beta2)
 

@@ -16,6 +16,8 @@ from ppsf_fast.rule import Rule
 from ppsf_fast.scalars import Scalars
 
 #: Largest factor by which the limiter lets d grow in a step.
+#: Largest estimate of revision 2.0.
+_CEILING = 2.0**40
 _LARGEST_STEP = 2**0.25
 
 
@@ -61,7 +63,7 @@ def adapted(pool: PoolPlan, sums: Statistics, by: Coefficients) -> Adapted:
 
 def _evidence(sums: Statistics, rule: Rule) -> Tensor | None:
     """Whether any gradient so far was not 0; None where a step is taken without asking."""
-    # clause: PPSF-D-030 fd578177
+    # clause: PPSF-D-030 40a5b747
     return sums.norm > 0 if rule.revision.without_evidence == "rests" else None
 
 
@@ -78,8 +80,13 @@ def _estimated(old: dict[str, Tensor], sums: Statistics, rule: Rule) -> dict[str
     if "n_max" in old:
         found["n_max"] = torch.maximum(old["n_max"], numerator)
     if rule.by_displacement:
-        return found | {"d": speed.grown(old["d"], numerator, old["d_numerator"], old["n_max"], rule.d_coef)}
-    return found | _grown(old, _candidate(old["d"], numerator, sums.norm, rule), rule)
+        found["d"] = speed.grown(old["d"], numerator, old["d_numerator"], old["n_max"], rule.d_coef)
+    else:
+        found |= _grown(old, _candidate(old["d"], numerator, sums.norm, rule), rule)
+    if rule.revision.ceiling == "d":
+        # clause: PPSF-D-031 677e6bd2
+        found["d"] = found["d"].clamp_max(_CEILING)
+    return found
 
 
 def _numerator(before: Tensor, inner: Tensor, d: Tensor, rule: Rule) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 from ppsf_fast import focus
 from ppsf_fast.backends.coefficients import Coefficients, Outcome, both
 from ppsf_fast.backends.moments import divisor, filled, first_moment, normalized_moment, renew_average
-from ppsf_fast.numerics import total
+from ppsf_fast.numerics import agreement, total
 from ppsf_fast.orthograd import orthogonal
 from ppsf_fast.rule import Rule
 from ppsf_fast.state import State
@@ -30,10 +30,21 @@ def _direction(state: State, grad: Tensor, y: Tensor, rule: Rule, by: Coefficien
     mask = both(by.ok, filled(state, rule))
     point = _point(state, grad, y, rule, by)
     if rule.adopt and not rule.averages:
-        return normalized_moment(state, _divided(_weighted(grad, by.d, rule), point, by.d, y, rule, by), mask, rule, by)
+        grad = _divided(_weighted(grad, by.d, rule), point, by.d, y, rule, by)
+        return _steered(normalized_moment(state, grad, mask, rule, by), grad, rule)
     d = outcome.d if rule.revision.unit == "new_d" else by.d
-    over = first_moment(state, grad, rule, by) if rule.keeps_moment else _weighted(grad, d, rule)
+    moment = _steered(first_moment(state, grad, rule, by), grad, rule) if rule.keeps_moment else None
+    over = _weighted(grad, d, rule) if moment is None else moment
     return _divided(over, point, d, y, rule, by)
+
+
+def _steered(moment: Tensor, grad: Tensor, rule: Rule) -> Tensor:
+    """What moves weights that are not averaged: the first moment, or what cautious or Grams makes of it."""
+    if rule.grams:
+        # clause: PPSF-M-031 6a3b5d0e
+        return moment.abs() * grad.sign()
+    # clause: PPSF-M-030 da5d4c9e
+    return moment * agreement(moment, grad) if rule.cautious else moment
 
 
 def _weighted(grad: Tensor, d: Tensor, rule: Rule) -> Tensor:

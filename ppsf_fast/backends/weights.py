@@ -8,12 +8,10 @@ from torch import Tensor
 from ppsf_fast.backends.coefficients import Coefficients, Outcome, both
 from ppsf_fast.backends.moments import filled
 from ppsf_fast.backends.update import updated
-from ppsf_fast.numerics import store, total
+from ppsf_fast.numerics import agreement, store
 from ppsf_fast.philox import rounding_words
 from ppsf_fast.plan import Item
 from ppsf_fast.rule import Rule
-
-_LEAST_KEPT = 1e-3
 
 
 def move(item: Item, rule: Rule, by: Coefficients, outcome: Outcome) -> None:
@@ -62,9 +60,7 @@ def _new_y(y: Tensor, z: Tensor, update: Tensor, rule: Rule, by: Coefficients) -
         # clause: PPSF-M-002 dd8e6b2b
         return y - decrease.abs() * update.sign()
     # clause: PPSF-M-001 9062a592
-    kept = (decrease.sign() * update.sign()).clamp_min(0.0)
-    share = (total(kept) / max(kept.numel(), 1)).clamp_min(_LEAST_KEPT)
-    return y - decrease * (kept / share.float())
+    return y - decrease * agreement(decrease, update)
 
 
 def _noise(item: Item, rule: Rule, k: Tensor) -> tuple[Tensor, Tensor] | tuple[None, None]:

@@ -13,6 +13,8 @@ from ppsf_ref.state import GroupState
 
 #: Largest factor by which the limiter of revision 2.0 lets d grow in a step.
 LARGEST_STEP = 2**0.25
+#: Largest estimate of revision 2.0.
+LARGEST = 2.0**40
 
 
 class Window(NamedTuple):
@@ -172,7 +174,13 @@ def capped_estimate(d: Number, d_hat: Number, d_max: Number, d0: Number, growth_
     return Capped(d=grown, d_max=largest)
 
 
-@clause("PPSF-D-030", "fd578177")
+@clause("PPSF-D-030", "40a5b747")
 def has_evidence(denominator: Number) -> bool:
     """Whether Prodigy takes the step at all: not while every gradient so far was 0."""
     return numbers.is_positive(denominator, "evidence")
+
+
+@clause("PPSF-D-031", "677e6bd2")
+def ceiling(d: Number) -> Number:
+    """The estimate, at most so large that products with it are finite."""
+    return numbers.minimum(d, LARGEST + 0 * d)

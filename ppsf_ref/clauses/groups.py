@@ -53,3 +53,9 @@ def joined(group: GroupState, pool: GroupState, position: int) -> GroupState:
 def advances(took_part: Sequence[bool]) -> bool:
     """Whether a pool's estimate and count move in a step, from who took part in it."""
     return any(took_part)
+
+
+@clause("PPSF-G-010", "e11d91d2")
+def effective_lr(dlr: Number, d: Number) -> Number:
+    """What a group shows of the step size of its coming step."""
+    return dlr / d

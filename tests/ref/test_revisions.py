@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ppsf_ref import Options, State, load_revision, options_of, overriding, step
-from ppsf_ref.clauses import adopt, average, distance, modifiers, moment, options, rounding, speed, update
+from ppsf_ref.clauses import adopt, average, distance, groups, modifiers, moment, options, rounding, speed, update
 from ppsf_ref.clauses.moment import Axes, Factors
 from ppsf_ref.formats import BFLOAT16, FLOAT32, nearest
 from ppsf_ref.modes import initial_state
@@ -48,6 +48,9 @@ BY_HAND: tuple[tuple[str, Callable[..., Any], tuple[Any, ...], Any], ...] = (
     ("PPSF-D-029", distance.capped_estimate, (F(2), F(16), F(2), F(1), math.inf), (16.0, 16.0)),
     ("PPSF-D-030", distance.has_evidence, (F(0),), False),
     ("PPSF-D-030", distance.has_evidence, (F(1e-30),), True),
+    ("PPSF-D-031", distance.ceiling, (F(2.0**41),), 2.0**40),
+    ("PPSF-D-031", distance.ceiling, (F(3),), 3.0),
+    ("PPSF-G-010", groups.effective_lr, (F(6), F(2)), 3.0),
     ("PPSF-V-010", moment.weighted_moment, (F(8), F(3), F(0.75), F(2)), 15.0),
     ("PPSF-V-012", moment.last_axes, ((2, 3, 4), True), (2, 1)),
     ("PPSF-V-012", moment.last_axes, ((2, 3, 4), False), None),

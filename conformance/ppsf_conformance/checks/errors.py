@@ -23,7 +23,7 @@ from ppsf_conformance.checks.finding import (
     two_groups,
     weights,
 )
-from ppsf_ref.clauses import errors
+from ppsf_ref.clauses import errors, options
 from ppsf_ref.options import options_of
 
 #: Exceptions that may stand for one another: the law asks for a clear refusal, not for one class.
@@ -40,7 +40,6 @@ TRIED: Mapping[str, tuple[Any, ...]] = {
     "betas": (
         (0.9, 0.99),
         (0.5, 0.0),
-        (0.0, 0.99),
         (1.0, 0.99),
         (0.9, 1.0),
         (-0.1, 0.9),
@@ -193,12 +192,13 @@ def _unserved(implementation: Implementation) -> Iterator[Finding]:
 
 
 def _unrectifiable(implementation: Implementation) -> Iterator[Finding]:
-    rectifies = revision_of(implementation).bias_correction != "adam"
-    if not rectifies or not {"use_bias_correction", "betas"} <= implementation.capabilities.options:
+    law = revision_of(implementation)
+    correction = options.correction(law.bias_correction, options_of(law).use_schedulefree)
+    if not {"use_bias_correction", "betas"} <= implementation.capabilities.options:
         return
     for use in (True, False):
         for beta2 in (0.0, 0.6, 0.61, 0.99):
-            expected = outcome(errors.refuse_unrectifiable, use, beta2)
+            expected = outcome(errors.refuse_unrectifiable, use, beta2, correction)
             given: dict[str, Any] = {"use_bias_correction": use, "betas": (0.9, beta2)}
             for construct in (
                 _construct(implementation, two_groups(), **given),
@@ -208,11 +208,24 @@ def _unrectifiable(implementation: Implementation) -> Iterator[Finding]:
                 yield Finding(agrees(expected, got, KINDS), f"{given}: {got}, not {expected}")
 
 
+def _undivided(implementation: Implementation) -> Iterator[Finding]:
+    averages = options_of(revision_of(implementation)).use_schedulefree
+    for beta1 in (0.0, 0.1):
+        expected = outcome(errors.refuse_undivided, averages, beta1)
+        for construct in (
+            _construct(implementation, two_groups(), betas=(beta1, 0.99)),
+            _construct(implementation, two_groups(betas=(beta1, 0.99))),
+        ):
+            got = outcome(construct)
+            yield Finding(agrees(expected, got, KINDS), f"betas[0]={beta1}: {got}, not {expected}")
+
+
 #: By the clause each check holds.
 ERROR_CHECKS: dict[str, Check] = {
     "PPSF-X-001": _unknown,
     "PPSF-X-002": _domains,
     "PPSF-X-003": _forbidden,
+    "PPSF-X-009": _undivided,
     "PPSF-X-005": _foreign_gradients,
     "PPSF-X-006": _parameters,
     "PPSF-X-007": _unserved,
