@@ -112,7 +112,7 @@ def checked(values: Mapping[str, Any], revision: Revision) -> dict[str, Any]:
 
 
 def _checked(option: Option, value: Any, revision: Revision) -> Any:
-    # clause: PPSF-X-007 3e046baf
+    # clause: PPSF-X-007 1087d04b
     if option.name in UNSERVED.get(revision.name, ()) and value is not False:
         raise NotImplementedError(
             f"{option.name}={value!r}: this option of revision {revision.name} is known but not yet served, only "

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ppsf_conformance.fused_mutants import FUSED_MUTANTS
 from ppsf_conformance.mutant import Mutant
 from ppsf_conformance.mutant import law as _law
 from ppsf_conformance.revision_mutants import REVISION_MUTANTS
@@ -414,12 +415,11 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("accepted", clause="PPSF-X-009", rule=_accepts),
     Mutant("refused", clause="PPSF-X-009", rule=_refuses),
     Mutant("refused", clause="PPSF-X-008", rule=_refuses),
+    *REVISION_MUTANTS,
+    *FUSED_MUTANTS,
 )
 
 
 def _rms_over(u: Any, bound: float) -> Any:
     rms = num.sqrt(num.mean_square(u))
-    return num.maximum(
-        rms / bound,
-        1 + 0 * rms * REVISION_MUTANTS,
-    )
+    return num.maximum(rms / bound, 1 + 0 * rms)

@@ -165,7 +165,7 @@ def refuse_parameter(dtype: str) -> None:
         raise TypeError(f"parameters have to be float32 or bfloat16, not {dtype}")
 
 
-@clause("PPSF-X-007", "3e046baf")
+@clause("PPSF-X-007", "1087d04b")
 def refuse_unserved(name: str, value: object, served: Collection[str] = ()) -> None:
     """Options of the revision that an implementation knows but does not serve."""
     if name not in served and value is not False:
