@@ -29,6 +29,10 @@ def _counted(calls: Iterable[Place | None]) -> Steps:
     return tuple(tuple(come[first : first + 6]) for first in range(0, len(come), 6))
 
 
+def _whatever_the_mode(call: str, changes_mode: bool = False) -> bool:
+    return bool(law("PPSF-L-011", call))
+
+
 FUSED_MUTANTS = (
     Mutant("moves when the step ends", clause="PPSF-L-008", rule=lambda now, ordinary, place: now),
     Mutant("all move at once", clause="PPSF-L-008", rule=lambda now, ordinary, place: ordinary),
@@ -37,7 +41,7 @@ FUSED_MUTANTS = (
     Mutant("never sits out", clause="PPSF-L-010", rule=lambda gradient: False),
     Mutant("only NaN counts", clause="PPSF-L-010", rule=lambda gradient: bool(np.isnan(gradient).any())),
     Mutant("nothing ends it", clause="PPSF-L-011", rule=lambda call, changes_mode=False: False),
-    Mutant("eval() leaves it running", clause="PPSF-L-011", rule=lambda call, changes_mode=False: law("PPSF-L-011", call)),
+    Mutant("eval() leaves it running", clause="PPSF-L-011", rule=_whatever_the_mode),
     Mutant("every call ends it", clause="PPSF-L-011", rule=lambda call, changes_mode=False: True),
     Mutant("accepted", clause="PPSF-X-020", rule=lambda fused_back_pass, train_mode, is_parameter: None),
 )
