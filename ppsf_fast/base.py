@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 from typing import Any, ClassVar, ParamSpec, Self
@@ -164,6 +165,7 @@ class RevisedOptimizer(Optimizer):
             with torch.enable_grad():
                 loss = closure()
         if self.is_fused or self._running is not None:
+            self._warn_if_idle()
             self._end_fused_step()
             return loss
         with torch.no_grad():
@@ -274,6 +276,17 @@ class RevisedOptimizer(Optimizer):
         fresh.begin(param.device)
         self._running = fresh
         fresh.take(item)
+
+    def _warn_if_idle(self) -> None:
+        """Training would stand still, and nothing else would say so."""
+        taking_part = [group for group in self.param_groups if group["lr"] > 0]
+        params = chain.from_iterable(group["params"] for group in taking_part)
+        if self._running is None and any(param.grad is not None for param in params):
+            warnings.warn(
+                "step() with fused_back_pass=True moves nothing, and no parameter was given to step_param(), though "
+                "there are gradients. Install hooks with ppsf_fast.fuse_backward(), or leave fused_back_pass out.",
+                stacklevel=3,
+            )
 
     # clause: PPSF-L-011 296514d8
     @torch.no_grad()

@@ -114,9 +114,21 @@ def test_one_that_was_not_there_joins_the_running_step() -> None:
 def test_a_step_in_which_none_has_come_changes_nothing() -> None:
     params, optimizer = make(True)
     before = snapshot(optimizer, params)
-    give_gradients(params, 0)
     assert optimizer.step(lambda: 0.25) == 0.25
+    give_gradients(params, 0)
+    with pytest.warns(UserWarning, match="fuse_backward"):
+        optimizer.step()
     assert snapshot(optimizer, params) == before
+
+
+def test_a_step_that_ends_one_warns_of_nothing(recwarn: pytest.WarningsRecorder) -> None:
+    params, optimizer = make(True)
+    give_gradients(params, 0)
+    optimizer.step_param(params[0])
+    optimizer.step()
+    optimizer.param_groups[0]["lr"] = optimizer.param_groups[1]["lr"] = 0.0
+    optimizer.step()
+    assert not recwarn.list
 
 
 def test_the_closure_may_hold_the_backward_pass() -> None:
@@ -145,7 +157,7 @@ def test_a_paused_group_is_passed_by() -> None:
     params, optimizer = make(True)
     optimizer.param_groups[0]["lr"] = 0.0
     for step in range(2):
-        give_gradients(params, step)
+        give_gradients(params[:3], step)
         step_alone(optimizer, params[:3])
     optimizer.step()
     assert not optimizer.state
@@ -269,6 +281,7 @@ def test_loading_drops_a_running_step_and_a_refused_one_keeps_it() -> None:
     with pytest.raises(ValueError, match="lacks"):
         optimizer.load_state_dict({"state": {}, "param_groups": [{"params": [0, 1, 2]}, {"params": [3, 4, 5]}]})
     optimizer.load_state_dict(saved)
+    optimizer.zero_grad()
     optimizer.step()
     assert [group["k"] for group in optimizer.param_groups] == [1, 1]
 
