@@ -143,9 +143,12 @@ def _interruptions(implementation: Implementation) -> Iterator[Finding]:
             run(session, 2)
             _some(session, PLACES[:4], 5)
         changes_mode = call == "eval" and averages(implementation)
-        if lifecycle.ends_step(call, changes_mode):
+        ends, k = lifecycle.ends_step(call, changes_mode), interrupted.snapshot().state.groups[0].k
+        if ends:
             twin.end_step()
         interrupted = _interrupted(interrupted, call)
+        ended = interrupted.snapshot().state.groups[0].k > k
+        yield Finding(ended == ends, f"{call} during a fused step ends it: {ended}, not {ends}")
         if call in {"add_group", "eval"}:
             twin = _interrupted(twin, call)
         apart = difference(twin.snapshot().state, interrupted.snapshot().state)
