@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ppsf_conformance.fused_mutants import FUSED_MUTANTS
 from ppsf_conformance.mutant import Mutant
 from ppsf_conformance.mutant import law as _law
 from ppsf_conformance.revision_mutants import REVISION_MUTANTS
@@ -415,6 +416,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("refused", clause="PPSF-X-009", rule=_refuses),
     Mutant("refused", clause="PPSF-X-008", rule=_refuses),
     *REVISION_MUTANTS,
+    *FUSED_MUTANTS,
 )
 
 

@@ -92,6 +92,16 @@ def both(first: Tensor | None, second: Tensor | None) -> Tensor | None:
     return first & second
 
 
+def allowed(by: Coefficients, ok: Tensor | None) -> Coefficients:
+    """The same numbers where `ok` tells whether the step may write."""
+    return replace(by, ok=ok, adapts=both(ok, by.opened))
+
+
+def either(first: Tensor | None, second: Tensor | None) -> Tensor | None:
+    """Whether one of two things is so, where None says that one is known to be."""
+    return None if first is None or second is None else first | second.to(first.device)
+
+
 def coefficients(plan: Plan, pool: PoolPlan, group: GroupPlan) -> Coefficients:
     """The numbers of a group of a pool in the step of a plan."""
     rule, scalars = group.rule, pool.scalars.tensors

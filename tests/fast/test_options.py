@@ -13,10 +13,7 @@ from ppsf_fast.options import OPTION_NAMES, OPTIONS, SHARED_NAMES
 from ppsf_fast.revisions import REVISIONS
 from tests.fast.helpers import bits, parameters, snapshot, train
 
-UNSERVED = (
-    "fused_back_pass",
-    "use_muon_pp",
-)
+UNSERVED = ("use_muon_pp",)
 OUTSIDE = [
     ("lr", 0.0),
     ("lr", -1),

@@ -242,6 +242,10 @@ def _projects_strided(problem: Problem) -> bool:
     return any(len(spec.shape) > 1 and spec.layout == "transposed" for spec in params)
 
 
+def _fused_with_gaps(problem: Problem) -> bool:
+    return (True,) in _values(problem, "fused_back_pass") and problem.missing > 0
+
+
 #: Errata of an option that no override follows, with that option.
 UNFOLLOWED: Mapping[str, str] = {
     "ERR-0048": "use_adopt",
@@ -259,6 +263,7 @@ EXCLUDED: Mapping[str, Callable[[Problem], bool]] = {
     ),
     "ERR-0024": _empty_with_axes,
     "ERR-0104": _projects_strided,
+    "ERR-0052": _fused_with_gaps,
     **{erratum: _switched_on(option) for erratum, option in UNFOLLOWED.items()},
 }
 
