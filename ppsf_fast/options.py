@@ -79,7 +79,7 @@ def _betas(name: str, value: Any) -> tuple[float, float]:
     return _beta1(f"{name}[0]", value[0]), _beta2(f"{name}[1]", value[1])
 
 
-# clause: PPSF-X-007 15b69981
+# clause: PPSF-X-007 d06e115f
 def _unserved(name: str, value: Any) -> bool:
     if value is not False:
         raise NotImplementedError(
@@ -119,7 +119,7 @@ OPTIONS = (
     Option("factored_fp32", _flag),
     Option("fused_back_pass", _unserved),
     Option("use_stableadamw", _flag),
-    Option("use_muon_pp", _unserved),
+    Option("use_muon_pp", _flag),
     Option("use_cautious", _flag),
     Option("use_grams", _flag),
     Option("use_adopt", _flag),
@@ -225,6 +225,7 @@ class Rule:
     adopt: bool
     orthograd: bool
     focus: bool
+    muon: bool
     bias_correction: bool
     factored: bool
     factored_fp32: bool
@@ -254,6 +255,8 @@ class Rule:
             adopt=group["use_adopt"],
             orthograd=group["use_orthograd"],
             focus=group["use_focus"],
+            # clause: PPSF-O-006 45c20495
+            muon=group["use_muon_pp"] and not group["use_focus"],
             # clause: PPSF-O-005 0ba87f51
             factored=group["factored"] and not group["use_focus"],
             factored_fp32=group["factored_fp32"],

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ppsf_fast.muon import moves
 from ppsf_fast.numerics import SAMPLE_STRIDE, sample
 from ppsf_fast.options import Rule
 
@@ -36,6 +37,8 @@ def factored_axes(shape: Sequence[int]) -> tuple[int, int] | None:
 
 
 def _start_of_moment(param: Tensor, rule: Rule) -> State:
+    if moves(param.shape, rule.muon):
+        return {"rms_sq": torch.zeros((), dtype=torch.float32, device=param.device)}
     if rule.focus:
         return {"exp_avg_sq": param.detach().to(torch.float32, copy=True)}
     axes = factored_axes(param.shape) if rule.factored else None
@@ -61,17 +64,19 @@ def prepare(state: State, param: Tensor, rule: Rule, adapts: bool) -> None:
         rule: of its group.
         adapts: whether its pool may still adapt d.
     """
-    # clause: PPSF-L-001 cefd2480
-    # clause: PPSF-R-001 750adde0
+    # clause: PPSF-L-001 9746d72d
+    # clause: PPSF-R-001 6f06d4b8
     for name, value in state.items():
         if isinstance(value, Tensor) and value.device != param.device:
             state[name] = value.to(param.device)
     if rule.adopt and FILLED not in state:
-        # State from before the switch was on holds a second moment to divide by.
-        state[FILLED] = torch.full((), "z" in state, dtype=torch.bool, device=param.device)
+        # State from before the switch was on holds a second moment to divide by; Muon never waits for one.
+        filled = "z" in state or moves(param.shape, rule.muon)
+        state[FILLED] = torch.full((), filled, dtype=torch.bool, device=param.device)
     if "z" not in state:
         state["z"] = param.detach().clone()
-    if "exp_avg_sq" not in state and "exp_avg_sq_row" not in state:
+    moments = {"rms_sq"} if moves(param.shape, rule.muon) else {"exp_avg_sq", "exp_avg_sq_row"}
+    if not moments & state.keys():
         state.update(_start_of_moment(param, rule))
     if adapts and "p0" not in state:
         state["p0"] = sample(param.detach()).clone()
@@ -97,7 +102,7 @@ def loaded(entries: Mapping[str, Any], param: Tensor) -> State:
 def check_shapes(state: Mapping[str, Any], param: Tensor, where: str) -> None:
     """Raise ValueError if `state` cannot belong to `param`; `where` names the parameter."""
     sampled = torch.Size([-(-param.numel() // SAMPLE_STRIDE)])
-    expected = {"z": param.shape, "exp_avg_sq": param.shape, "p0": sampled, "s": sampled}
+    expected = {"z": param.shape, "exp_avg_sq": param.shape, "p0": sampled, "s": sampled, "rms_sq": torch.Size([])}
     for name, shape in expected.items():
         value = state.get(name)
         if isinstance(value, Tensor) and value.shape != shape:

@@ -11,8 +11,8 @@ from ppsf_ref.numbers import Number
 class ParamState:
     """One parameter. ``y`` is its live weight (``x`` in eval mode); the others are None until they exist.
 
-    ``m`` and ``v`` have the shape of ``y``; ``v_row`` and ``v_col`` that shape with one axis shrunk to 1; ``s`` and
-    ``x0`` are 1-d samples, one element in eleven as a rule.
+    ``m`` and ``v`` have the shape of ``y``; ``v_row`` and ``v_col`` that shape with one axis shrunk to 1, ``rms_sq``
+    none; ``s`` and ``x0`` are 1-d samples, one element in eleven as a rule.
     """
 
     y: Number
@@ -23,6 +23,7 @@ class ParamState:
     v: Number | None = None
     v_row: Number | None = None
     v_col: Number | None = None
+    rms_sq: Number | None = None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from ppsf_ref import numbers as num
 from ppsf_ref import variants
 from ppsf_ref.clauses import average, distance, errors, groups, lifecycle, notation, update
+from ppsf_ref.clauses.moment import Axes
 from ppsf_ref.formats import Array
 from ppsf_ref.frame import Frame, frames
 from ppsf_ref.numbers import Float64, Number, Numbers
@@ -58,21 +59,28 @@ def _measure(f: Frame, group: GroupState, p: ParamState, g: Number, size: StepSi
     only_fills = variants.only_fills(f, p, group.k)  # M-005
     p = variants.created(f, p, axes, dtype)  # L-001, R-001, R-010
     g = variants.decayed_gradient(f, p, g)  # W-011
-    seen = variants.seen(f, p, g)  # M-007
     if only_fills:
+        seen = variants.seen(f, p, g)  # M-007
         return Measured(variants.filled(f, p, seen, axes, group), moves=False)  # V-001, V-003, V-010, V-011, M-008
-    old, p = p, variants.second_moment(f, p, seen, axes, group)  # V-001, V-003, V-010, V-011, M-008
-    divisor = variants.divisor(f, old, p, axes, group)  # M-006, V-004, V-005, V-013, M-008
-    n = seen
-    if f.averages_moment:
-        n = update.momentum(p.m, seen, f.beta1, d)  # U-010
-        p = replace(p, m=n)
+    by_muon = variants.uses_muon(f, g.shape)  # M-014, O-006
+    found = variants.by_muon(f, p, g, group) if by_muon else _by_moments(f, group, p, g, axes)  # M-015 .. M-017
     if not f.window.adapts:
-        return Measured(p, n, divisor)
+        return found
+    p = found.param
     weights, sample = variants.statistic_weights(f, d, size), notation.sampled(g, stride)  # D-001, D-020.., N-001
     item = variants.item(f, p, sample, weights.item)  # D-002, D-023, M-011
     p = replace(p, s=variants.next_sum(f, p.s, sample, weights.sum))  # D-003, D-023, M-011
-    return Measured(p, n, divisor, item, distance.denominator_item(p.s))  # D-004
+    return replace(found, param=p, item=item, norm=distance.denominator_item(p.s))  # D-004
+
+
+def _by_moments(f: Frame, group: GroupState, p: ParamState, g: Number, axes: Axes | None) -> Measured:
+    seen = variants.seen(f, p, g)  # M-007
+    old, p = p, variants.second_moment(f, p, seen, axes, group)  # V-001, V-003, V-010, V-011, M-008
+    divisor = variants.divisor(f, old, p, axes, group)  # M-006, V-004, V-005, V-013, M-008
+    if not f.averages_moment:
+        return Measured(p, seen, divisor)
+    n = update.momentum(p.m, seen, f.beta1, group.d)  # U-010
+    return Measured(replace(p, m=n), n, divisor)
 
 
 def _adapt(f: Frame, pool: GroupState, measured: Sequence[Measured]) -> tuple[GroupState, bool]:
@@ -109,7 +117,7 @@ def _move_group(
 
 def _move(f: Frame, group: GroupState, measured: Measured, c: Number, dlr: Number, new_d: Number) -> ParamState:
     p = measured.param
-    u = variants.direction(f, measured, group.d, new_d, dlr)  # U-001 .. U-003, U-011 .. U-013, M-009, M-013
+    u = variants.direction(f, measured, group.d, new_d, dlr)  # U-001 .. U-003, U-011 .. U-013, M-009, M-013, M-018
     u = variants.clipped(f, u, group.d)  # C-001, C-010, O-002
     decays = f.options.weight_decay != 0 and f.options.decouple
     if not f.averages:

@@ -18,6 +18,7 @@ from ppsf_ref.clauses import (
     lifecycle,
     modifiers,
     moment,
+    muon,
     notation,
     options,
     orthograd,
@@ -73,8 +74,15 @@ def averaged(f: Frame, group: GroupState, dlr: Number) -> average.Largest:
 # ------------------------------------------------------------------------------------------------------ second moment
 
 
+def uses_muon(f: Frame, shape: tuple[int, ...]) -> bool:
+    """Whether the orthogonalised gradient moves a parameter of this shape."""
+    return muon.moves(shape, options.applies_muon(f.options.use_muon_pp, f.options.use_focus))  # M-014, O-006
+
+
 def factored_axes(f: Frame, shape: tuple[int, ...]) -> Axes | None:
     """Axes over which the second moment of a parameter is factored."""
+    if uses_muon(f, shape):
+        return None
     factored = options.factors(f.options.factored, f.options.use_focus)  # O-005
     if f.revision.factored_axes == "last_two":
         return moment.last_axes(shape, factored)  # V-012
@@ -83,7 +91,7 @@ def factored_axes(f: Frame, shape: tuple[int, ...]) -> Axes | None:
 
 def created(f: Frame, p: ParamState, axes: Axes | None, dtype: str) -> ParamState:
     """A parameter with all the state it needs."""
-    keeps = lifecycle.Keeps(z=f.averages, m=f.averages_moment)
+    keeps = lifecycle.Keeps(z=f.averages, m=f.averages_moment, rms_sq=uses_muon(f, p.y.shape))
     x0 = formats(f.options, dtype)["x0"]  # R-001, R-010
     return lifecycle.created(
         p, axes, keeps, f.window.adapts, f.options.slice_p, x0, f.numbers, f.options.use_focus
@@ -98,8 +106,9 @@ def decayed_gradient(f: Frame, p: ParamState, g: Number) -> Number:
 
 def only_fills(f: Frame, p: ParamState, k: int) -> bool:
     """Whether a parameter that takes part in step ``k`` of its pool does no more than :func:`filled`."""
-    is_new = p.v is None and p.v_row is None
-    return f.options.use_adopt and adopt.only_fills(is_new, k)  # M-005
+    if not f.options.use_adopt or uses_muon(f, p.y.shape):
+        return False
+    return adopt.only_fills(lifecycle.is_new(p), k)  # M-005
 
 
 def seen(f: Frame, p: ParamState, g: Number) -> Number:
@@ -131,6 +140,13 @@ def second_moment(f: Frame, p: ParamState, g: Number, axes: Axes | None, group: 
 
 def _average(f: Frame, p: ParamState, group: GroupState) -> focus.Average:
     return focus.average(p.v, p.y, f.beta2, group.d_prev / group.d)  # M-008
+
+
+def by_muon(f: Frame, p: ParamState, g: Number, group: GroupState) -> Measured:
+    """A parameter that Muon moves, what moves it, and the memory that this is divided by."""
+    o = muon.shortened(muon.orthogonalized(g))  # M-016, M-015
+    p = replace(p, rms_sq=muon.size_memory(p.rms_sq, o, f.beta2, group.d, group.d_prev))  # M-017
+    return Measured(p, o.o, p.rms_sq)
 
 
 def divisor(f: Frame, old: ParamState, new: ParamState, axes: Axes | None, group: GroupState) -> Number:
@@ -237,6 +253,8 @@ def bound(f: Frame, d: Number) -> float:
 def direction(f: Frame, measured: Measured, d: Number, new_d: Number, dlr: Number) -> Number:
     """The update, before it is clipped."""
     n, by = measured.n, measured.divisor
+    if uses_muon(f, measured.param.y.shape):
+        return muon.direction(n, by)  # M-018
     if f.options.use_focus:
         return focus.direction(n, by, measured.param.y)  # M-009
     if f.revision.unit == "g":

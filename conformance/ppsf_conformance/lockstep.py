@@ -58,6 +58,7 @@ OWNERS: Mapping[str, str] = {
     "v": "PPSF-V-001",
     "v_row": "PPSF-V-003",
     "v_col": "PPSF-V-003",
+    "rms_sq": "PPSF-M-017",
     "d": "PPSF-D-007",
     "d_prev": "PPSF-D-007",
     "d_max": "PPSF-D-029",
@@ -75,8 +76,8 @@ OWNERS: Mapping[str, str] = {
 }
 #: Dataflow order: the earliest deviating output is the best witness, an exception before all.
 ORDER = (
-    "raises", "mode", "presence", "format", "k", "stalled", "peak", "x0", "v", "v_row", "v_col", "m", "s", "d_denom",
-    "d_numerator", "d_prev", "d_max", "lr_max", "weight_sum", "z", "y", "x", "y from x", "d",
+    "raises", "mode", "presence", "format", "k", "stalled", "peak", "x0", "v", "v_row", "v_col", "rms_sq", "m", "s",
+    "d_denom", "d_numerator", "d_prev", "d_max", "lr_max", "weight_sum", "z", "y", "x", "y from x", "d",
 )  # fmt: skip
 #: What the live weights are called, by event.
 WEIGHTS: Mapping[Kind, str] = {"step": "y", "eval": "x", "train": "y from x"}

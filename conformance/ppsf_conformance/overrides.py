@@ -220,6 +220,12 @@ def _projects_strided(problem: Problem) -> bool:
     return any(len(spec.shape) > 1 and spec.layout == "transposed" for spec in params)
 
 
+def _orthogonalizes(problem: Problem) -> bool:
+    """Whether Muon, whose arithmetic a release has in bfloat16, moves a parameter."""
+    switched = zip(_values(problem, "use_muon_pp"), problem.groups, strict=True)
+    return any(len(spec.shape) > 1 for (on,), group in switched if on for spec in group.params)
+
+
 #: Problems to which an erratum applies that no override follows, or not in all cases: judged for other releases only.
 #: By its id.
 EXCLUDED: Mapping[str, Callable[[Problem], bool]] = {
@@ -236,6 +242,8 @@ EXCLUDED: Mapping[str, Callable[[Problem], bool]] = {
     "ERR-0104": _projects_strided,
     "ERR-0109": _switched_back("use_cautious", "use_grams"),
     "ERR-0110": _switched_back("use_focus", "factored"),
+    "ERR-0111": _orthogonalizes,
+    "ERR-0116": _switched_back("use_focus", "use_muon_pp"),
 }
 
 

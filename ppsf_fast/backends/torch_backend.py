@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
-from ppsf_fast import focus, speed
+from ppsf_fast import focus, muon, speed
 from ppsf_fast.numerics import mean_over, sample, store, total, wide_dtype
 from ppsf_fast.options import Rule
 from ppsf_fast.orthograd import orthogonal
@@ -194,6 +194,11 @@ def _step_parameter(item: Item, rule: Rule, by: Coefficients) -> Statistics:
 
 def _directed(state: State, grad: Tensor, y: Tensor, rule: Rule, by: Coefficients) -> tuple[Tensor, Coefficients]:
     """Renew the second moment; returns the update, and what the rest of the parameter's step goes by."""
+    if muon.moves(y.shape, rule.muon):
+        update = muon.direction(grad)
+        rms_sq = muon.renewed(state["rms_sq"], update, by.keep, by.gain)
+        store(state["rms_sq"], rms_sq, by.ok)
+        return muon.scaled(update, rms_sq), by
     moving = _once_filled(state, by) if rule.adopt else by
     by = _filling(state, by) if rule.adopt else by
     grad = orthogonal(grad, y) if rule.orthograd else grad

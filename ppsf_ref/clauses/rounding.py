@@ -12,12 +12,13 @@ from ppsf_ref.law import clause
 from ppsf_ref.numbers import Number
 
 
-@clause("PPSF-R-001", "750adde0")
+@clause("PPSF-R-001", "6f06d4b8")
 def storage(dtype: str, factored_fp32: bool) -> Mapping[str, Format]:
     """The format in which each part of a parameter's state is stored."""
     own = FORMATS[dtype]
     factors = FLOAT32 if factored_fp32 else own
-    return {"y": own, "z": own, "m": own, "x0": own, "s": FLOAT32, "v": FLOAT32, "v_row": factors, "v_col": factors}
+    single = dict.fromkeys(("s", "v", "rms_sq"), FLOAT32)
+    return {"y": own, "z": own, "m": own, "x0": own, **single, "v_row": factors, "v_col": factors}
 
 
 @clause("PPSF-R-002", "f400ad6b")

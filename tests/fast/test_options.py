@@ -12,10 +12,7 @@ from ppsf_fast import ProdigyPlusScheduleFree
 from ppsf_fast.options import OPTION_NAMES, OPTIONS, SHARED_NAMES
 from tests.fast.helpers import bits, parameters, snapshot, train
 
-UNSERVED = (
-    "fused_back_pass",
-    "use_muon_pp",
-)
+UNSERVED = ("fused_back_pass",)
 OUTSIDE = [
     ("lr", 0.0),
     ("lr", -1),

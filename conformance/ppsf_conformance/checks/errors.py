@@ -63,6 +63,7 @@ TRIED: Mapping[str, tuple[Any, ...]] = {
     "use_orthograd": (True, False, "no"),
     "use_speed": (True, False, "no"),
     "use_focus": (True, False, "no"),
+    "use_muon_pp": (True, False, "no"),
     "stochastic_rounding": (True, False, "no"),
     "split_groups": (True, False, "no"),
     "split_groups_mean": (True, False, "no"),
