@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
 from ppsf_fast.numerics import total
+from ppsf_fast.precision import full_precision
 
 _LINEAR, _CUBIC, _QUINTIC = 3.4445, -4.7750, 2.0315
 _STEPS = 6
@@ -44,25 +43,11 @@ def orthogonalized(matrix: Tensor) -> Tensor:
     if matrix.shape[0] > matrix.shape[1]:
         return orthogonalized(matrix.T).T.contiguous()
     x = matrix / (total(matrix * matrix).sqrt() + _LEAST_NORM).float()
-    with _full_precision(x.device):
+    with full_precision(x.device):
         for _ in range(_STEPS):
             square = x @ x.T
             x = torch.addmm(x, torch.addmm(square, square, square, beta=_CUBIC, alpha=_QUINTIC), x, beta=_LINEAR)
     return x
-
-
-@contextmanager
-def _full_precision(device: torch.device) -> Iterator[None]:
-    """Matrix products in float32, also where the user lets a GPU take them in TF32 and the like."""
-    if device.type != "cuda":
-        yield
-        return
-    allowed = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = allowed
 
 
 def renewed(rms_sq: Tensor, update: Tensor, keep: Tensor, gain: Tensor) -> Tensor:

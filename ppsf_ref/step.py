@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from ppsf_ref import numbers as num
 from ppsf_ref import variants
-from ppsf_ref.clauses import average, distance, errors, groups, lifecycle, notation, update
-from ppsf_ref.clauses.moment import Axes
+from ppsf_ref.clauses import average, distance, errors, groups, lifecycle, notation
 from ppsf_ref.formats import Array
 from ppsf_ref.frame import Frame, frames
 from ppsf_ref.numbers import Float64, Number, Numbers
@@ -62,8 +61,10 @@ def _measure(f: Frame, group: GroupState, p: ParamState, g: Number, size: StepSi
     if only_fills:
         seen = variants.seen(f, p, g)  # M-007
         return Measured(variants.filled(f, p, seen, axes, group), moves=False)  # V-001, V-003, V-010, V-011, M-008
-    by_muon = variants.uses_muon(f, g.shape)  # M-014, O-006
-    found = variants.by_muon(f, p, g, group) if by_muon else _by_moments(f, group, p, g, axes)  # M-015 .. M-017
+    if variants.uses_muon(f, g.shape):  # M-014, O-006
+        found = variants.by_muon(f, p, g, group)  # M-015, M-016, M-017
+    else:
+        found = variants.by_moments(f, p, g, axes, group)  # M-006, M-007, M-008, V-001 .. V-013, U-010
     if not f.window.adapts:
         return found
     p = found.param
@@ -71,16 +72,6 @@ def _measure(f: Frame, group: GroupState, p: ParamState, g: Number, size: StepSi
     item = variants.item(f, p, sample, weights.item)  # D-002, D-023, M-011
     p = replace(p, s=variants.next_sum(f, p.s, sample, weights.sum))  # D-003, D-023, M-011
     return replace(found, param=p, item=item, norm=distance.denominator_item(p.s))  # D-004
-
-
-def _by_moments(f: Frame, group: GroupState, p: ParamState, g: Number, axes: Axes | None) -> Measured:
-    seen = variants.seen(f, p, g)  # M-007
-    old, p = p, variants.second_moment(f, p, seen, axes, group)  # V-001, V-003, V-010, V-011, M-008
-    divisor = variants.divisor(f, old, p, axes, group)  # M-006, V-004, V-005, V-013, M-008
-    if not f.averages_moment:
-        return Measured(p, seen, divisor)
-    n = update.momentum(p.m, seen, f.beta1, group.d)  # U-010
-    return Measured(replace(p, m=n), n, divisor)
 
 
 def _adapt(f: Frame, pool: GroupState, measured: Sequence[Measured]) -> tuple[GroupState, bool]:

@@ -142,6 +142,17 @@ def _average(f: Frame, p: ParamState, group: GroupState) -> focus.Average:
     return focus.average(p.v, p.y, f.beta2, group.d_prev / group.d)  # M-008
 
 
+def by_moments(f: Frame, p: ParamState, g: Number, axes: Axes | None, group: GroupState) -> Measured:
+    """A parameter with its moments moved, what moves it, and what this is divided by."""
+    seen_as = seen(f, p, g)  # M-007
+    old, p = p, second_moment(f, p, seen_as, axes, group)  # V-001, V-003, V-010, V-011, M-008
+    by = divisor(f, old, p, axes, group)  # M-006, V-004, V-005, V-013, M-008
+    if not f.averages_moment:
+        return Measured(p, seen_as, by)
+    n = update.momentum(p.m, seen_as, f.beta1, group.d)  # U-010
+    return Measured(replace(p, m=n), n, by)
+
+
 def by_muon(f: Frame, p: ParamState, g: Number, group: GroupState) -> Measured:
     """A parameter that Muon moves, what moves it, and the memory that this is divided by."""
     o = muon.shortened(muon.orthogonalized(g))  # M-016, M-015
