@@ -1,8 +1,10 @@
-"""Prodigy + Schedule-Free for torch: an optimizer that needs no learning rate, no schedule and no epsilon.
+"""Prodigy, Schedule-Free, and the two together, for torch.
 
 >>> optimizer = ProdigyPlusScheduleFree(model.parameters())  # doctest: +SKIP
 """
 
 from ppsf_fast.optimizer import ProdigyPlusScheduleFree
+from ppsf_fast.prodigy import Prodigy
+from ppsf_fast.schedulefree import AdamWScheduleFree
 
-__all__ = ["ProdigyPlusScheduleFree"]
+__all__ = ["AdamWScheduleFree", "Prodigy", "ProdigyPlusScheduleFree"]

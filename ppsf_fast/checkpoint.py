@@ -9,28 +9,33 @@ from typing import Any
 
 from torch import Tensor
 
-from ppsf_fast.options import OPTION_NAMES, Group, check_groups, check_lr, checked
-from ppsf_fast.scalars import FIRST_STEP, SCALARS
+from ppsf_fast.options import Group, check_groups, check_lr, checked, option_of
+from ppsf_fast.revisions import Revision
+from ppsf_fast.scalars import FIRST_STEP, Names
 from ppsf_fast.state import check_shapes, loaded
 
-_NEEDED = (*OPTION_NAMES, *SCALARS, "train_mode")
+#: What each number of a group is at least, and whether it must be more than that; others may be any finite number.
+_LEAST = {
+    "d": (0, True), "d_prev": (0, True), "d_max": (0, True), "weight_sum": (0, False), "lr_max": (0, False),
+    "k": (FIRST_STEP, False), "stalled": (0, False), "peak": (0, False),
+}  # fmt: skip
 
 
-def check(state_dict: Mapping[str, Any], groups: Sequence[Group]) -> None:
-    """Raise unless `state_dict` can be loaded into an optimizer with these groups."""
+def check(state_dict: Mapping[str, Any], groups: Sequence[Group], revision: Revision) -> None:
+    """Raise unless `state_dict` can be loaded into an optimizer of this revision with these groups."""
     saved = state_dict["param_groups"]
     for index, group in enumerate(saved):
-        _check_group(group, f"group {index} of the state dict")
+        _check_group(group, revision, f"group {index} of the state dict")
     if saved:
-        check_groups(saved)
-    for key, param in _parameters(saved, groups):
-        check_shapes(state_dict["state"].get(key, {}), param, f"parameter {key}")
+        check_groups(saved, revision)
+    for key, param, stride in _parameters(saved, groups, revision):
+        check_shapes(state_dict["state"].get(key, {}), param, stride, f"parameter {key}")
 
 
-def restored(state_dict: Mapping[str, Any], groups: Sequence[Group]) -> defaultdict[Tensor, Any]:
+def restored(state_dict: Mapping[str, Any], groups: Sequence[Group], revision: Revision) -> defaultdict[Tensor, Any]:
     """The state that `state_dict` holds, by parameter; entries of no parameter are kept as they are."""
     state: defaultdict[Any, Any] = defaultdict(dict)
-    params = dict(_parameters(state_dict["param_groups"], groups))
+    params = {key: param for key, param, _ in _parameters(state_dict["param_groups"], groups, revision)}
     for key, values in state_dict["state"].items():
         if key in params:
             state[params[key]] = loaded(values, params[key])
@@ -39,30 +44,35 @@ def restored(state_dict: Mapping[str, Any], groups: Sequence[Group]) -> defaultd
     return state
 
 
-def _parameters(saved: Sequence[Group], groups: Sequence[Group]) -> Iterator[tuple[Any, Tensor]]:
-    """Pairs of id and parameter; torch itself refuses other numbers of groups or parameters."""
+def _parameters(
+    saved: Sequence[Group], groups: Sequence[Group], revision: Revision
+) -> Iterator[tuple[Any, Tensor, int]]:
+    """Id, parameter and stride of its samples; torch itself refuses other numbers of groups or parameters."""
     for ours, theirs in zip(groups, saved, strict=False):
-        yield from zip(theirs["params"], ours["params"], strict=False)
+        stride = option_of(theirs, "slice_p", revision)
+        for key, param in zip(theirs["params"], ours["params"], strict=False):
+            yield key, param, stride
 
 
-def _check_group(group: Group, where: str) -> None:
-    missing = [name for name in _NEEDED if name not in group]
+def _check_group(group: Group, revision: Revision, where: str) -> None:
+    scalars = Names.of(revision).all
+    missing = [name for name in (*revision.options, *scalars, "train_mode") if name not in group]
     if missing:
         raise ValueError(
-            f"{where} lacks {', '.join(missing)}: it was not saved by this optimizer. Load a state dict of "
-            "ppsf_fast.ProdigyPlusScheduleFree, or start anew without one."
+            f"{where} lacks {', '.join(missing)}: it was not saved by this optimizer, or under another revision than "
+            f"{revision.name}. Load a state dict of the same class and revision, or start anew without one."
         )
     check_lr(group["lr"])
-    checked({name: group[name] for name in OPTION_NAMES if name != "lr"})
-    scalars = [group[name] for name in SCALARS]
-    if not all(isinstance(value, (int, float)) and math.isfinite(value) for value in scalars):
-        raise ValueError(f"{where} holds {_shown(group)}: these must be finite numbers. Load another state dict.")
-    if not (group["d"] > 0 and group["d_prev"] > 0 and group["weight_sum"] >= 0 and group["k"] >= FIRST_STEP):
-        raise ValueError(
-            f"{where} holds {_shown(group)}: d and d_prev must be > 0, weight_sum >= 0 and k >= 1. "
-            "Load another state dict."
-        )
+    checked({name: group[name] for name in revision.options if name != "lr"}, revision)
+    for name in scalars:
+        _check_scalar(name, group[name], where)
 
 
-def _shown(group: Group) -> str:
-    return ", ".join(f"{name}={group[name]!r}" for name in SCALARS)
+def _check_scalar(name: str, value: Any, where: str) -> None:
+    if value is None and name == "peak":
+        return
+    least, excluded = _LEAST.get(name, (-math.inf, True))
+    is_number = isinstance(value, (int, float)) and math.isfinite(value)
+    if not is_number or value < least or (excluded and value == least):
+        bound = f" {'>' if excluded else '>='} {least}" if name in _LEAST else ""
+        raise ValueError(f"{where} holds {name}={value!r}: it must be a finite number{bound}. Load another state dict.")

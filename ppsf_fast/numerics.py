@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-SAMPLE_STRIDE = 11
+_LEAST_KEPT = 1e-3
 _UPPER_HALF = -0x10000  # the int32 mask 0xFFFF0000: sign, exponent and the seven bits of a bfloat16 mantissa
 
 
@@ -30,10 +30,17 @@ def mean_over(values: Tensor, dim: int) -> Tensor:
     return (wide / values.shape[dim]).float()
 
 
-def sample(values: Tensor) -> Tensor:
-    """S(t): every 11th element in row-major logical order, from element 0 on; shape (ceil(numel / 11),)."""
-    # clause: PPSF-N-001 588da2a0
-    return values.reshape(-1)[::SAMPLE_STRIDE]
+def sample(values: Tensor, stride: int) -> Tensor:
+    """S(t): one element in `stride` in row-major logical order, from element 0 on; shape (ceil(numel / stride),)."""
+    # clause: PPSF-N-001 4572b27e
+    return values.reshape(-1)[::stride]
+
+
+def agreement(values: Tensor, direction: Tensor) -> Tensor:
+    """1 where both have the same sign, else 0, divided by the share of ones, which counts as at least 1e-3."""
+    kept = (values.sign() * direction.sign()).clamp_min(0.0)
+    share = (total(kept) / max(kept.numel(), 1)).clamp_min(_LEAST_KEPT)
+    return kept / share.float()
 
 
 def stochastic_bfloat16(values: Tensor, noise: Tensor) -> Tensor:
@@ -47,9 +54,9 @@ def stochastic_bfloat16(values: Tensor, noise: Tensor) -> Tensor:
         bfloat16, same shape. Infinities, zeros and values that bfloat16 holds exactly do not change (their
         lower half is zero, so the noise cannot carry); NaN stays NaN (it would carry, so it goes around).
     """
-    # clause: PPSF-R-003 b54b6390
+    # clause: PPSF-R-003 86e7aa41
     bits = (values.view(torch.int32) + noise) & _UPPER_HALF
-    # clause: PPSF-R-005 849f3217
+    # clause: PPSF-R-005 77c6d298
     return torch.where(torch.isnan(values), values, bits.view(torch.float32)).to(torch.bfloat16)
 
 
@@ -63,7 +70,7 @@ def store(target: Tensor, value: Tensor, mask: Tensor | None = None, noise: Tens
         noise: int32 in [0, 2^16) for stochastic rounding, used if the target is bfloat16; None rounds to
             nearest.
     """
-    # clause: PPSF-R-002 f400ad6b
+    # clause: PPSF-R-002 cec5ade0
     if noise is not None and target.dtype == torch.bfloat16:
         rounded = stochastic_bfloat16(value, noise)
     else:

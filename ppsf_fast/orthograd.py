@@ -20,7 +20,7 @@ def orthogonal(grad: Tensor, weights: Tensor) -> Tensor:
     Returns:
         float32, same shape: `grad` if the weights are all 0, zeros if it is parallel to them.
     """
-    # clause: PPSF-M-007 54e2bc42
+    # clause: PPSF-M-007 054cbda2
     squared = total(weights * weights)
     along = torch.where(squared > 0, total(weights * grad) / squared, 0.0)
     part = grad - weights * along.float()

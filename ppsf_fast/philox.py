@@ -57,7 +57,7 @@ def rounding_words(numel: int, seed: int, step: Tensor, parameter: int) -> Tenso
     Returns:
         int64, shape (numel,): a word in [0, 2^32) for each element in row-major logical order.
     """
-    # clause: PPSF-R-004 bed13dda
+    # clause: PPSF-R-004 01ac67d9
     block = torch.arange((numel + 3) // 4, device=step.device)
     position, zero = torch.full_like(step, parameter), torch.zeros_like(step)
     key = (torch.full_like(step, seed & _WORD), step & _WORD)

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from ppsf_fast.numerics import readable
-from ppsf_fast.options import Group, Rule
+from ppsf_fast.options import Group
+from ppsf_fast.rule import Rule
 from ppsf_fast.scalars import Ledger, Scalars, averages_estimates
 from ppsf_fast.state import State, check_shapes, prepare
 
@@ -82,7 +83,7 @@ class Plan:
 
 def check_parameter(param: Tensor, where: str) -> None:
     """Raise TypeError for a parameter that cannot be trained; `where` names it."""
-    # clause: PPSF-X-006 89ee2f3e
+    # clause: PPSF-X-006 966e472f
     if param.dtype not in PARAMETER_DTYPES:
         raise TypeError(
             f"{where} is {param.dtype}: allowed are float32 and bfloat16. Convert the model, for example "
@@ -91,7 +92,7 @@ def check_parameter(param: Tensor, where: str) -> None:
 
 
 def _check_gradient(grad: Tensor, where: str) -> None:
-    # clause: PPSF-X-005 bc6b446f
+    # clause: PPSF-X-005 e8f013e5
     if grad.layout != torch.strided or not grad.is_floating_point():
         raise TypeError(
             f"the gradient of {where} is {grad.layout} of {grad.dtype}: allowed are dense real gradients. "
@@ -99,17 +100,17 @@ def _check_gradient(grad: Tensor, where: str) -> None:
         )
 
 
-def pools_of(groups: Sequence[Group]) -> list[tuple[int, ...]]:
+def pools_of(rules: Sequence[Rule]) -> list[tuple[int, ...]]:
     """The indices of the groups of each pool."""
-    # clause: PPSF-G-002 aee668b9
-    every = range(len(groups))
-    return [(index,) for index in every] if groups[0]["split_groups"] else [tuple(every)]
+    # clause: PPSF-G-002 b9a5aa84
+    every = range(len(rules))
+    return [(index,) for index in every] if rules[0].split else [tuple(every)]
 
 
-def _items(group: Group, first: int, states: Mapping[Tensor, State]) -> list[Item]:
+def _items(group: Group, rule: Rule, first: int, states: Mapping[Tensor, State]) -> list[Item]:
     """The parameters of a group that take part, validated; `first` is the position of its first parameter."""
-    # clause: PPSF-G-001 92134c73
-    if group["lr"] == 0:
+    # clause: PPSF-G-001 7eb7aad5
+    if rule.lr == 0:
         return []
     items = []
     for index, param in enumerate(group["params"], first):
@@ -119,7 +120,7 @@ def _items(group: Group, first: int, states: Mapping[Tensor, State]) -> list[Ite
         check_parameter(param, where)
         _check_gradient(param.grad, where)
         state = states.get(param, {})
-        check_shapes(state, param, where)
+        check_shapes(state, param, rule.stride, where)
         items.append(Item(index, param, param.grad, state))
     return items
 
@@ -130,11 +131,12 @@ def _home(items: Sequence[Item], scalars: Scalars) -> torch.device:
     return next((device for device in devices if device == scalars.device), devices[0])
 
 
-def gather(groups: Sequence[Group], states: Mapping[Tensor, State], ledger: Ledger) -> Plan:
+def gather(groups: Sequence[Group], rules: Sequence[Rule], states: Mapping[Tensor, State], ledger: Ledger) -> Plan:
     """What takes part in the coming step; changes nothing.
 
     Args:
         groups: all groups of the optimizer.
+        rules: what their options mean.
         states: the state of each parameter that has one.
         ledger: holds the scalars.
 
@@ -144,15 +146,15 @@ def gather(groups: Sequence[Group], states: Mapping[Tensor, State], ledger: Ledg
     """
     items: list[list[Item]] = []
     first = 0
-    for group in groups:
-        items.append(_items(group, first, states))
+    for group, rule in zip(groups, rules, strict=True):
+        items.append(_items(group, rule, first, states))
         first += len(group["params"])
     pools = []
-    for members in pools_of(groups):
+    for members in pools_of(rules):
         active = [index for index in members if items[index]]
-        # clause: PPSF-G-006 df1cd68b
+        # clause: PPSF-G-006 118a22d5
         if active:
-            plans = [GroupPlan(i, Rule.of(groups[i]), items[i], ledger.group(i)) for i in active]
+            plans = [GroupPlan(i, rules[i], items[i], ledger.group(i)) for i in active]
             scalars = ledger.pool(members)
             home = _home([item for plan in plans for item in plan.items], scalars)
             pools.append(PoolPlan(plans, scalars, home))
@@ -168,7 +170,7 @@ def judge(plan: Plan) -> bool:
     Returns:
         False if the step is known to be bad; True if it is good, or good where `plan.ok`, set here, is true.
     """
-    # clause: PPSF-L-004 6f939fdb
+    # clause: PPSF-L-004 8095a4f2
     on_host = [item.grad for item in plan.items if readable(item.grad.device)]
     if not all(bool(torch.isfinite(grad.float()).all()) for grad in on_host):
         return False
@@ -182,7 +184,9 @@ def judge(plan: Plan) -> bool:
     return True
 
 
-def equip(plan: Plan, groups: Sequence[Group], states: dict[Tensor, State], ledger: Ledger) -> None:
+def equip(
+    plan: Plan, groups: Sequence[Group], rules: Sequence[Rule], states: dict[Tensor, State], ledger: Ledger
+) -> None:
     """Create the state that is missing and bring the scalars of the step to their devices.
 
     A step that the device finds to be bad leaves this state behind, with its initial values; where the host
@@ -191,6 +195,7 @@ def equip(plan: Plan, groups: Sequence[Group], states: dict[Tensor, State], ledg
     Args:
         plan: gathered and judged.
         groups: all groups of the optimizer.
+        rules: what their options mean.
         states: the state of every parameter; entries are added.
         ledger: holds the scalars.
     """
@@ -198,22 +203,25 @@ def equip(plan: Plan, groups: Sequence[Group], states: dict[Tensor, State], ledg
         pool.scalars.upload(groups, pool.device)
         for group in pool.groups:
             group.scalars.upload(groups, pool.device)
-            adapts = may_adapt(groups[group.index])
+            adapts = may_adapt(groups[group.index], group.rule)
             for item in group.items:
                 item.state = states.setdefault(item.param, item.state)
                 prepare(item.state, item.param, group.rule, adapts)
-    if averages_estimates(groups):
-        plan.estimates = _estimates(groups, plan.pools[0].device, ledger)
+    if averages_estimates(groups, rules[0]):
+        plan.estimates = _estimates(groups, rules, plan.pools[0].device, ledger)
 
 
-def may_adapt(group: Mapping[str, Any]) -> bool:
+def may_adapt(group: Mapping[str, Any], rule: Rule) -> bool:
     """Whether d may still change, as far as the host knows: the device may already be some steps ahead."""
-    return bool(group["prodigy_steps"] == 0 or group["k"] <= group["prodigy_steps"])
+    opened = rule.prodigy_steps == 0 or group["k"] <= rule.prodigy_steps
+    return bool(opened and rule.revision.estimate != "none")
 
 
-def _estimates(groups: Sequence[Group], fallback: torch.device, ledger: Ledger) -> list[tuple[Tensor, Tensor]]:
+def _estimates(
+    groups: Sequence[Group], rules: Sequence[Rule], fallback: torch.device, ledger: Ledger
+) -> list[tuple[Tensor, Tensor]]:
     pairs = []
-    for members in pools_of(groups):
+    for members in pools_of(rules):
         pool, weights = ledger.pool(members), [ledger.group(member) for member in members]
         for scalars in (pool, *weights):
             scalars.upload(groups, scalars.device or fallback)

@@ -13,7 +13,7 @@ LEAST_BETA2 = 0.6
 
 def rectification(beta2: float, k: Tensor, wide: torch.dtype) -> Tensor:
     """What multiplies the step size in step `k` (0-d int64): 0-d in the dtype `wide`, on the device of `k`."""
-    # clause: PPSF-M-003 2a737d5c
+    # clause: PPSF-M-003 e9b4ab5a
     power = torch.pow(beta2, k.to(wide))
     longest = 2 / (1 - beta2) - 1
     length = longest - 2 * k * power / (1 - power)
@@ -33,5 +33,5 @@ def rectification_on_host(beta2: float, k: int) -> float:
 
 def corrected_beta2(beta2: float, k: Tensor, wide: torch.dtype) -> Tensor:
     """The coefficient of the second moment in step `k`, with which its average is the bias-corrected one."""
-    # clause: PPSF-M-004 cdc65ab6
+    # clause: PPSF-M-004 f1c65d5a
     return 1 - (1 - beta2) / (1 - torch.pow(beta2, k.to(wide)))

@@ -19,18 +19,56 @@ from torch import Tensor
 
 from ppsf_fast.numerics import wide_dtype
 from ppsf_fast.options import Group
-from ppsf_fast.rectification import rectification_on_host
+from ppsf_fast.revisions import Revision
+from ppsf_fast.rule import Rule
+from ppsf_fast.schedules import factor_on_host
 
-POOL_SCALARS = ("d", "d_prev", "d_numerator", "d_denom", "k")
-GROUP_SCALARS = ("weight_sum",)
-SCALARS = POOL_SCALARS + GROUP_SCALARS
+_OF_GROUP = ("weight_sum", "lr_max")
+#: Whole numbers; the last two belong to the built-in decay.
+_COUNTS = ("k", "stalled", "peak")
 FIRST_STEP = 1
+#: What nobody has agreed upon yet; None is a value.
+_NEVER = object()
 
 
-def initial_scalars(d0: float) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The names of the scalars that a pool and a group store."""
+
+    pool: tuple[str, ...]
+    group: tuple[str, ...]
+
+    @staticmethod
+    def of(revision: Revision) -> Names:
+        """Those of a revision."""
+        counts = _COUNTS if "cosine_decay" in revision.options else _COUNTS[:1]
+        pool = tuple(name for name in revision.scalars if name not in _OF_GROUP)
+        return Names(pool + counts, tuple(name for name in _OF_GROUP if name in revision.scalars))
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Both together."""
+        return self.pool + self.group
+
+
+def initial_scalars(rule: Rule) -> dict[str, Any]:
     """The scalars of a pool and a group that have not taken part in a step yet."""
-    # clause: PPSF-L-002 e52fa8b4
-    return {"d": d0, "d_prev": d0, "d_numerator": 0.0, "d_denom": 0.0, "k": FIRST_STEP, "weight_sum": 0.0}
+    decays_at_once = rule.cosine_decay and rule.peak_patience == 0
+    # clause: PPSF-L-002 48ce2f26
+    first: dict[str, Any] = {"d": rule.d0, "d_prev": rule.d0, "d_max": rule.d0, "k": FIRST_STEP, "stalled": 0}
+    first["peak"] = 0 if decays_at_once else None
+    return {name: first.get(name, 0.0) for name in Names.of(rule.revision).all}
+
+
+def _to_device(value: Any) -> Any:
+    """None is no number: a peak that is not there yet is -1 on the device."""
+    return -1 if value is None else value
+
+
+def _from_device(name: str, value: float) -> Any:
+    if name == "peak" and value < 0:
+        return None
+    return int(value) if name in _COUNTS else value
 
 
 @dataclass(slots=True)
@@ -40,7 +78,7 @@ class Scalars:
     Attributes:
         names: which ones.
         members: indices of the groups that show these scalars.
-        tensors: on the device, 0-d; k is int64, the others are float64 (float32 on mps).
+        tensors: on the device, 0-d; counts are int64, the others float64 (float32 on mps).
         agreed: the values that groups and device last agreed upon.
     """
 
@@ -63,11 +101,11 @@ class Scalars:
         """
         mine = [groups[member] for member in self.members]
         for name in self.names:
-            edits = [group[name] for group in mine if group[name] != self.agreed.get(name)]
+            edits = [group[name] for group in mine if group[name] != self.agreed.get(name, _NEVER)]
             if edits or name not in self.tensors:
                 value = edits[0] if edits else self.agreed[name]
-                dtype = torch.int64 if name == "k" else wide_dtype(device)
-                self.tensors[name] = torch.full((), value, dtype=dtype, device=device)
+                dtype = torch.int64 if name in _COUNTS else wide_dtype(device)
+                self.tensors[name] = torch.full((), _to_device(value), dtype=dtype, device=device)
                 self.show(groups, name, value)
             elif self.tensors[name].device != device:
                 self.tensors[name] = self.tensors[name].to(device)
@@ -78,7 +116,7 @@ class Scalars:
         for member in self.members:
             groups[member][name] = value
 
-    # clause: PPSF-G-005 f0166721
+    # clause: PPSF-G-005 81867570
     def download(self, groups: Sequence[Group], name: str, value: Any) -> None:
         """Agree upon a `value` that a step computed; a group that was edited meanwhile keeps its edit."""
         previous = self.agreed.get(name)
@@ -120,10 +158,12 @@ class Ledger:
     """All scalars of an optimizer, and what of them is under way to the groups.
 
     Args:
+        names: which ones there are.
         skipped: number of steps skipped so far.
     """
 
-    def __init__(self, skipped: int = 0) -> None:
+    def __init__(self, names: Names, skipped: int = 0) -> None:
+        self._names = names
         self._pools: dict[int, Scalars] = {}
         self._groups: dict[int, Scalars] = {}
         self._pending: deque[Publication] = deque()
@@ -132,13 +172,13 @@ class Ledger:
 
     def pool(self, members: tuple[int, ...]) -> Scalars:
         """The scalars of the pool that these groups form."""
-        scalars = self._pools.setdefault(members[0], Scalars(POOL_SCALARS))
+        scalars = self._pools.setdefault(members[0], Scalars(self._names.pool))
         scalars.members = members
         return scalars
 
     def group(self, index: int) -> Scalars:
         """The scalars of one group."""
-        return self._groups.setdefault(index, Scalars(GROUP_SCALARS, (index,)))
+        return self._groups.setdefault(index, Scalars(self._names.group, (index,)))
 
     def publish(self, changed: Iterable[Scalars]) -> None:
         """Start bringing the scalars that a step changed to the groups."""
@@ -163,7 +203,7 @@ class Ledger:
         while self._pending and self._pending[0].arrived(wait):
             publication = self._pending.popleft()
             for (scalars, name), value in zip(publication.entries, publication.values.tolist(), strict=True):
-                scalars.download(groups, name, int(value) if name == "k" else value)
+                scalars.download(groups, name, _from_device(name, value))
                 settled.update(scalars.members)
         return sorted(member for member in settled if member < len(groups))
 
@@ -180,45 +220,56 @@ class Ledger:
         return self._skipped + sum(int(count) for count in self._skipped_on.values())
 
 
-def averages_estimates(groups: Sequence[Group]) -> bool:
+def averages_estimates(groups: Sequence[Group], rule: Rule) -> bool:
     """Whether the groups step by the mean of their estimates rather than each by its own."""
-    return len(groups) > 1 and bool(groups[0]["split_groups"] and groups[0]["split_groups_mean"])
+    return len(groups) > 1 and rule.split and rule.split_mean
 
 
-def step_estimates(groups: Sequence[Group]) -> list[float]:
+def step_estimates(groups: Sequence[Group], rules: Sequence[Rule]) -> list[float]:
     """For each group the step estimate of the coming step, from the floats in the groups."""
-    own: list[float] = [group["d"] for group in groups]
-    if not averages_estimates(groups):
+    own: list[float] = [group.get("d", rule.d0) for group, rule in zip(groups, rules, strict=True)]
+    if not averages_estimates(groups, rules[0]):
         return own
     active = [group["d"] for group in groups if group["weight_sum"] > 0]
     return [len(active) / sum(1 / d for d in active)] * len(groups) if active else own
 
 
-def _factor(group: Group) -> float:
+def _factor(group: Group, rule: Rule) -> float:
     """What multiplies the step estimate in the group's coming step."""
-    lr: float = group["lr"]
-    return lr * rectification_on_host(group["betas"][1], group["k"]) if group["use_bias_correction"] else lr
+    return rule.lr * factor_on_host(rule, group["k"], group.get("peak"))
 
 
-def show_effective_lr(groups: Sequence[Group], members: Iterable[int]) -> None:
-    """Set `effective_lr` of these groups, so that d * effective_lr is what multiplies their coming update."""
-    estimates = step_estimates(groups)
+def show_effective_lr(groups: Sequence[Group], rules: Sequence[Rule], members: Iterable[int]) -> None:
+    """Set `effective_lr` of these groups, so that d * effective_lr is what multiplies their coming update.
+
+    Of a group without an estimate d counts as 1.
+    """
+    # clause: PPSF-G-010 e11d91d2
+    estimates = step_estimates(groups, rules)
     for member in members:
         group = groups[member]
-        group["effective_lr"] = _factor(group) * (estimates[member] / group["d"])
+        group["effective_lr"] = _factor(group, rules[member]) * (estimates[member] / group.get("d", 1.0))
 
 
-def metrics_of(groups: Sequence[Group], skipped: int) -> list[dict[str, float]]:
+def metrics_of(groups: Sequence[Group], rules: Sequence[Rule], skipped: int) -> list[dict[str, float]]:
     """What each group's estimate stands at, from the floats in the groups."""
 
-    def row(group: Group, estimate: float) -> dict[str, float]:
-        numerator, denom = group["d_coef"] * group["d_numerator"], group["d_denom"]
+    def row(group: Group, rule: Rule, estimate: float) -> dict[str, float]:
         return {
-            **{name: group[name] for name in SCALARS},
-            "d_hat": math.atan2(numerator, denom) if denom > 0 else 0.0,
+            **{name: group[name] for name in Names.of(rule.revision).all},
+            **_candidate(group, rule),
             "step_estimate": estimate,
-            "dlr": estimate * _factor(group),
+            "dlr": estimate * _factor(group, rule),
             "skipped_steps": skipped,
         }
 
-    return [row(group, estimate) for group, estimate in zip(groups, step_estimates(groups), strict=True)]
+    return [row(*each) for each in zip(groups, rules, step_estimates(groups, rules), strict=True)]
+
+
+def _candidate(group: Group, rule: Rule) -> dict[str, float]:
+    if rule.revision.estimate == "none" or rule.by_displacement:
+        return {}
+    numerator, denom = rule.d_coef * group["d_numerator"], group["d_denom"]
+    if not denom > 0:
+        return {"d_hat": 0.0}
+    return {"d_hat": math.atan2(numerator, denom) if rule.revision.estimate == "atan2" else numerator / denom}

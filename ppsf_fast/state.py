@@ -10,28 +10,31 @@ import torch
 from torch import Tensor
 
 from ppsf_fast.muon import moves
-from ppsf_fast.numerics import SAMPLE_STRIDE, sample
-from ppsf_fast.options import Rule
+from ppsf_fast.numerics import sample
+from ppsf_fast.revisions import Revision
+from ppsf_fast.rule import Rule
+from ppsf_fast.speed import COURSE
 
 State = dict[str, Any]
 
-_FACTORED_FROM = 32
 _OF_ESTIMATE = ("p0", "s")
 #: Under ADOPT: whether the second moment has been made, a 0-d bool. The host cannot tell: a first step that the device
 #: finds to be bad leaves the state behind and makes nothing.
 FILLED = "filled"
 
 
-def factored_axes(shape: Sequence[int]) -> tuple[int, int] | None:
+def factored_axes(shape: Sequence[int], revision: Revision) -> tuple[int, int] | None:
     """The two axes over which the second moment of a parameter is factored.
 
     Returns:
-        (dr, dc), the largest axis and the second largest - of equal ones the later is the larger - or None if
-        an array of this shape is not factored.
+        (dr, dc): the rows are means over dr, the columns over dc; or None if an array of this shape is not factored.
     """
-    # clause: PPSF-V-002 0aa50330
-    if len(shape) < 2 or 0 in shape or max(shape) < _FACTORED_FROM:
+    if len(shape) < 2 or 0 in shape or max(shape) < revision.factored_min_dim:
         return None
+    if revision.factored_axes == "last_two":
+        # clause: PPSF-V-012 2e523a23
+        return len(shape) - 1, len(shape) - 2
+    # clause: PPSF-V-002 23a5b821
     *_, column, row = sorted(range(len(shape)), key=lambda axis: (shape[axis], axis))
     return row, column
 
@@ -41,7 +44,7 @@ def _start_of_moment(param: Tensor, rule: Rule) -> State:
         return {"rms_sq": torch.zeros((), dtype=torch.float32, device=param.device)}
     if rule.focus:
         return {"exp_avg_sq": param.detach().to(torch.float32, copy=True)}
-    axes = factored_axes(param.shape) if rule.factored else None
+    axes = factored_axes(param.shape, rule.revision) if rule.factored else None
     if axes is None:
         return {"exp_avg_sq": torch.zeros_like(param, dtype=torch.float32)}
     dtype = torch.float32 if rule.factored_fp32 else param.dtype
@@ -55,6 +58,15 @@ def moment_names(state: Mapping[str, Any]) -> tuple[str, ...]:
     return ("exp_avg_sq",) if "exp_avg_sq" in state else ("exp_avg_sq_row", "exp_avg_sq_col")
 
 
+def _sampled(param: Tensor, rule: Rule) -> tuple[Tensor, torch.dtype]:
+    """x0, and the dtype of s."""
+    start = sample(param.detach(), rule.stride)
+    # clause: PPSF-R-010 e3f7656a
+    if rule.bf16_state:
+        return start.to(torch.bfloat16, copy=True), torch.bfloat16
+    return start.clone(), torch.float32
+
+
 def prepare(state: State, param: Tensor, rule: Rule, adapts: bool) -> None:
     """Create what a parameter that takes part in a step lacks, and bring the rest to its device.
 
@@ -64,24 +76,48 @@ def prepare(state: State, param: Tensor, rule: Rule, adapts: bool) -> None:
         rule: of its group.
         adapts: whether its pool may still adapt d.
     """
-    # clause: PPSF-L-001 9746d72d
-    # clause: PPSF-R-001 6f06d4b8
+    # clause: PPSF-L-001 96915c07
+    # clause: PPSF-R-001 8f7d5090
     for name, value in state.items():
         if isinstance(value, Tensor) and value.device != param.device:
             state[name] = value.to(param.device)
-    if rule.adopt and FILLED not in state:
-        # State from before the switch was on holds a second moment to divide by; Muon never waits for one.
-        filled = "z" in state or moves(param.shape, rule.muon)
-        state[FILLED] = torch.full((), filled, dtype=torch.bool, device=param.device)
-    if "z" not in state:
+    fills = rule.adopt and not _has_moment(state)
+    _prepare_moment(state, param, rule)
+    if rule.averages and "z" not in state:
         state["z"] = param.detach().clone()
-    moments = {"rms_sq"} if moves(param.shape, rule.muon) else {"exp_avg_sq", "exp_avg_sq_row"}
-    if not moments & state.keys():
+    if rule.keeps_moment and "exp_avg" not in state:
+        state["exp_avg"] = torch.zeros_like(param)
+    if adapts:
+        # The course begins with the first step that counts.
+        course = () if fills else COURSE
+        _prepare_statistics(state, param, rule, ("p0", *course) if rule.by_displacement else ("p0", "s"))
+
+
+def _has_moment(state: State) -> bool:
+    """Whether there is a second moment, or the memory of Muon, which takes its place."""
+    return moment_names(state)[0] in state or "rms_sq" in state
+
+
+def _prepare_moment(state: State, param: Tensor, rule: Rule) -> None:
+    by_muon = moves(param.shape, rule.muon)
+    if by_muon and "rms_sq" not in state:
+        state.pop(FILLED, None)  # Muon waits for no second moment.
+    if rule.adopt and FILLED not in state:
+        # State from before the switch was on holds a second moment to divide by.
+        able = by_muon or _has_moment(state)
+        state[FILLED] = torch.full((), able, dtype=torch.bool, device=param.device)
+    if ("rms_sq" if by_muon else moment_names(state)[0]) not in state:
         state.update(_start_of_moment(param, rule))
-    if adapts and "p0" not in state:
-        state["p0"] = sample(param.detach()).clone()
-    if adapts and "s" not in state:
-        state["s"] = torch.zeros_like(sample(param.detach()), dtype=torch.float32)
+
+
+def _prepare_statistics(state: State, param: Tensor, rule: Rule, needed: Sequence[str]) -> None:
+    if all(name in state for name in needed):
+        return
+    start, dtype = _sampled(param, rule)
+    first = {"p0": start, "s": torch.zeros_like(start, dtype=dtype)}
+    first |= {name: torch.zeros((), dtype=torch.float32, device=param.device) for name in COURSE}
+    for name in needed:
+        state.setdefault(name, first[name])
 
 
 def release(state: State) -> None:
@@ -92,17 +128,18 @@ def release(state: State) -> None:
 
 def loaded(entries: Mapping[str, Any], param: Tensor) -> State:
     """The state of a parameter from a state dict: a copy on its device, of unchanged dtypes."""
-    # clause: PPSF-L-005 3a21b9ab
+    # clause: PPSF-L-005 bdd0f7e1
     return {
         name: value.to(param.device, copy=True) if isinstance(value, Tensor) else copy.deepcopy(value)
         for name, value in entries.items()
     }
 
 
-def check_shapes(state: Mapping[str, Any], param: Tensor, where: str) -> None:
-    """Raise ValueError if `state` cannot belong to `param`; `where` names the parameter."""
-    sampled = torch.Size([-(-param.numel() // SAMPLE_STRIDE)])
-    expected = {"z": param.shape, "exp_avg_sq": param.shape, "p0": sampled, "s": sampled, "rms_sq": torch.Size([])}
+def check_shapes(state: Mapping[str, Any], param: Tensor, stride: int, where: str) -> None:
+    """Raise ValueError if `state` cannot belong to `param`, sampled with `stride`; `where` names the parameter."""
+    sampled = torch.Size([-(-param.numel() // stride)])
+    expected = {"z": param.shape, "exp_avg": param.shape, "exp_avg_sq": param.shape, "p0": sampled, "s": sampled}
+    expected["rms_sq"] = torch.Size([])
     for name, shape in expected.items():
         value = state.get(name)
         if isinstance(value, Tensor) and value.shape != shape:

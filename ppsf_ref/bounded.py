@@ -217,14 +217,6 @@ class Bounded:
         spread = np.max([np.abs(corner - middle) for corner in corners], axis=0)
         return self._rounded(middle, spread, exact=self._exactly(0) | self._exactly(1), ulps=1.0)
 
-    def real_power(self, exponent: float) -> Bounded:
-        """A real power of a number that is not negative, good to one unit in the last place."""
-        if exponent == 0:
-            return self._like(np.ones_like(self.value), 0 * self.value)
-        low, middle, high = (np.maximum(x, 0) ** CARRIER(exponent) for x in (self.low, self.value, self.high))
-        spread = np.maximum(np.abs(high - middle), np.abs(middle - low))
-        return self._rounded(middle, spread, exact=self._exactly(0) | self._exactly(1), ulps=1.0)
-
     def signed_sqrt(self) -> Bounded:
         """sign(x) sqrt(|x|), which rises with x."""
         low, middle, high = (np.copysign(np.sqrt(np.abs(x)), x) for x in (self.low, self.value, self.high))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ppsf_ref.clauses.distance import NO_WINDOW, Window, window
 from ppsf_ref.clauses.modifiers import corrected_beta2
-from ppsf_ref.clauses.options import resolved_beta3, resolved_beta4
+from ppsf_ref.clauses.options import correction, resolved_beta3, resolved_beta4
 from ppsf_ref.numbers import Number, Numbers
 from ppsf_ref.options import Config, Options, Revision
 from ppsf_ref.state import GroupState
@@ -62,7 +62,8 @@ def _frame(config: Config, options: Options, dtypes: tuple[str, ...], first: int
     beta1, beta2 = map(numbers.scalar, options.betas)
     beta3 = None if options.beta3 is None else numbers.scalar(options.beta3)
     revision = config.revision
-    corrects = options.use_bias_correction and revision.bias_correction == "radam_in_moment"
+    kind = correction(revision.bias_correction, options.use_schedulefree)  # O-011
+    corrects = options.use_bias_correction and kind == "radam_in_moment"
     estimates = revision.estimate != "none"
     return Frame(
         options=options,

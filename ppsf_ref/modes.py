@@ -31,6 +31,7 @@ def initial_state(config: Config, params: Sequence[Sequence[Array]], numbers: Nu
             params=tuple(ParamState(y=lift.array(w)) for w in weights),
             lr_max=zero,
             d_max=d0,
+            n_max=zero,
             peak=0 if options.cosine_decay and options.peak_patience == 0 else None,
         )
 

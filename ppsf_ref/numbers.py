@@ -98,13 +98,6 @@ def power(x: Number, exponent: float) -> Number:
     return x.power(exponent) if isinstance(x, Bounded) else x**exponent
 
 
-def real_power(x: Number, exponent: float) -> Number:
-    """x to a real power, x >= 0; 1 for the exponent 0."""
-    if isinstance(x, Bounded):
-        return x.real_power(exponent)
-    return _each(lambda e: mpmath.power(e, exponent), x) if _is_precise(x) else np.float64(x) ** exponent
-
-
 def signed_sqrt(x: Number) -> Number:
     """sign(x) sqrt(|x|): continuous and rising."""
     if isinstance(x, Bounded):
@@ -145,6 +138,13 @@ def lerp(a: Number, b: Number, weight: Number) -> Number:
         return a + weight * (b - a)
     weight = weight.cast(a.form, True)
     return widest([a + weight * (b - a), b - (1 - weight) * (b - a), (1 - weight) * a + weight * b])
+
+
+def shrunk(a: Number, share: Number) -> Number:
+    """(1 - share) a, in either of its usual evaluation orders."""
+    if not isinstance(a, Bounded):
+        return a - share * a
+    return widest([a - share * a, (1 - share) * a])
 
 
 def over_scale(a: Number, scale: Number) -> Number:
@@ -190,11 +190,10 @@ def add_up(numbers: Sequence[Number], zero: Number) -> Number:
     return sum(numbers, zero)
 
 
-def is_positive(x: Number, guard: str) -> bool:
-    """A jump guard ``x > 0``: decided by the value where the bound allows, else open to either outcome."""
-    if isinstance(x, Bounded):
-        return law.decide(guard, bool(x.value > 0), bool(np.abs(x.value) > x.bound or x.bound == 0))
-    return law.decide(guard, bool(x > 0), True)
+def is_positive(x: Number, guard: str, or_zero: bool = False) -> bool:
+    """A jump guard ``x > 0``, or ``x >= 0``: decided by the value where the bound allows, else open."""
+    value, bound = (x.value, x.bound) if isinstance(x, Bounded) else (x, 0)
+    return law.decide(guard, bool(value >= 0 if or_zero else value > 0), bool(np.abs(value) > bound or bound == 0))
 
 
 def indicator(x: Number) -> Number:

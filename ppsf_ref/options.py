@@ -42,7 +42,6 @@ class Options:
     cosine_decay: bool = False
     peak_patience: int = 50
     total_training_steps: int | None = None
-    fsdp_in_use: bool = False
     use_speed: bool = False
     eps: float | None = 1e-8
     factored: bool = True
@@ -88,6 +87,8 @@ class Revision:
     clipping: str
     averaging_weight: str
     without_evidence: str
+    ceiling: str
+    speed: str
     needs: frozenset[str]
     scalars: tuple[str, ...]
     options: frozenset[str]

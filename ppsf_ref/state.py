@@ -11,8 +11,9 @@ from ppsf_ref.numbers import Number
 class ParamState:
     """One parameter. ``y`` is its live weight (``x`` in eval mode); the others are None until they exist.
 
-    ``m`` and ``v`` have the shape of ``y``; ``v_row`` and ``v_col`` that shape with one axis shrunk to 1, ``rms_sq``
-    none; ``s`` and ``x0`` are 1-d samples, one element in eleven as a rule.
+    ``m`` and ``v`` have the shape of ``y``; ``v_row`` and ``v_col`` that shape with one axis shrunk to 1; ``s`` and
+    ``x0`` are 1-d samples, one element in eleven as a rule. ``rms_sq`` is 0-d, and only where Muon moves the
+    parameter (PPSF-M-014); ``pull``, ``l1`` and ``l2`` are 0-d, and only with SPEED of revision 2.0 (PPSF-M-040).
     """
 
     y: Number
@@ -24,6 +25,9 @@ class ParamState:
     v_row: Number | None = None
     v_col: Number | None = None
     rms_sq: Number | None = None
+    pull: Number | None = None
+    l1: Number | None = None
+    l2: Number | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,7 @@ class GroupState:
     params: tuple[ParamState, ...]
     lr_max: Number = 0.0
     d_max: Number = 0.0
+    n_max: Number = 0.0
     stalled: int = 0
     peak: int | None = None
 

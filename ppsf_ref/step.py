@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ppsf_ref import numbers as num
 from ppsf_ref import variants
-from ppsf_ref.clauses import average, distance, errors, groups, lifecycle, notation
+from ppsf_ref.clauses import average, distance, errors, groups, lifecycle
 from ppsf_ref.formats import Array
 from ppsf_ref.frame import Frame, frames
 from ppsf_ref.numbers import Float64, Number, Numbers
@@ -53,7 +53,6 @@ def _measure_group(f: Frame, group: GroupState, grads: Sequence[Array | None], s
 
 
 def _measure(f: Frame, group: GroupState, p: ParamState, g: Number, size: StepSize, dtype: str) -> Measured:
-    d, stride = group.d, f.options.slice_p
     axes = variants.factored_axes(f, g.shape)  # O-005, V-002, V-012
     only_fills = variants.only_fills(f, p, group.k)  # M-005
     p = variants.created(f, p, axes, dtype)  # L-001, R-001, R-010
@@ -62,16 +61,15 @@ def _measure(f: Frame, group: GroupState, p: ParamState, g: Number, size: StepSi
         seen = variants.seen(f, p, g)  # M-007
         return Measured(variants.filled(f, p, seen, axes, group), moves=False)  # V-001, V-003, V-010, V-011, M-008
     if variants.uses_muon(f, g.shape):  # M-014, O-006
-        found = variants.by_muon(f, p, g, group)  # M-015, M-016, M-017
+        p, n, divisor = variants.by_muon(f, p, g, group)  # M-015 .. M-017
     else:
-        found = variants.by_moments(f, p, g, axes, group)  # M-006, M-007, M-008, V-001 .. V-013, U-010
+        p, n, divisor = variants.by_moments(
+            f, p, g, axes, group
+        )  # M-006 .. M-008, M-030 .. M-032, U-010, V-001 .. V-013
     if not f.window.adapts:
-        return found
-    p = found.param
-    weights, sample = variants.statistic_weights(f, d, size), notation.sampled(g, stride)  # D-001, D-020.., N-001
-    item = variants.item(f, p, sample, weights.item)  # D-002, D-023, M-011
-    p = replace(p, s=variants.next_sum(f, p.s, sample, weights.sum))  # D-003, D-023, M-011
-    return replace(found, param=p, item=item, norm=distance.denominator_item(p.s))  # D-004
+        return Measured(p, n, divisor)
+    p, item, norm = variants.statistics(f, p, g, group, size)  # D-001 .. D-004, D-020 .. D-023, M-010, M-040
+    return Measured(p, n, divisor, item, norm)
 
 
 def _adapt(f: Frame, pool: GroupState, measured: Sequence[Measured]) -> tuple[GroupState, bool]:
@@ -110,16 +108,13 @@ def _move(f: Frame, group: GroupState, measured: Measured, c: Number, dlr: Numbe
     p = measured.param
     u = variants.direction(f, measured, group.d, new_d, dlr)  # U-001 .. U-003, U-011 .. U-013, M-009, M-013, M-018
     u = variants.clipped(f, u, group.d)  # C-001, C-010, O-002
-    decays = f.options.weight_decay != 0 and f.options.decouple
     if not f.averages:
-        y = average.without_average(p.y, u, dlr)  # Z-012
-        return replace(p, y=y - variants.lost(f, p.y, dlr) if decays else y)  # W-010
-    if decays and f.options.weight_decay_by_lr:
-        u = average.decayed_update(u, p.y, f.weight_decay)  # W-001
-    next_y = variants.next_y(f, p.y, p.z, u, c, dlr)  # Z-002, or O-004 and M-001, M-002
-    next_z = average.next_z(p.z, u, dlr)  # Z-003
-    if decays and not f.options.weight_decay_by_lr:
-        lost = average.decay(p.y, f.weight_decay, c, f.beta1)  # W-002
+        y = variants.decayed(f, p.y, dlr)  # W-010
+        return replace(p, y=average.without_average(y, u, dlr))  # Z-012
+    y, z, u, lost = variants.decaying(f, p, u, c, dlr)  # W-001, W-002
+    next_y = variants.next_y(f, y, z, u, c, dlr)  # Z-002, or O-004 and M-001, M-002
+    next_z = average.next_z(z, u, dlr)  # Z-003
+    if lost is not None:
         next_y, next_z = next_y - lost.y, next_z - lost.z
     return replace(p, y=next_y, z=next_z)
 

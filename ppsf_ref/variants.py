@@ -44,7 +44,8 @@ class StepSize(NamedTuple):
 def step_size(f: Frame, estimate: Number, group: GroupState) -> StepSize:
     """Step size of a group in the coming step of its pool."""
     dlr = groups.step_size(estimate, f.lr)  # G-004
-    if f.options.use_bias_correction and f.revision.bias_correction != "adam":
+    kind = options.correction(f.revision.bias_correction, f.averages)  # O-011
+    if f.options.use_bias_correction and kind != "adam":
         dlr = modifiers.rectified(dlr, f.given_beta2, group.k)  # M-003
     elif f.options.use_bias_correction:
         dlr = modifiers.adam_corrected(dlr, f.beta1, f.given_beta2, group.k)  # M-020
@@ -91,7 +92,9 @@ def factored_axes(f: Frame, shape: tuple[int, ...]) -> Axes | None:
 
 def created(f: Frame, p: ParamState, axes: Axes | None, dtype: str) -> ParamState:
     """A parameter with all the state it needs."""
-    keeps = lifecycle.Keeps(z=f.averages, m=f.averages_moment, rms_sq=uses_muon(f, p.y.shape))
+    keeps = lifecycle.Keeps(
+        z=f.averages, m=f.averages_moment, s=not _follows_displacement(f), rms_sq=uses_muon(f, p.y.shape)
+    )
     x0 = formats(f.options, dtype)["x0"]  # R-001, R-010
     return lifecycle.created(
         p, axes, keeps, f.window.adapts, f.options.slice_p, x0, f.numbers, f.options.use_focus
@@ -142,24 +145,6 @@ def _average(f: Frame, p: ParamState, group: GroupState) -> focus.Average:
     return focus.average(p.v, p.y, f.beta2, group.d_prev / group.d)  # M-008
 
 
-def by_moments(f: Frame, p: ParamState, g: Number, axes: Axes | None, group: GroupState) -> Measured:
-    """A parameter with its moments moved, what moves it, and what this is divided by."""
-    seen_as = seen(f, p, g)  # M-007
-    old, p = p, second_moment(f, p, seen_as, axes, group)  # V-001, V-003, V-010, V-011, M-008
-    by = divisor(f, old, p, axes, group)  # M-006, V-004, V-005, V-013, M-008
-    if not f.averages_moment:
-        return Measured(p, seen_as, by)
-    n = update.momentum(p.m, seen_as, f.beta1, group.d)  # U-010
-    return Measured(replace(p, m=n), n, by)
-
-
-def by_muon(f: Frame, p: ParamState, g: Number, group: GroupState) -> Measured:
-    """A parameter that Muon moves, what moves it, and the memory that this is divided by."""
-    o = muon.shortened(muon.orthogonalized(g))  # M-016, M-015
-    p = replace(p, rms_sq=muon.size_memory(p.rms_sq, o, f.beta2, group.d, group.d_prev))  # M-017
-    return Measured(p, o.o, p.rms_sq)
-
-
 def divisor(f: Frame, old: ParamState, new: ParamState, axes: Axes | None, group: GroupState) -> Number:
     """What the update divides by, or what FOCUS compares the weights with."""
     if f.options.use_focus:
@@ -174,6 +159,25 @@ def divisor(f: Frame, old: ParamState, new: ParamState, axes: Axes | None, group
 
 
 # --------------------------------------------------------------------------------------------------------- statistics
+
+
+class Statistics(NamedTuple):
+    """A parameter after its statistics moved, and its shares of the numerator and of the denominator."""
+
+    param: ParamState
+    item: Number
+    norm: Number
+
+
+def statistics(f: Frame, p: ParamState, g: Number, group: GroupState, size: StepSize) -> Statistics:
+    """What a parameter with the gradient ``g`` says of the estimate."""
+    weights, g = statistic_weights(f, group.d, size), notation.sampled(g, f.options.slice_p)  # N-001
+    at_z = f.revision.statistic_point == "z" and f.averages
+    point = notation.sampled(p.z if at_z else p.y, f.options.slice_p)  # N-001
+    if _follows_displacement(f):
+        return _by_displacement(f, p, g, point, group.k, weights.item)
+    p = replace(p, s=distance.gradient_sum(p.s, _counted(f, g), f.beta3, weights.sum))  # D-003
+    return Statistics(p, _item(f, p, g, point, weights.item), distance.denominator_item(p.s))  # D-004
 
 
 def statistic_weights(f: Frame, d: Number, size: StepSize) -> distance.Weights:
@@ -191,19 +195,10 @@ def statistic_weights(f: Frame, d: Number, size: StepSize) -> distance.Weights:
     return distance.Weights(weight, weight)
 
 
-def item(f: Frame, p: ParamState, g: Number, weight: Number) -> Number:
-    """One parameter's share of the numerator; ``g`` sampled."""
-    at_z = f.revision.statistic_point == "z" and f.averages
-    point = notation.sampled(p.z if at_z else p.y, f.options.slice_p)  # N-001
+def _item(f: Frame, p: ParamState, g: Number, point: Number, weight: Number) -> Number:
     if not (f.options.amplify_gradients or f.options.use_speed):
         return distance.numerator_item(g, p.x0, point, weight)  # D-002
-    inner = distance.numerator_item(g, p.x0, point, 1 + 0 * weight)  # D-002
-    return weight * _counted(f, inner)
-
-
-def next_sum(f: Frame, s: Number, g: Number, weight: Number) -> Number:
-    """New gradient sum; ``g`` sampled."""
-    return distance.gradient_sum(s, _counted(f, g), f.beta3, weight)  # D-003
+    return weight * _counted(f, distance.numerator_item(g, p.x0, point, 1 + 0 * weight))  # D-002
 
 
 def _counted(f: Frame, x: Number) -> Number:
@@ -211,6 +206,18 @@ def _counted(f: Frame, x: Number) -> Number:
     if f.options.use_speed:
         return speed.signed(x)  # M-011
     return distance.amplified(x) if f.options.amplify_gradients else x  # D-023
+
+
+def _follows_displacement(f: Frame) -> bool:
+    return f.options.use_speed and f.revision.speed == "displacement"
+
+
+def _by_displacement(f: Frame, p: ParamState, g: Number, point: Number, k: int, weight: Number) -> Statistics:
+    before = None if p.pull is None else speed.Course(p.pull, p.l1, p.l2)
+    inner = distance.numerator_item(g, p.x0, point, 1 + 0 * weight)  # D-002
+    inner = distance.amplified(inner) if f.options.amplify_gradients else inner  # D-023
+    way = speed.course(before, inner, p.x0 - point, f.numbers.scalar(float(k)))  # M-040
+    return Statistics(replace(p, **way._asdict()), speed.course_item(way, weight), way.l2)  # M-041
 
 
 # ------------------------------------------------------------------------------------------------------------ estimate
@@ -225,12 +232,22 @@ def numerator(f: Frame, pool: GroupState, item: Number) -> Number:
 
 def estimate(f: Frame, pool: GroupState, numerator: Number, denominator: Number) -> GroupState:
     """A pool with its new estimate."""
+    grown = _estimate(f, pool, numerator, denominator)
+    return replace(grown, d=distance.ceiling(grown.d)) if f.revision.ceiling == "d" else grown  # D-031
+
+
+def _estimate(f: Frame, pool: GroupState, numerator: Number, denominator: Number) -> GroupState:
+    n_max = num.maximum(pool.n_max, numerator)
+    if _follows_displacement(f):
+        d = speed.growing_estimate(pool.d, numerator, pool.d_numerator, pool.n_max, f.d_coef)  # M-042
+        return replace(pool, d=d, d_prev=pool.d, n_max=n_max)
+    pool = replace(pool, n_max=n_max)
     if f.revision.estimate == "atan2":
         d_hat = distance.distance_estimate(numerator, denominator, f.d_coef)  # D-006
     else:
         d_hat = distance.ratio_estimate(numerator, denominator, f.d_coef)  # D-025
     if f.options.d_limiter:
-        d_hat = distance.limited_estimate(pool.d, d_hat)  # D-026
+        d_hat = distance.limited_estimate(pool.d, d_hat, f.d_coef)  # D-026
     if f.revision.growth == "capped":
         d, d_max = distance.capped_estimate(pool.d, d_hat, pool.d_max, f.d0, f.options.growth_rate)  # D-029
         return replace(pool, d=d, d_prev=pool.d, d_max=d_max)
@@ -261,21 +278,82 @@ def bound(f: Frame, d: Number) -> float:
     return speed.bound(f.revision) if f.options.use_speed else update.bound(d, f.d0, f.revision)  # M-013, U-001
 
 
+def _steered(f: Frame, m: Number, g: Number) -> Number:
+    """What moves the weights: the first moment ``m`` of what ``g`` is now, or what cautious or grams makes of it."""
+    use_cautious, use_grams = f.options.use_cautious, f.options.use_grams
+    if not (use_cautious or use_grams):
+        return m
+    if options.applies_grams(use_grams, use_cautious):  # O-004
+        return modifiers.grams_momentum(m, g)  # M-031
+    return modifiers.cautious_momentum(m, g)  # M-030
+
+
+class Mover(NamedTuple):
+    """A parameter with its first moment moved, and what moves its weights."""
+
+    param: ParamState
+    n: Number
+
+
+def mover(f: Frame, p: ParamState, g: Number, divisor: Number, group: GroupState) -> Mover:
+    """What moves the weights: the gradient, or a first moment of it, or of what ADOPT makes of it."""
+    if f.averages or not (f.averages_moment or f.options.use_adopt):
+        return Mover(p, g)
+    if f.options.use_adopt:
+        g = _divided(f, update.weighted_gradient(g, group.d), divisor, p.y, group.d, f.numbers.scalar(1.0))  # U-011
+        m = adopt.normalized_moment(p.m, g, f.beta1, f.numbers.scalar(float(group.k)))  # M-032
+    else:
+        m = update.momentum(p.m, g, f.beta1, group.d)  # U-010
+    return Mover(replace(p, m=m) if f.averages_moment else p, _steered(f, m, g))
+
+
+class Moved(NamedTuple):
+    """A parameter with its moments moved, what moves its weights, and what this is divided by."""
+
+    param: ParamState
+    n: Number
+    divisor: Number
+
+
+def by_muon(f: Frame, p: ParamState, g: Number, group: GroupState) -> Moved:
+    """What a gradient makes of a parameter that Muon moves; the divisor is the memory, squared as it is."""
+    o = muon.shortened(muon.orthogonalized(g))  # M-016, M-015
+    rms_sq = muon.size_memory(p.rms_sq, o, f.beta2, group.d, group.d_prev)  # M-017
+    return Moved(replace(p, rms_sq=rms_sq), o.o, rms_sq)
+
+
+def by_moments(f: Frame, p: ParamState, g: Number, axes: Axes | None, group: GroupState) -> Moved:
+    """What a gradient makes of any other parameter."""
+    g = seen(f, p, g)  # M-007
+    old, p = p, second_moment(f, p, g, axes, group)  # V-001, V-003, V-010, V-011, M-008
+    by = divisor(f, old, p, axes, group)  # M-006, V-004, V-005, V-013, M-008
+    p, n = mover(f, p, g, by, group)  # U-010, M-030 .. M-032
+    return Moved(p, n, by)
+
+
 def direction(f: Frame, measured: Measured, d: Number, new_d: Number, dlr: Number) -> Number:
     """The update, before it is clipped."""
-    n, by = measured.n, measured.divisor
-    if uses_muon(f, measured.param.y.shape):
+    n, by, y = measured.n, measured.divisor, measured.param.y
+    if uses_muon(f, y.shape):
         return muon.direction(n, by)  # M-018
-    if f.options.use_focus:
-        return focus.direction(n, by, measured.param.y)  # M-009
-    if f.revision.unit == "g":
-        return update.angle(n, by, bound(f, d)) if f.eps is None else update.quotient(n, by, f.eps)  # U-003, U-002
+    if f.options.use_adopt and not f.averages:
+        return n
+    if f.revision.unit == "g" and f.eps is None and not f.options.use_focus:
+        return update.angle(n, by, bound(f, d))  # U-003
     at = new_d if f.revision.unit == "new_d" else d
-    if not f.averages_moment:
+    if f.revision.unit != "g" and not f.averages_moment:
         n = update.weighted_gradient(n, at)  # U-011
+    return _divided(f, n, by, y, at, dlr)
+
+
+def _divided(f: Frame, n: Number, by: Number, y: Number, d: Number, dlr: Number) -> Number:
+    if f.options.use_focus:
+        return focus.direction(n, by, y)  # M-009
+    if f.revision.unit == "g":
+        return update.quotient(n, by, f.eps)  # U-002
     if f.eps is None:
         return update.scaled_angle(n, by, f.revision.atan2_scale)  # U-013
-    return update.weighted_quotient(n, by, f.eps, at, dlr)  # U-012
+    return update.weighted_quotient(n, by, f.eps, d, dlr)  # U-012
 
 
 def clipped(f: Frame, u: Number, d: Number) -> Number:
@@ -290,6 +368,16 @@ def clipped(f: Frame, u: Number, d: Number) -> Number:
 # ------------------------------------------------------------------------------------------------------------- weights
 
 
+def decaying(f: Frame, p: ParamState, u: Number, c: Number, dlr: Number) -> average.Decaying:
+    """What a step begins with where weights are averaged, and what decay takes from them."""
+    before = average.Decaying(p.y, p.z, u)
+    if f.options.weight_decay == 0 or not f.options.decouple:
+        return before
+    if f.options.weight_decay_by_lr:
+        return average.decayed_update(before, f.weight_decay, dlr, c, f.beta1)  # W-001
+    return average.decay(before, f.weight_decay, dlr, c, f.beta1)  # W-002
+
+
 def next_y(f: Frame, y: Number, z: Number, u: Number, c: Number, dlr: Number) -> Number:
     """New y, before the decay that is not multiplied by dlr."""
     use_cautious, use_grams = f.options.use_cautious, f.options.use_grams
@@ -301,6 +389,8 @@ def next_y(f: Frame, y: Number, z: Number, u: Number, c: Number, dlr: Number) ->
     return y - modifiers.cautious(decrease, u)  # M-001
 
 
-def lost(f: Frame, y: Number, dlr: Number) -> Number:
-    """What weights that are not averaged lose to decoupled weight decay."""
-    return average.decay_of_weights(y, f.weight_decay, dlr, f.options.weight_decay_by_lr)  # W-010
+def decayed(f: Frame, y: Number, dlr: Number) -> Number:
+    """What decoupled weight decay leaves of weights that are not averaged."""
+    if f.options.weight_decay == 0 or not f.options.decouple:
+        return y
+    return average.decayed_weights(y, f.weight_decay, dlr, f.options.weight_decay_by_lr)  # W-010

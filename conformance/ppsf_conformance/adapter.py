@@ -14,10 +14,12 @@ Array = np.ndarray[Any, Any]
 Gradients = Sequence[Sequence[Array | None]]
 
 #: What the law calls the arrays of a parameter and the numbers of a group (k aside), in all revisions.
-ARRAYS = ("y", "z", "m", "x0", "s", "v", "v_row", "v_col", "rms_sq")
-SCALARS = ("d", "d_prev", "d_max", "d_numerator", "d_denom", "weight_sum", "lr_max")
+ARRAYS = ("y", "z", "m", "x0", "s", "v", "v_row", "v_col", "rms_sq", "pull", "l1", "l2")
+SCALARS = ("d", "d_prev", "d_max", "d_numerator", "d_denom", "n_max", "weight_sum", "lr_max")
 #: What the built-in decay counts, where it is served.
 COUNTS = ("stalled", "peak")
+#: What a group shows, and nothing is computed from.
+SHOWN = ("effective_lr",)
 
 #: Formats of a parameter's stored arrays, by name, one mapping per parameter and group.
 Formats = tuple[tuple[Mapping[str, str], ...], ...]
@@ -42,10 +44,11 @@ class Group:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything an implementation stores, exactly, under the names of the law."""
+    """Everything an implementation stores, exactly, under the names of the law, and what its groups show beside."""
 
     state: State
     formats: Formats
+    shown: tuple[Mapping[str, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class Capabilities:
         dtypes: parameter dtypes it takes.
         options: options of the revision it has, and is judged by.
         serves: switches of the revision beyond those, which it accepts.
+        lacks: options of the revision of which it says that it takes the default only.
         always: options of the law that it is an example of, without taking them.
         knows_bits: whether stochastic rounding draws the bits of PPSF-R-004.
     """
@@ -69,6 +73,7 @@ class Capabilities:
     serves: frozenset[str]
     knows_bits: bool
     always: Mapping[str, Any] = field(default_factory=dict)
+    lacks: frozenset[str] = frozenset()
 
 
 class Session(Protocol):

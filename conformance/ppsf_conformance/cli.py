@@ -20,7 +20,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from ppsf_conformance import killing, peers, run
+from ppsf_conformance import following, killing, peers, run
 from ppsf_conformance.mutants import MUTANTS
 from ppsf_conformance.report import Report, terminal
 
@@ -49,10 +49,15 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--profile", choices=run.PROFILES, default="standard", help="how hard to look")
         command.add_argument("--out", type=Path, default=Path("report"), help="folder of the report")
     mutants = commands.add_parser("mutants", help="count the wrong laws that the suite notices")
-    mutants.add_argument("--examples", type=int, default=400, help="problems recorded (default: %(default)s)")
+    mutants.add_argument("--examples", type=int, default=250, help="problems per revision (default: %(default)s)")
     beside = commands.add_parser("peers", help="list the releases that can be judged side by side, or install them")
     beside.add_argument("--install", action="store_true", help="install those that are missing, each in its own folder")
-    for command in (judge, audit, mutants):
+    pursue = commands.add_parser("follow", help="compare a release with the reference, its errata switched on")
+    pursue.add_argument("target", metavar="module:Class", help=TARGET)
+    pursue.add_argument("--map", type=Path, help="name map of the class (TOML); its parent's is used otherwise")
+    pursue.add_argument("--combinations", type=int, default=500, help="options tried (default: %(default)s)")
+    pursue.add_argument("--out", type=Path, help="file for the result (JSON)")
+    for command in (judge, audit, mutants, pursue):
         command.add_argument("--seed", type=int, default=0, help="seed of the problems (default: %(default)s)")
     return root
 
@@ -107,7 +112,7 @@ def _finish(report: Report, given: argparse.Namespace, console: Console) -> int:
 def _mutants(given: argparse.Namespace, console: Console) -> int:
     implementation = run.implementation_for(run.AUDITED[0])
     with console.status("recording a lawful implementation"):
-        corpus = killing.record(implementation, given.examples, given.seed)
+        corpus = run.recorded(given.examples, given.seed)
     killed = 0
     for outcome in killing.kill(MUTANTS, corpus, implementation):
         killed += outcome.killed
@@ -127,11 +132,23 @@ def _peers(given: argparse.Namespace, console: Console) -> int:
     return HOLDS
 
 
+def _follow(given: argparse.Namespace, console: Console) -> int:
+    with _bars(console) as bars:
+        implementation = run.implementation_for(given.target, given.map)
+        found = following.follow(implementation, given.combinations, given.seed, bars(implementation.target))
+    for line in following.lines(found):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if given.out:
+        following.write(found, given.out)
+    return HOLDS if found.holds else FAILS
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
     "run": _run,
     "audit": _audit,
     "mutants": _mutants,
     "peers": _peers,
+    "follow": _follow,
 }
 
 

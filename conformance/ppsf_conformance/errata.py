@@ -11,6 +11,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from ppsf_conformance import pinned
+from ppsf_conformance.lockstep import STEP
 from ppsf_conformance.overrides import OVERRIDES, combined, excluded
 from ppsf_conformance.problems import Problem
 from ppsf_ref.law import Rule
@@ -86,7 +87,7 @@ class KnownDeviations:
 
     def clauses_of(self, name: str) -> tuple[str, ...]:
         """The clauses an override replaces."""
-        return tuple(OVERRIDES.get(name, {}))
+        return tuple(clause for clause in OVERRIDES.get(name, {}) if clause != STEP)
 
     def citing(self, clause: str) -> tuple[str, ...]:
         """Ids of the errata that explain a deviation from a clause."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ppsf_conformance import lockstep
-from ppsf_conformance.adapter import Implementation
+from ppsf_conformance.adapter import Capabilities, Implementation
 from ppsf_conformance.checks import CHECKS
 from ppsf_conformance.drawing import draw_problems
 from ppsf_conformance.lockstep import Transition
@@ -26,6 +26,7 @@ class Recorded:
 
     transition: Transition
     clauses: tuple[str, ...]
+    capabilities: Capabilities
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def record(implementation: Implementation, examples: int, seed: int) -> list[Rec
             verdict = lockstep.judge(transition, capabilities)
             if not verdict.ok:
                 raise ValueError(f"the recorded implementation leaves the law: {verdict.witness.detail}")
-            found.append(Recorded(transition, verdict.clauses))
+            found.append(Recorded(transition, verdict.clauses, capabilities))
 
     draw_problems(
         capabilities.dtypes, capabilities.options, examples, seed, visit, capabilities.revision, capabilities.always
@@ -62,7 +63,7 @@ def record(implementation: Implementation, examples: int, seed: int) -> list[Rec
 def kill(mutants: Iterable[Mutant], corpus: Sequence[Recorded], implementation: Implementation) -> Iterator[Outcome]:
     """The fate of each mutant."""
     for mutant in mutants:
-        yield _by_check(mutant, implementation) or _by_lockstep(mutant, corpus, implementation)
+        yield _by_check(mutant, implementation) or _by_lockstep(mutant, corpus)
 
 
 def _by_check(mutant: Mutant, implementation: Implementation) -> Outcome | None:
@@ -78,13 +79,13 @@ def _by_check(mutant: Mutant, implementation: Implementation) -> Outcome | None:
     return Outcome(mutant, "check", wrong.message) if wrong else None
 
 
-def _by_lockstep(mutant: Mutant, corpus: Sequence[Recorded], implementation: Implementation) -> Outcome:
+def _by_lockstep(mutant: Mutant, corpus: Sequence[Recorded]) -> Outcome:
     for entry in corpus:
         if mutant.clause not in entry.clauses:
             continue
         regime = entry.transition.problem.regime
         try:
-            verdict = lockstep.judge(entry.transition, implementation.capabilities, {mutant.clause: mutant.rule})
+            verdict = lockstep.judge(entry.transition, entry.capabilities, {mutant.clause: mutant.rule})
         except Exception as error:  # a wrong law that cannot even run is noticed
             return Outcome(mutant, regime, f"{type(error).__name__}: {error}")
         if not verdict.ok:

@@ -40,11 +40,15 @@ from ppsf_ref import (
 )
 from ppsf_ref.clauses.options import group_options
 from ppsf_ref.law import Rule
+from ppsf_ref.options import WHOLE_OPTIMIZER
 from ppsf_ref.store import formats
 
 Kind = Literal["step", "eval", "train"]
 #: More undecided guards than this in one step are not replayed (2**n replays).
 MOST_REPLAYED = 6
+
+#: In the place of a clause's id: the whole step, for what a release does that no clause has a place for.
+STEP = "step"
 
 #: The clause that owns each output: where a deviation is booked that no known fault explains.
 OWNERS: Mapping[str, str] = {
@@ -62,6 +66,10 @@ OWNERS: Mapping[str, str] = {
     "d": "PPSF-D-007",
     "d_prev": "PPSF-D-007",
     "d_max": "PPSF-D-029",
+    "n_max": "PPSF-M-042",
+    "pull": "PPSF-M-040",
+    "l1": "PPSF-M-040",
+    "l2": "PPSF-M-040",
     "lr_max": "PPSF-Z-010",
     "stalled": "PPSF-M-022",
     "peak": "PPSF-M-022",
@@ -77,7 +85,8 @@ OWNERS: Mapping[str, str] = {
 #: Dataflow order: the earliest deviating output is the best witness, an exception before all.
 ORDER = (
     "raises", "mode", "presence", "format", "k", "stalled", "peak", "x0", "v", "v_row", "v_col", "rms_sq", "m", "s",
-    "d_denom", "d_numerator", "d_prev", "d_max", "lr_max", "weight_sum", "z", "y", "x", "y from x", "d",
+    "l1", "l2", "pull", "d_denom", "d_numerator", "n_max", "d_prev", "d_max", "lr_max", "weight_sum", "z", "y", "x",
+    "y from x", "d",
 )  # fmt: skip
 #: What the live weights are called, by event.
 WEIGHTS: Mapping[Kind, str] = {"step": "y", "eval": "x", "train": "y from x"}
@@ -140,6 +149,10 @@ def given_rates(problem: pb.Problem) -> tuple[float, ...]:
     return tuple(group.options.get("lr", usual) for group in problem.groups)
 
 
+class Raises(Exception):
+    """A rule in the place of the step raises this where a release raises an exception of that name."""
+
+
 class Refused(Exception):
     """An implementation's constructor does not take a valid problem."""
 
@@ -198,7 +211,8 @@ def _is_finite(snapshot: Snapshot) -> bool:
 def config_of(problem: pb.Problem, rates: Sequence[float]) -> Config:
     """The law's reading of a problem's options."""
     revision = load_revision(problem.revision)
-    defaults = group_options(options_of(revision), problem.options)  # O-003
+    own = {name: value for name, value in problem.options.items() if name not in WHOLE_OPTIMIZER}
+    defaults = options_of(revision, **own)
     groups = [group_options(defaults, group.options) for group in problem.groups]
     return Config(
         groups=tuple(replace(options, lr=lr) for options, lr in zip(groups, rates, strict=True)),
@@ -229,12 +243,15 @@ def judge(transition: Transition, capabilities: Capabilities, rules: Mapping[str
 
     Where a jump guard is undecidable either outcome is right: the others are tried until one agrees.
     """
-    with np.errstate(all="ignore"), overriding({**base_rules(capabilities), **(rules or {})}):
-        first = _judge_once(transition, capabilities, ())
+    clauses = {**base_rules(capabilities), **(rules or {})}
+    run = clauses.pop(STEP, step)
+    with np.errstate(all="ignore"), overriding(clauses):
+        first = _judge_once(transition, capabilities, (), run)
         doubts = sum(not decision.certain for decision in first.decisions)
         if first.ok or not 0 < doubts <= MOST_REPLAYED:
             return first
-        replays = (_judge_once(transition, capabilities, o) for o in itertools.product((False, True), repeat=doubts))
+        every = itertools.product((False, True), repeat=doubts)
+        replays = (_judge_once(transition, capabilities, outcomes, run) for outcomes in every)
         return next((verdict for verdict in replays if verdict.ok), first)
 
 
@@ -243,22 +260,30 @@ def next_to_it(x: Any, bits: Any) -> Any:
     return numbers.round_either_way(x, BFLOAT16)
 
 
-def base_rules(capabilities: Capabilities) -> Mapping[str, Rule]:
+def base_rules(capabilities: Capabilities) -> dict[str, Rule]:
     """Of an implementation with random bits of its own, stochastic rounding is held to the two neighbours."""
     return {} if capabilities.knows_bits else {"PPSF-R-003": next_to_it}
 
 
-def _judge_once(transition: Transition, capabilities: Capabilities, outcomes: Sequence[bool]) -> Verdict:
+def _judge_once(transition: Transition, capabilities: Capabilities, outcomes: Sequence[bool], run: Rule) -> Verdict:
     lift = Running(capabilities.arithmetic)
     with tracing() as trace, replaying(outcomes):
         config = config_of(transition.problem, transition.rates)
         before = lifted(config, transition.before.state, lift)
-        if transition.kind == "step":
-            expected = step(config, before, transition.gradients, lift)
-        else:
-            expected = (evaluate if transition.kind == "eval" else train)(config, before, lift)
-        comparisons = list(_compare(expected, transition, config))
+        try:
+            expected = _expected(transition, config, before, lift, run)
+            comparisons = list(_compare(expected, transition, config))
+        except Raises as name:
+            raised = transition.raised.partition(":")[0]
+            comparisons = [(_fact("raises", f"{transition.kind}()", str(name), raised or "nothing"), NO_RATIOS)]
     return _verdict(comparisons, trace, () if capabilities.knows_bits else ("PPSF-R-004",))
+
+
+def _expected(transition: Transition, config: Config, before: State, lift: Numbers, run: Rule) -> State:
+    if transition.kind == "step":
+        after: State = run(config, before, transition.gradients, lift)
+        return after
+    return (evaluate if transition.kind == "eval" else train)(config, before, lift)
 
 
 def _verdict(comparisons: Sequence[tuple[Comparison, Array]], trace: Trace, unseen: tuple[str, ...]) -> Verdict:

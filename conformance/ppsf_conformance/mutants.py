@@ -7,6 +7,7 @@ outside the bounds, on some input that the regimes of :mod:`ppsf_conformance.pro
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from ppsf_conformance.mutant import law as _law
 from ppsf_conformance.revision_mutants import REVISION_MUTANTS
 from ppsf_ref import BFLOAT16, FLOAT32, Options
 from ppsf_ref import numbers as num
-from ppsf_ref.clauses.average import Averaging, Decay
+from ppsf_ref.clauses.average import Averaging, Decay, Decaying
 from ppsf_ref.clauses.distance import Estimate, Window
 from ppsf_ref.clauses.moment import Axes, Factors
 from ppsf_ref.clauses.muon import LEAST_NORM, POLYNOMIAL, STEPS, Direction
@@ -53,17 +54,15 @@ def _row_only(old: Factors, g: Any, axes: Axes, beta2: Any, d: Any, d_prev: Any)
     return new._replace(col=old.col)
 
 
-def _flipped_decay_sign(y: Any, weight_decay: Any, c: Any, beta1: Any) -> Decay:
-    decay = _law("PPSF-W-002", y, weight_decay, c, beta1)
-    return Decay(z=-decay.z, y=-decay.y)
+def _losing(change: Callable[[Decay], Decay]) -> Rule:
+    """The decay beside the update, changed."""
 
+    def rule(*args: Any) -> Decaying:
+        decaying: Decaying = _law("PPSF-W-002", *args)
+        assert decaying.lost is not None
+        return decaying._replace(lost=change(decaying.lost))
 
-def _y_decays_like_z(y: Any, weight_decay: Any, c: Any, beta1: Any) -> Decay:
-    return Decay(z=weight_decay * y, y=weight_decay * y)
-
-
-def _only_y_decays(y: Any, weight_decay: Any, c: Any, beta1: Any) -> Decay:
-    return Decay(z=0 * y, y=_law("PPSF-W-002", y, weight_decay, c, beta1).y)
+    return rule
 
 
 def _linear_weight(weight_sum: Any, dlr: Any) -> Averaging:
@@ -296,11 +295,15 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("bound 1 throughout", clause="PPSF-C-001", rule=lambda u, bound: _law("PPSF-C-001", u, 1.0)),
     Mutant("soft clipping", clause="PPSF-C-001", rule=lambda u, bound: u / num.sqrt(_rms_over(u, bound))),
     Mutant("small updates raised", clause="PPSF-C-001", rule=lambda u, bound: u / (_rms_over(u, bound) * 1.0001)),
-    Mutant("weights after the step", clause="PPSF-W-001", rule=lambda u, y, wd: u + wd * (y - wd * y)),
-    Mutant("sign flipped", clause="PPSF-W-001", rule=lambda u, y, wd: u - wd * y),
-    Mutant("sign flipped", clause="PPSF-W-002", rule=_flipped_decay_sign),
-    Mutant("y decays like z", clause="PPSF-W-002", rule=_y_decays_like_z),
-    Mutant("only y decays", clause="PPSF-W-002", rule=_only_y_decays),
+    Mutant(
+        "weights after the step",
+        clause="PPSF-W-001",
+        rule=lambda b, wd, *_: b._replace(u=b.u + wd * (b.y - wd * b.y)),
+    ),
+    Mutant("sign flipped", clause="PPSF-W-001", rule=lambda b, wd, *_: b._replace(u=b.u - wd * b.y)),
+    Mutant("sign flipped", clause="PPSF-W-002", rule=_losing(lambda lost: Decay(z=-lost.z, y=-lost.y))),
+    Mutant("y decays like z", clause="PPSF-W-002", rule=_losing(lambda lost: Decay(z=lost.z, y=lost.z))),
+    Mutant("only y decays", clause="PPSF-W-002", rule=_losing(lambda lost: Decay(z=0 * lost.z, y=lost.y))),
     Mutant("grams wins", clause="PPSF-O-004", rule=lambda use_grams, use_cautious: use_grams),
     Mutant("grams never applies", clause="PPSF-O-004", rule=lambda use_grams, use_cautious: False),
     Mutant("not scaled up", clause="PPSF-M-001", rule=lambda decrease, u: decrease * num.indicator(decrease * u)),
@@ -465,6 +468,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("refused", clause="PPSF-X-006", rule=_refuses),
     Mutant("accepted", clause="PPSF-X-007", rule=_accepts),
     Mutant("accepted", clause="PPSF-X-008", rule=_accepts),
+    Mutant("accepted", clause="PPSF-X-009", rule=_accepts),
+    Mutant("refused", clause="PPSF-X-009", rule=_refuses),
     Mutant("refused", clause="PPSF-X-008", rule=_refuses),
 )
 

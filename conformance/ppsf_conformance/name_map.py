@@ -21,7 +21,7 @@ from ppsf_conformance.adapter import Capabilities
 from ppsf_ref import Arithmetic
 from ppsf_ref.clauses.errors import DOMAINS, EXTENSIONS
 from ppsf_ref.formats import FORMATS
-from ppsf_ref.options import revision_names
+from ppsf_ref.options import load_revision, revision_names
 
 _ADAPTERS = resources.files("ppsf_conformance") / "adapters"
 
@@ -36,8 +36,11 @@ class NameMap:
         revisions: what it can be judged by, the default one first.
         first_k: what it calls the first step, 0 or 1.
         starts_in_eval_mode: whether train() has to be called before the first step.
+        offers: its options, of all these revisions.
+        lacks: by revision, options of which it takes the default only.
         late: numbers of a group that appear with the first step, and are 0 before.
         versions: releases of the distribution that the map fits.
+        beside: arguments of its constructor that are no options of the revision, each with the reason.
     """
 
     target: str
@@ -51,6 +54,9 @@ class NameMap:
     first_k: int
     starts_in_eval_mode: bool
     late: frozenset[str]
+    offers: frozenset[str]
+    lacks: Mapping[str, frozenset[str]]
+    beside: Mapping[str, str]
 
     def under(self, revision: str) -> NameMap:
         """The map for judging by another revision.
@@ -60,7 +66,9 @@ class NameMap:
         """
         if revision not in self.revisions:
             raise ValueError(f"{self.name} is judged by {', '.join(self.revisions)}, not by revision {revision!r}")
-        return replace(self, capabilities=replace(self.capabilities, revision=revision))
+        lacks = self.lacks.get(revision, frozenset())
+        options = (self.offers & load_revision(revision).options) - lacks
+        return replace(self, capabilities=replace(self.capabilities, revision=revision, options=options, lacks=lacks))
 
 
 @cache
@@ -73,6 +81,9 @@ def _faults(table: Mapping[str, Any]) -> Iterator[str]:
     for error in jsonschema.Draft202012Validator(_schema()).iter_errors(table):
         place = ".".join(map(str, error.absolute_path))
         yield f"{place}: {error.message}" if place else error.message
+    lacks = table.get("lacks", {})
+    if isinstance(lacks, dict) and (unknown := [name for name in lacks if name not in table.get("revisions", [])]):
+        yield f"lacks: {', '.join(map(repr, unknown))} is not among the revisions of the map"
     for key, known in (("options", DOMAINS), ("serves", {*DOMAINS, *EXTENSIONS}), ("revisions", revision_names())):
         given = table.get(key, [])
         if unknown := [name for name in given if name not in known] if isinstance(given, list) else []:
@@ -101,7 +112,7 @@ def read_name_map(text: str, origin: str) -> NameMap:
         knows_bits=table["rounding_bits"] == "philox",
         always=table.get("always", {}),
     )
-    return NameMap(
+    names = NameMap(
         target=table["target"],
         name=table["name"],
         distribution=table["distribution"],
@@ -113,7 +124,11 @@ def read_name_map(text: str, origin: str) -> NameMap:
         first_k=table.get("first_k", 1),
         starts_in_eval_mode=table.get("starts_in_eval_mode", False),
         late=frozenset(table.get("late", ())),
+        offers=capabilities.options,
+        lacks={revision: frozenset(options) for revision, options in table.get("lacks", {}).items()},
+        beside=table.get("beside", {}),
     )
+    return names.under(revisions[0])
 
 
 def shipped_maps() -> dict[str, NameMap]:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from ppsf_conformance.adapter import Array, Gradients, Group, Snapshot, Weights
 from ppsf_ref.clauses.errors import LEAST_RECTIFIED
 from ppsf_ref.formats import FORMATS, nearest
-from ppsf_ref.options import Revision, load_revision, whole_options
+from ppsf_ref.options import Revision, load_revision, options_of, whole_options
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
@@ -134,6 +134,11 @@ def _growth(now: np.random.Generator, always: np.random.Generator, y: Array, t: 
     return always.normal(size=y.shape) * (1 + 0.1 * now.normal(size=y.shape))
 
 
+def _turn(now: np.random.Generator, always: np.random.Generator, y: Array, t: int) -> Any:
+    """Three steps one way, then back: the numerator rises and falls."""
+    return always.normal(size=y.shape) * (1 if t < 3 else -1) * (1 + 0.1 * now.normal(size=y.shape))
+
+
 def _pull(now: np.random.Generator, always: np.random.Generator, y: Array, t: int) -> Any:
     return y - always.normal(size=y.shape)
 
@@ -186,6 +191,7 @@ REGIMES: Mapping[str, Regime] = {
     "noise": _noise,
     "growth": _growth,
     "pull": _pull,
+    "turning": _turn,
     "cancelling numerator": _cancel,
     "wide magnitudes": _wide,
     "sparse": _sparse,
@@ -235,7 +241,7 @@ SHAPES: tuple[tuple[int, ...], ...] = (
 #: Values tried for each option; the first is what a shrunk problem has.
 OPTION_VALUES: Mapping[str, tuple[Any, ...]] = {
     "lr": (1.0, 0.1, 2.0, 0.03),
-    "betas": ((0.9, 0.99), (0.95, 0.999), (0.5, 0.9), (0.9, 0.0), (0.98, 0.95)),
+    "betas": ((0.9, 0.99), (0.95, 0.999), (0.5, 0.9), (0.9, 0.0), (0.98, 0.95), (0.0, 0.95)),
     "beta3": (None, 0.0, 0.9, 0.999),
     "weight_decay": (0.0, 0.01, 0.3),
     "weight_decay_by_lr": (True, False),
@@ -269,7 +275,6 @@ OPTION_VALUES: Mapping[str, tuple[Any, ...]] = {
     "decouple": (True, False),
     "safeguard_warmup": (False, True),
     "growth_rate": (math.inf, 1.02, 2.0),
-    "fsdp_in_use": (False, True),
     "cosine_decay": (False, True),
     "peak_patience": (50, 1, 0, 2),
     "total_training_steps": (None, 4, 6, 1),
@@ -286,11 +291,14 @@ IN_OWN_POOL = ("betas", "d0", "d_coef", "prodigy_steps", "use_speed", "warmup_st
 
 def _some_of(draw: Draw, names: Iterable[str], have: frozenset[str], revision: Revision) -> dict[str, Any]:
     chosen = [name for name in names if name in have & revision.options and draw(st.booleans())]
-    return {name: draw(st.sampled_from(_values(name, revision))) for name in chosen}
+    return {name: draw(st.sampled_from(values_of(name, revision))) for name in chosen}
 
 
-def _values(name: str, revision: Revision) -> tuple[Any, ...]:
-    return tuple(value for value in OPTION_VALUES[name] if value is not None or name not in revision.needs)
+def values_of(name: str, revision: Revision) -> tuple[Any, ...]:
+    """Values of an option that a revision allows."""
+    values = [value for value in OPTION_VALUES[name] if value is not None or name not in revision.needs]
+    averages = options_of(revision).use_schedulefree
+    return tuple(value for value in values if name != "betas" or value[0] > 0 or not averages)
 
 
 def _without_refused(given: dict[str, Any], overrides: dict[str, Any], revision: Revision) -> dict[str, Any]:

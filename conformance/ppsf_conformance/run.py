@@ -15,6 +15,7 @@ import torch
 
 from ppsf_conformance import pinned
 from ppsf_conformance.errata import Erratum, KnownDeviations, all_errata, errata_of
+from ppsf_conformance.killing import Recorded, record
 from ppsf_conformance.name_map import import_class, map_for, target_of
 from ppsf_conformance.report import Implementation, Report, Training, html, junit, model
 from ppsf_conformance.survey import Progress, Survey
@@ -24,6 +25,14 @@ from ppsf_ref.options import revision_names
 
 #: Problems per implementation.
 PROFILES: Mapping[str, int] = {"quick": 120, "standard": 400, "nightly": 6000}
+#: Our class for each revision.
+OWN: Mapping[str, str] = {
+    "1.9": "ppsf_fast:ProdigyPlusScheduleFree",
+    "2.0": "ppsf_fast:ProdigyPlusScheduleFree",
+    "update3": "ppsf_fast:ProdigyPlusScheduleFree",
+    "prodigy": "ppsf_fast:Prodigy",
+    "schedulefree": "ppsf_fast:AdamWScheduleFree",
+}
 #: The classes `audit` puts side by side.
 AUDITED = (
     "ppsf_fast:ProdigyPlusScheduleFree",
@@ -127,6 +136,12 @@ def _told_apart(request: Request) -> list[TorchImplementation]:
         if names.count(implementation.name) > 1:
             implementation.name = implementation.target
     return made
+
+
+def recorded(examples: int, seed: int) -> list[Recorded]:
+    """Transitions of our optimizers, ``examples`` problems of every revision: what mutants are held against."""
+    made = [implementation_for(target, revision=revision) for revision, target in OWN.items()]
+    return [one for implementation in made for one in record(implementation, examples, seed)]
 
 
 def trained(targets: Iterable[str], progress: Callable[[Any], None]) -> Training:

@@ -79,14 +79,26 @@ class Survey:
 
     # --- lockstep ----------------------------------------------------------------------------------------------
 
-    def run(self, examples: int, seed: int, progress: Progress = lambda *_: None, diagnose: bool = True) -> None:
-        """Judge ``examples`` problems drawn from ``seed``, and find the causes of what deviates."""
+    def run(
+        self,
+        examples: int,
+        seed: int,
+        progress: Progress = lambda *_: None,
+        diagnose: bool = True,
+        first_only: bool = False,
+    ) -> None:
+        """Judge ``examples`` problems drawn from ``seed``, and find the causes of what deviates.
+
+        Args:
+            first_only: pass the problems after the first deviation by.
+        """
         capabilities = self.implementation.capabilities
         plain = {dtype: problems.of_dtype(dtype, capabilities.revision) for dtype in capabilities.dtypes}
         dtypes = tuple(dtype for dtype, problem in plain.items() if not self.known.excludes(problem))
 
         def visit(problem: Problem) -> None:
-            self.judge_problem(problem)
+            if not (first_only and self.deviating):
+                self.judge_problem(problem)
             progress("problems", self.problems, examples)
 
         draw_problems(dtypes, capabilities.options, examples, seed, visit, capabilities.revision, capabilities.always)

@@ -12,9 +12,9 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from ppsf_conformance.adapter import COUNTS, SCALARS, Array, Capabilities, Gradients, Group, Snapshot, Weights
+from ppsf_conformance.adapter import COUNTS, SCALARS, SHOWN, Array, Capabilities, Gradients, Group, Snapshot, Weights
 from ppsf_conformance.name_map import NameMap, target_of, version_of
-from ppsf_ref import GroupState, ParamState, State
+from ppsf_ref import GroupState, ParamState, State, load_revision, options_of
 
 
 def to_array(tensor: torch.Tensor) -> Array:
@@ -63,14 +63,18 @@ class TorchImplementation:
 
     def new(self, groups: Sequence[Group], options: Mapping[str, Any]) -> TorchSession:
         dicts = [_group_dict(group) for group in groups]
-        revision = self.names.capabilities.revision
         taken = {name: value for name, value in options.items() if name not in self.capabilities.always}
-        named: dict[str, Any] = {} if revision == self.names.revisions[0] else {"revision": revision}
         with _quiet():
-            session = TorchSession(self.cls(dicts, **taken, **named), self.names)
+            session = TorchSession(self.cls(dicts, **taken, **_revision_argument(self.names)), self.names)
         if self.names.starts_in_eval_mode:
             session.train()
         return session
+
+
+def _revision_argument(names: NameMap) -> dict[str, Any]:
+    """The argument that chooses the revision; none where there is no choice, or the default is meant."""
+    revision = names.capabilities.revision
+    return {} if revision == names.revisions[0] else {"revision": revision}
 
 
 def _group_dict(group: Group) -> dict[str, Any]:
@@ -95,12 +99,18 @@ class TorchSession:
         trains = "train_mode" not in self.names.group or all(
             bool(self._of_group(group, "train_mode")) for group in self.optimizer.param_groups
         )
-        return Snapshot(State(tuple(groups), trains), tuple(formats))
+        names = [name for name in SHOWN if name in self.names.group]
+        shown = tuple({name: float(self._of_group(group, name)) for name in names} for group in self._groups())
+        return Snapshot(State(tuple(groups), trains), tuple(formats), shown if names else ())
+
+    def _groups(self) -> list[dict[str, Any]]:
+        return self.optimizer.param_groups
 
     def _group(self, group: Mapping[str, Any], params: tuple[ParamState, ...]) -> GroupState:
         stored = self.names.group
         numbers: dict[str, Any] = {name: np.float64(0.0) for name in SCALARS}
-        numbers |= {name: np.float64(self._of_group(group, name)) for name in SCALARS if name in stored}
+        kept = [name for name in load_revision(self.names.capabilities.revision).scalars if name in stored]
+        numbers |= {name: np.float64(self._of_group(group, name)) for name in kept}
         numbers |= {name: self._of_group(group, name) for name in COUNTS if name in stored}
         return GroupState(**numbers, k=int(self._of_group(group, "k")) + 1 - self.names.first_k, params=params)
 
@@ -120,11 +130,13 @@ class TorchSession:
         found = {name: self._find(param, path) for name, path in self.names.state.items()}
         tensors = {"y": param, **{name: tensor for name, tensor in found.items() if tensor is not None}}
         arrays = {name: to_array(tensor) for name, tensor in tensors.items()}
-        if (
-            "x0" in arrays and "s" in arrays and arrays["x0"].ndim == 0
-        ):  # kept as one number for weights that start at zero
-            arrays["x0"] = np.broadcast_to(arrays["x0"], arrays["s"].shape)
+        if "x0" in arrays and arrays["x0"].ndim == 0:  # kept as one number for weights that start at zero
+            arrays["x0"] = np.broadcast_to(arrays["x0"], self._sampled(param, arrays.get("s")))
         return ParamState(**arrays), {name: _dtype_name(tensor) for name, tensor in tensors.items()}
+
+    def _sampled(self, param: torch.Tensor, s: Array | None) -> tuple[int, ...]:
+        stride = options_of(load_revision(self.names.capabilities.revision)).slice_p
+        return (len(range(0, param.numel(), stride)),) if s is None else s.shape
 
     def _find(self, param: torch.Tensor, path: str) -> torch.Tensor | None:
         found: Any = self.optimizer.state.get(param, {})
@@ -135,6 +147,8 @@ class TorchSession:
                 found = dict(enumerate(found)).get(int(key))
             else:
                 return None
+        if isinstance(found, float):  # one number, kept on the host
+            return torch.tensor(found)
         return found if isinstance(found, torch.Tensor) else None
 
     # --- acting ------------------------------------------------------------------------------------------------
@@ -158,10 +172,14 @@ class TorchSession:
         self.optimizer.param_groups[group]["lr"] = lr
 
     def train(self) -> None:
-        self.optimizer.train()  # type: ignore[attr-defined]
+        self._switch("train")
 
     def eval(self) -> None:
-        self.optimizer.eval()  # type: ignore[attr-defined]
+        self._switch("eval")
+
+    def _switch(self, mode: Literal["train", "eval"]) -> None:
+        if "train_mode" in self.names.group:  # a class that does not store one has no modes
+            getattr(self.optimizer, mode)()
 
     def add_group(self, group: Group) -> None:
         with _quiet():
@@ -184,7 +202,9 @@ class TorchSession:
         ]
         options = {key: self.optimizer.defaults[key] for key in self._constructor_options()}
         with _quiet():
-            fresh = type(self.optimizer)([{"params": group["params"]} for group in own], **options)
+            fresh = type(self.optimizer)(
+                [{"params": group["params"]} for group in own], **options, **_revision_argument(self.names)
+            )
         fresh.load_state_dict(torch.load(file, weights_only=True))
         return TorchSession(fresh, self.names)
 

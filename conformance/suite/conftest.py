@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import pytest
 
 from ppsf_conformance import run
 from ppsf_conformance.errata import KnownDeviations
-from ppsf_conformance.killing import Recorded, record
+from ppsf_conformance.killing import Recorded
 from ppsf_conformance.survey import Survey
 from ppsf_conformance.torch_adapter import TorchImplementation
 
 PRODUCT, PUBLISHED = run.AUDITED
+#: Problems per revision, where not the usual number.
+SURVEYED = {"1.9": run.PROFILES["standard"]}
 
 
 @pytest.fixture(scope="session")
@@ -20,18 +25,23 @@ def product() -> TorchImplementation:
 
 
 @pytest.fixture(scope="session")
-def survey(product: TorchImplementation) -> Survey:
-    """Our optimizer, surveyed without any erratum to excuse it."""
-    found = Survey(product, KnownDeviations(()))
-    found.run(run.PROFILES["standard"], seed=0)
-    found.check()
-    return found
+def surveys() -> Callable[[str], Survey]:
+    """Our optimizer of a revision, surveyed without any erratum to excuse it."""
+
+    @functools.cache
+    def survey(revision: str) -> Survey:
+        found = Survey(run.implementation_for(run.OWN[revision], revision=revision), KnownDeviations(()))
+        found.run(SURVEYED.get(revision, 250), seed=0)
+        found.check()
+        return found
+
+    return survey
 
 
 @pytest.fixture(scope="session")
-def corpus(product: TorchImplementation) -> list[Recorded]:
-    """Transitions of our optimizer, against which mutants are held."""
-    return record(product, examples=350, seed=1)
+def corpus() -> list[Recorded]:
+    """Transitions of our optimizers of all revisions, against which mutants are held."""
+    return run.recorded(examples=200, seed=1)
 
 
 @pytest.fixture(scope="session")

@@ -25,49 +25,51 @@ class Patch:
     new: str
 
 
-BACKEND = "backends/torch_backend.py"
+COEFFICIENTS, STATISTICS = "backends/coefficients.py", "backends/statistics.py"
+ESTIMATE, MOMENTS = "backends/estimate.py", "backends/moments.py"
+UPDATE, WEIGHTS = "backends/update.py", "backends/weights.py"
 
 PATCHES = (
-    Patch("every tenth element", "PPSF-N-001", "numerics.py", "SAMPLE_STRIDE = 11", "SAMPLE_STRIDE = 10"),
-    Patch("lr off by 1e-6", "PPSF-G-004", BACKEND, "* rule.lr", "* (rule.lr * (1 + 1e-6))"),
-    Patch("idle groups in the mean", "PPSF-G-003", BACKEND, "active = weight > 0", "active = weight >= 0"),
-    Patch("weight d", "PPSF-D-001", BACKEND, "return d.sqrt()", "return d"),
-    Patch("s never decays", "PPSF-D-003", BACKEND, 'state["s"].float() * rule.beta3', 'state["s"].float()'),
-    Patch("sum without magnitude", "PPSF-D-004", BACKEND, "total(s.abs())", "total(s)"),
-    Patch("a negative item counts at once", "PPSF-D-005", BACKEND, "inner.clamp_min(0.0)", "inner"),
-    Patch("d_coef ignored", "PPSF-D-006", BACKEND, "numerator * rule.d_coef", "numerator"),
-    Patch("d may fall", "PPSF-D-007", BACKEND, "torch.maximum(d, d_hat)", "d_hat"),
-    Patch("one step early", "PPSF-D-008", BACKEND, "k <= rule.prodigy_steps", "k < rule.prodigy_steps"),
-    Patch("rescaled once", "PPSF-V-001", BACKEND, "(d_prev / d) ** 2", "(d_prev / d)"),
-    Patch("mean over the wrong axis", "PPSF-V-005", BACKEND, "mean_over(row, column_axis)", "mean_over(row, row_axis)"),
+    Patch("every tenth element", "PPSF-N-001", "options.py", 'count(1), 11)', 'count(1), 10)'),
+    Patch("lr off by 1e-6", "PPSF-G-004", COEFFICIENTS, "* rule.lr", "* (rule.lr * (1 + 1e-6))"),
+    Patch("idle groups in the mean", "PPSF-G-003", COEFFICIENTS, "active = weight > 0", "active = weight >= 0"),
+    Patch("weight d", "PPSF-D-001", COEFFICIENTS, "root = d.sqrt()", "root = d"),
+    Patch("s never decays", "PPSF-D-003", STATISTICS, 'state["s"].float() * rule.beta3', 'state["s"].float()'),
+    Patch("sum without magnitude", "PPSF-D-004", STATISTICS, "total(s.abs())", "total(s)"),
+    Patch("a negative item counts at once", "PPSF-D-005", ESTIMATE, "inner.clamp_min(0.0)", "inner"),
+    Patch("d_coef ignored", "PPSF-D-006", ESTIMATE, "atan2(numerator * rule.d_coef,", "atan2(numerator,"),
+    Patch("d may fall", "PPSF-D-007", ESTIMATE, '{"d": torch.maximum(d, d_hat)}', '{"d": d_hat}'),
+    Patch("one step early", "PPSF-D-008", COEFFICIENTS, "k <= rule.prodigy_steps", "k < rule.prodigy_steps"),
+    Patch("rescaled once", "PPSF-V-001", COEFFICIENTS, '(scalars["d_prev"] / d) ** 2', '(scalars["d_prev"] / d)'),
+    Patch("mean over the wrong axis", "PPSF-V-005", MOMENTS, "mean_over(row, column_axis)", "mean_over(row, row_axis)"),
     Patch(
-        "wide for ever", "PPSF-U-001", BACKEND,
-        "_EARLY_BOUND, _BOUND = 50.0, 1.0", "_EARLY_BOUND, _BOUND = 50.0, 50.0",
+        "wide for ever", "PPSF-U-001", "revisions.py",
+        "bound_later=1.0", "bound_later=50.0",
     ),
-    Patch("eps twice", "PPSF-U-002", BACKEND, "(denom + rule.eps)", "(denom + 2 * rule.eps)"),
+    Patch("eps twice", "PPSF-U-002", UPDATE, "(denom + rule.eps)", "(denom + 2 * rule.eps)"),
     Patch(
-        "atan2 unscaled", "PPSF-U-003", BACKEND,
+        "atan2 unscaled", "PPSF-U-003", UPDATE,
         "torch.atan2(grad, denom * by.bound) * by.bound", "torch.atan2(grad, denom)",
     ),
     Patch(
-        "clips at half", "PPSF-C-001", BACKEND,
+        "clips at half", "PPSF-C-001", UPDATE,
         "(rms / by.bound).clamp_min(1.0)", "(2 * rms / by.bound).clamp_min(1.0)",
     ),
     Patch(
-        "decay of the new y", "PPSF-W-002", BACKEND,
+        "decay of the new y", "PPSF-W-002", WEIGHTS,
         "new_y = new_y - y * by.y_decay", "new_y = new_y - new_y * by.y_decay",
     ),
-    Patch("weight dlr", "PPSF-Z-001", BACKEND, "weight = dlr * dlr", "weight = dlr"),
+    Patch("weight dlr", "PPSF-Z-001", COEFFICIENTS, "weight = dlr * dlr", "weight = dlr"),
     Patch("never rectified", "PPSF-M-003", "rectification.py", "ratio, 0.0).sqrt()", "ratio, 0.0) * 0 + 1"),
     Patch("beta2 not corrected", "PPSF-M-004", "rectification.py", "(1 - torch.pow(beta2, k.to(wide)))", "1.0"),
-    Patch("mask not scaled", "PPSF-M-001", BACKEND, "(kept / share.float())", "kept"),
-    Patch("grams takes nothing back", "PPSF-M-002", BACKEND, "decrease.abs() * update.sign()", "decrease"),
-    Patch("never fills", "PPSF-M-005", "state.py", '"z" in state, dtype=torch.bool', "True, dtype=torch.bool"),
+    Patch("mask not scaled", "PPSF-M-001", "numerics.py", "return kept / share.float()", "return kept"),
+    Patch("grams takes nothing back", "PPSF-M-002", WEIGHTS, "decrease.abs() * update.sign()", "decrease"),
+    Patch("never fills", "PPSF-M-005", "state.py", "able, dtype=torch.bool", "True, dtype=torch.bool"),
     Patch(
-        "divides by the new moment", "PPSF-M-006", BACKEND,
-        "if before is None else before", "if True else before",
+        "divides by the new moment", "PPSF-M-006", MOMENTS,
+        "    return before", "    return _root([state[name] for name in moment_names(state)], grad.shape, rule, by)",
     ),
-    Patch("orthogonal to z", "PPSF-M-007", BACKEND, "orthogonal(grad, y)", 'orthogonal(grad, item.state["z"].float())'),
+    Patch("orthogonal to z", "PPSF-M-007", UPDATE, "orthogonal(grad, y)", 'orthogonal(grad, state["z"].float())'),
     Patch(
         "average starts at 0", "PPSF-L-001", "state.py",
         "param.detach().to(torch.float32, copy=True)", "torch.zeros_like(param, dtype=torch.float32)",
@@ -78,12 +80,12 @@ PATCHES = (
         "(average - weights).sign()", "(weights - average).sign()",
     ),
     Patch(
-        "wrong groups factored", "PPSF-O-005", "options.py",
-        'group["factored"] and not group["use_focus"]', 'group["factored"] and group["use_focus"]',
+        "wrong groups factored", "PPSF-O-005", "rule.py",
+        'option("factored") and not option("use_focus")', 'option("factored") and option("use_focus")',
     ),
     Patch(
-        "FOCUS ignored", "PPSF-O-006", "options.py",
-        'group["use_muon_pp"] and not group["use_focus"]', 'group["use_muon_pp"]',
+        "FOCUS ignored", "PPSF-O-006", "rule.py",
+        'option("use_muon_pp") and not option("use_focus")', 'option("use_muon_pp")',
     ),
     Patch("only matrices", "PPSF-M-014", "muon.py", "len(shape) > 1", "len(shape) == 2"),
     Patch("five steps", "PPSF-M-015", "muon.py", "_STEPS = 6", "_STEPS = 5"),
@@ -93,26 +95,29 @@ PATCHES = (
     Patch("without d0", "PPSF-M-010", "speed.py", "statistic_weight * d0", "statistic_weight"),
     Patch("magnitudes", "PPSF-M-011", "speed.py", "values.sign()", "values"),
     Patch("growth not capped", "PPSF-M-012", "speed.py", "torch.minimum(d_hat, d.pow(_GROWTH))", "d_hat"),
-    Patch("wide at the start", "PPSF-M-013", BACKEND, "torch.full_like(d, _BOUND)", "torch.full_like(d, _EARLY_BOUND)"),
-    Patch("no averaging", "PPSF-Z-002", BACKEND, "torch.lerp(y, z, by.mix)", "y"),
-    Patch("ascends", "PPSF-Z-003", BACKEND, "new_z = z - update", "new_z = z + update"),
-    Patch("half way to x", "PPSF-Z-004", "optimizer.py", "1 - 1 / beta1", "(1 - 1 / beta1) / 2"),
+    Patch(
+        "wide at the start", "PPSF-M-013", COEFFICIENTS,
+        "torch.full_like(d, rule.revision.bound_later)", "torch.full_like(d, rule.revision.bound_at_start)",
+    ),
+    Patch("no averaging", "PPSF-Z-002", WEIGHTS, "torch.lerp(y, z, by.mix)", "y"),
+    Patch("ascends", "PPSF-Z-003", WEIGHTS, "new_z = z - update", "new_z = z + update"),
+    Patch("half way to x", "PPSF-Z-004", "base.py", "1 - 1 / beta1", "(1 - 1 / beta1) / 2"),
     Patch(
         "x0 = 0", "PPSF-L-001", "state.py",
-        "sample(param.detach()).clone()", "torch.zeros_like(sample(param.detach()))",
+        "return start.clone()", "return torch.zeros_like(start)",
     ),
     Patch("runs on NaN", "PPSF-L-004", "plan.py", "bool(torch.isfinite(grad.float()).all())", "True"),
     Patch(
         "truncates", "PPSF-R-003", "numerics.py",
         "(values.view(torch.int32) + noise)", "(values.view(torch.int32) + 0 * noise)",
     ),
-    Patch("one draw for y and z", "PPSF-R-004", BACKEND, "(words >> 16).int()", "(words & 0xFFFF).int()"),
+    Patch("one draw for y and z", "PPSF-R-004", WEIGHTS, "(words >> 16).int()", "(words & 0xFFFF).int()"),
     Patch(
         "dtype lost on load", "PPSF-L-005", "state.py",
         "value.to(param.device, copy=True)", "value.to(param.dtype, copy=True)",
     ),
     Patch(
-        "steps in eval mode", "PPSF-X-004", "optimizer.py",
+        "steps in eval mode", "PPSF-X-004", "base.py",
         'if not all(group["train_mode"]', 'if False and all(group["train_mode"]',
     ),
 )  # fmt: skip

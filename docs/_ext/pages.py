@@ -99,6 +99,47 @@ class OptionTable(DataDirective):
         return section
 
 
+class RevisionTable(DataDirective):
+    """The revisions of ``spec/revisions.toml``: origins, formulas, options."""
+
+    def run(self) -> list[nodes.Node]:
+        """Build a table of origins, one of variants, and one of options."""
+        data = self.load(SPEC / "revisions.toml")
+        options = self.load(SPEC / "options.toml")["options"]
+        revisions = data["revisions"]
+        return [
+            *self.prose("## Where they come from"),
+            table(["revision", "document", "released as"], (self._origin(*pair) for pair in revisions.items())),
+            *self.prose("## Which formulas they use"),
+            table(["", *revisions], (self._variant(field, data, revisions) for field in data["variants"])),
+            *self.prose("## Which options they have, and with which default"),
+            table(["", *revisions], (self._option(name, facts, revisions) for name, facts in options.items())),
+        ]
+
+    @staticmethod
+    def _origin(name: str, revision: dict[str, Any]) -> list[list[nodes.Node]]:
+        origin = revision["provenance"]
+        package = f"{origin['package']} {', '.join(origin['package_versions'])}".strip()
+        document = f"{origin['document']} ({origin['document_date']})"
+        return [[nodes.literal("", name)], [nodes.Text(document)], [nodes.Text(package)]]
+
+    def _variant(self, field: str, data: dict[str, Any], revisions: dict[str, Any]) -> list[list[nodes.Node]]:
+        cells: list[list[nodes.Node]] = [[nodes.literal("", field)]]
+        for revision in revisions.values():
+            behind = ", ".join(data["variants"][field][revision[field]])
+            named = [nodes.Text(revision[field].replace("_", " ")), nodes.Text(" ")]
+            cells.append([*named, *linked(behind, self.env.docname)])
+        return cells
+
+    def _option(self, name: str, facts: dict[str, Any], revisions: dict[str, Any]) -> list[list[nodes.Node]]:
+        target = nodes.reference("", "", nodes.literal("", name), refuri=f"options.html#option-{name}")
+        cells: list[list[nodes.Node]] = [[target]]
+        for revision in revisions.values():
+            default = shown(revision["defaults"].get(name, facts["default"]))
+            cells.append([nodes.Text(default if name in revision["options"] else "–")])
+        return cells
+
+
 class Errata(DataDirective):
     """All errata of ``spec/errata/``."""
 
@@ -168,5 +209,6 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     """Register the directives."""
     app.add_directive("clause-table", ClauseTable)
     app.add_directive("option-table", OptionTable)
+    app.add_directive("revision-table", RevisionTable)
     app.add_directive("errata", Errata)
     return {"parallel_read_safe": False, "parallel_write_safe": True}

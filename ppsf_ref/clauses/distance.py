@@ -13,6 +13,8 @@ from ppsf_ref.state import GroupState
 
 #: Largest factor by which the limiter of revision 2.0 lets d grow in a step.
 LARGEST_STEP = 2**0.25
+#: Largest estimate of revision 2.0.
+LARGEST = 2.0**40
 
 
 class Window(NamedTuple):
@@ -39,32 +41,32 @@ def statistic_weight(d: Number) -> Number:
     return numbers.sqrt(d)
 
 
-@clause("PPSF-D-002", "817a13b9")
+@clause("PPSF-D-002", "d788f0e1")
 def numerator_item(g: Number, x0: Number, y: Number, weight: Number) -> Number:
     """One parameter's share of the numerator; all three arrays sampled."""
     return weight * numbers.total(g * (x0 - y))
 
 
-@clause("PPSF-D-003", "14ce060e")
+@clause("PPSF-D-003", "e3d54af9")
 def gradient_sum(s: Number, g: Number, beta3: Number, weight: Number) -> Number:
     """Decaying sum of weighted gradients; ``g`` sampled."""
     return beta3 * s + weight * g
 
 
-@clause("PPSF-D-004", "177108e3")
+@clause("PPSF-D-004", "58e6761c")
 def denominator_item(s: Number) -> Number:
     """One parameter's share of the denominator."""
     return numbers.total(abs(s))
 
 
-@clause("PPSF-D-005", "ac48fdae")
+@clause("PPSF-D-005", "1fdbffb7")
 def numerator(previous: Number, item: Number, beta3: Number, d: Number, d0: Number) -> Number:
     """Decaying sum of numerator items; until d has grown, items below 0 count as 0."""
     grown = numbers.value_of(d) > numbers.value_of(d0)
     return beta3 * previous + (item if grown else numbers.maximum(item, 0 * item))
 
 
-@clause("PPSF-D-006", "9d50bc96")
+@clause("PPSF-D-006", "1203086f")
 def distance_estimate(numerator: Number, denominator: Number, d_coef: Number) -> Number:
     """d_hat: the angle whose tangent is d_coef N / D; 0 when D is 0."""
     if not numbers.is_positive(denominator, "denominator_positive"):
@@ -72,19 +74,19 @@ def distance_estimate(numerator: Number, denominator: Number, d_coef: Number) ->
     return numbers.atan2(d_coef * numerator, denominator)
 
 
-@clause("PPSF-D-007", "069e7fcc")
+@clause("PPSF-D-007", "671f117d")
 def next_estimate(d: Number, d_hat: Number) -> Estimate:
     """d never decreases."""
     return Estimate(d=numbers.maximum(d, d_hat), d_prev=d)
 
 
-@clause("PPSF-D-008", "cf1b45e0")
+@clause("PPSF-D-008", "eab78d5a")
 def window(k: int, prodigy_steps: int) -> Window:
     """Adaptation runs in steps 1..prodigy_steps, or for ever when that is 0."""
     return Window(adapts=prodigy_steps == 0 or k <= prodigy_steps, releases=k == prodigy_steps)
 
 
-@clause("PPSF-D-009", "8cc44bb8")
+@clause("PPSF-D-009", "bb40aa36")
 def frozen(pool: GroupState) -> GroupState:
     """Outside the window nothing of the estimate moves; d_prev catches up with d."""
     return replace(pool, d_prev=pool.d)
@@ -137,8 +139,8 @@ def ratio_estimate(numerator: Number, denominator: Number, d_coef: Number) -> Nu
 
 
 @clause("PPSF-D-026", "6540778a")
-def limited_estimate(d: Number, d_hat: Number) -> Number:
-    """The candidate, at most a fourth of an octave above d."""
+def limited_estimate(d: Number, d_hat: Number, d_coef: Number) -> Number:
+    """The candidate, which has ``d_coef`` in it already, at most a fourth of an octave above d."""
     return numbers.minimum(d_hat, LARGEST_STEP * d)
 
 
@@ -172,7 +174,13 @@ def capped_estimate(d: Number, d_hat: Number, d_max: Number, d0: Number, growth_
     return Capped(d=grown, d_max=largest)
 
 
-@clause("PPSF-D-030", "fd578177")
+@clause("PPSF-D-030", "40a5b747")
 def has_evidence(denominator: Number) -> bool:
     """Whether Prodigy takes the step at all: not while every gradient so far was 0."""
     return numbers.is_positive(denominator, "evidence")
+
+
+@clause("PPSF-D-031", "677e6bd2")
+def ceiling(d: Number) -> Number:
+    """The estimate, at most so large that products with it are finite."""
+    return numbers.minimum(d, LARGEST + 0 * d)

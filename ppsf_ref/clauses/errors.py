@@ -6,16 +6,28 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ppsf_ref.clauses.options import resolved_beta3
+from ppsf_ref.clauses.options import resolved_beta3, resolved_beta4
 from ppsf_ref.law import clause
 from ppsf_ref.options import Options
 
 EXTENSIONS = frozenset(
     {
+        "fsdp_in_use",
         "fused_back_pass",
     }
 )
-SHARED = ("d0", "d_coef", "beta3", "prodigy_steps", "use_speed")
+SHARED = (
+    "d0",
+    "d_coef",
+    "beta3",
+    "beta4",
+    "prodigy_steps",
+    "use_speed",
+    "d_limiter",
+    "growth_rate",
+    "cosine_decay",
+    "peak_patience",
+)
 #: 2 / (1 - beta2) - 1 exceeds 4 only above it.
 LEAST_RECTIFIED = 0.6
 WHOLE_OPTIMIZER = frozenset({"split_groups", "split_groups_mean", "rounding_seed"})
@@ -49,7 +61,7 @@ NONNEGATIVE = Domain(_is_number, lambda value: 0 <= value < math.inf)
 FRACTION = Domain(_is_number, lambda value: 0 <= value < 1)
 COUNT = Domain(_is_count, lambda value: value >= 0)
 SWITCH = Domain(lambda value: isinstance(value, bool), lambda value: True)
-BETAS = Domain(_is_pair, lambda value: len(value) == 2 and 0 < value[0] < 1 and 0 <= value[1] < 1)
+BETAS = Domain(_is_pair, lambda value: len(value) == 2 and 0 <= value[0] < 1 and 0 <= value[1] < 1)
 
 DOMAINS: Mapping[str, Domain] = {
     "lr": POSITIVE,
@@ -84,7 +96,6 @@ DOMAINS: Mapping[str, Domain] = {
     "decouple": SWITCH,
     "safeguard_warmup": SWITCH,
     "growth_rate": Domain(_is_number, lambda value: value >= 1),
-    "fsdp_in_use": SWITCH,
     "cosine_decay": SWITCH,
     "peak_patience": COUNT,
     "total_training_steps": _or_none(Domain(_is_count, lambda value: value >= 1)),
@@ -96,16 +107,18 @@ DOMAINS: Mapping[str, Domain] = {
 }
 
 
-@clause("PPSF-X-001", "c864b8d0")
-def refuse_unknown(name: str) -> None:
-    """An option that does not exist."""
-    if name not in DOMAINS and name not in EXTENSIONS:
+@clause("PPSF-X-001", "80b73f96")
+def refuse_unknown(name: str, options: Collection[str]) -> None:
+    """What is none of the revision's options."""
+    if name not in options:
         raise TypeError(f"unknown option {name!r}")
 
 
-@clause("PPSF-X-002", "b277d08a")
-def refuse_outside(name: str, value: object, at_step: bool = False) -> None:
-    """A value outside the domain of its option; at a step lr may be 0 as well."""
+@clause("PPSF-X-002", "a7edfc78")
+def refuse_outside(name: str, value: object, at_step: bool = False, needs: Collection[str] = ()) -> None:
+    """A value outside the domain of its option; at a step lr may be 0 as well, and some are needed: never None."""
+    if value is None and name in needs:
+        raise TypeError(f"{name} is needed")
     domain = NONNEGATIVE if name == "lr" and at_step else DOMAINS[name]
     if not domain.has_type(value):
         raise TypeError(f"{name}={value!r} is of the wrong type")
@@ -113,7 +126,7 @@ def refuse_outside(name: str, value: object, at_step: bool = False) -> None:
         raise ValueError(f"{name}={value!r} is outside its domain")
 
 
-@clause("PPSF-X-003", "58a82e9b")
+@clause("PPSF-X-003", "eff9c195")
 def refuse_forbidden(groups: Sequence[Options], split_groups: bool, given_in_groups: Collection[str] = ()) -> None:
     """Options that cannot go together."""
     if misplaced := WHOLE_OPTIMIZER.intersection(given_in_groups):
@@ -125,46 +138,49 @@ def refuse_forbidden(groups: Sequence[Options], split_groups: bool, given_in_gro
         raise ValueError(f"without split_groups all groups need the same {', '.join(SHARED)}")
 
 
-def _shared(options: Options) -> tuple[float, float, float, int, bool]:
-    return (
-        options.d0,
-        options.d_coef,
-        resolved_beta3(options.beta3, options.betas[1]),
-        options.prodigy_steps,
-        options.use_speed,
-    )
+def _shared(options: Options) -> tuple[object, ...]:
+    beta2 = options.betas[1]
+    resolved = (resolved_beta3(options.beta3, beta2), resolved_beta4(options.beta4, beta2))
+    return (*resolved, *(getattr(options, name) for name in SHARED if name not in ("beta3", "beta4")))
 
 
-@clause("PPSF-X-004", "b423316a")
+@clause("PPSF-X-004", "a7e60766")
 def refuse_eval_mode(train_mode: bool) -> None:
     """A step in eval mode."""
     if not train_mode:
         raise RuntimeError("step() in eval mode: call train() first")
 
 
-@clause("PPSF-X-005", "bc6b446f")
+@clause("PPSF-X-005", "e8f013e5")
 def refuse_gradient(layout: str, is_complex: bool) -> None:
     """Sparse and complex gradients."""
     if layout != "strided" or is_complex:
         raise TypeError("gradients have to be dense and real")
 
 
-@clause("PPSF-X-006", "89ee2f3e")
+@clause("PPSF-X-006", "966e472f")
 def refuse_parameter(dtype: str) -> None:
     """Parameters of other types than float32 and bfloat16."""
     if dtype not in {"float32", "bfloat16"}:
         raise TypeError(f"parameters have to be float32 or bfloat16, not {dtype}")
 
 
-@clause("PPSF-X-007", "d06e115f")
+@clause("PPSF-X-007", "ccb69236")
 def refuse_unserved(name: str, value: object, served: Collection[str] = ()) -> None:
     """Options of the revision that an implementation knows but does not serve."""
     if name not in served and value is not False:
         raise NotImplementedError(f"{name}={value!r} is not served; leave it False")
 
 
-@clause("PPSF-X-008", "104364ac")
-def refuse_unrectifiable(use_bias_correction: bool, beta2: float) -> None:
+@clause("PPSF-X-008", "11404e69")
+def refuse_unrectifiable(use_bias_correction: bool, beta2: float, correction: str = "radam") -> None:
     """A rectification that would stay 0."""
-    if use_bias_correction and beta2 <= LEAST_RECTIFIED:
+    if use_bias_correction and correction != "adam" and beta2 <= LEAST_RECTIFIED:
         raise ValueError(f"use_bias_correction needs betas[1] > {LEAST_RECTIFIED}, not {beta2!r}")
+
+
+@clause("PPSF-X-009", "cad78417")
+def refuse_undivided(averages: bool, beta1: float) -> None:
+    """An average that could not be formed."""
+    if averages and beta1 == 0:
+        raise ValueError("averaging divides by betas[0], which must be > 0")

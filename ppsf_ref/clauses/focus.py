@@ -19,13 +19,13 @@ class Average(NamedTuple):
     kept: Number
 
 
-@clause("PPSF-M-008", "7a4ee44e")
+@clause("PPSF-M-008", "39d9b37b")
 def average(v: Number, y: Number, beta2: Number, growth: Number) -> Average:
     """Moving average of the weights; the same for every ``growth`` = d_prev / d."""
     return Average(compared=v, kept=numbers.lerp(v, y, 1 - beta2))
 
 
-@clause("PPSF-M-009", "77d673ef")
+@clause("PPSF-M-009", "49b96f47")
 def direction(g: Number, v: Number, y: Number) -> Number:
     """The sign of the gradient, pulled back towards the average."""
     return numbers.sign(g) - ATTRACTION * numbers.sign(v - y)

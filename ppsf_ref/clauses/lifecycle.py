@@ -26,10 +26,11 @@ def _shrunk(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
 
 
 class Keeps(NamedTuple):
-    """Whether a parameter has a base sequence, a first moment, and the memory of Muon in the place of a second one."""
+    """Whether a parameter has a base sequence, a first moment, a sum of gradients, and the memory of Muon."""
 
     z: bool
     m: bool
+    s: bool = True
     rms_sq: bool = False
 
 
@@ -46,7 +47,7 @@ def _start_of_moment(param: ParamState, axes: Axes | None, numbers: Numbers, use
     return {"v_row": row, "v_col": col}
 
 
-@clause("PPSF-L-001", "9746d72d")
+@clause("PPSF-L-001", "96915c07")
 def created(
     param: ParamState,
     axes: Axes | None,
@@ -65,43 +66,43 @@ def created(
         param = replace(param, rms_sq=_zeros(numbers, ()))
     elif not keeps.rms_sq and param.v is None and param.v_row is None:
         param = replace(param, **_start_of_moment(param, axes, numbers, use_focus))
-    if adapts and param.s is None:
+    if adapts and param.x0 is None:
         start = round_exact(sampled(param.y, stride), x0)
-        param = replace(param, x0=start, s=_zeros(numbers, start.shape))
+        param = replace(param, x0=start, s=_zeros(numbers, start.shape) if keeps.s else None)
     return param
 
 
-@clause("PPSF-L-002", "e52fa8b4")
+@clause("PPSF-L-002", "48ce2f26")
 def next_count(k: int) -> int:
     """Steps are counted from 1."""
     return k + 1
 
 
-@clause("PPSF-L-003", "8e98e921")
+@clause("PPSF-L-003", "43d63321")
 def mode_after(train_mode: bool, call: Literal["train", "eval"], averages: bool = True) -> bool:
     """train() and eval() may be repeated; what counts is the last one, where weights are averaged at all."""
     return call == "train" or not averages
 
 
-@clause("PPSF-L-004", "6f939fdb")
+@clause("PPSF-L-004", "8095a4f2")
 def all_finite(gradients: Sequence[Array]) -> bool:
     """Whether a step may run at all."""
     return all(bool(np.isfinite(gradient).all()) for gradient in gradients)
 
 
-@clause("PPSF-L-005", "3a21b9ab")
+@clause("PPSF-L-005", "bdd0f7e1")
 def reloaded(state: State) -> State:
     """What is loaded is what was saved."""
     return state
 
 
-@clause("PPSF-L-006", "ee8e58f2")
+@clause("PPSF-L-006", "0dfa105d")
 def closure_protocol() -> tuple[str, ...]:
     """What happens around a closure, in order."""
     return ("gradients enabled", "closure", "step", "return closure's value")
 
 
-@clause("PPSF-L-007", "ad63cac0")
+@clause("PPSF-L-007", "fa1054f4")
 def added_group(fresh: GroupState, first: GroupState, split_groups: bool) -> GroupState:
     """A group added later: a pool of its own, or a member of the one pool."""
     if split_groups:

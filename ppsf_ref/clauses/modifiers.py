@@ -17,7 +17,7 @@ LEAST_KEPT = 1e-3
 DECAY_LENGTH = 1000
 
 
-@clause("PPSF-M-001", "6e7a0094")
+@clause("PPSF-M-001", "9062a592")
 def cautious(decrease: Number, u: Number) -> Number:
     """What is taken from a weight, where it has the sign of the update, scaled up by the share that is kept."""
     if np.size(u) == 0:
@@ -26,13 +26,28 @@ def cautious(decrease: Number, u: Number) -> Number:
     return decrease * numbers.share(kept, numbers.maximum(numbers.mean(kept), LEAST_KEPT), most=2 / LEAST_KEPT)
 
 
-@clause("PPSF-M-002", "28535345")
+@clause("PPSF-M-002", "dd8e6b2b")
 def grams(decrease: Number, u: Number) -> Number:
     """The magnitude of what is taken, in the direction of the update."""
     return abs(decrease) * numbers.sign(u)
 
 
-@clause("PPSF-M-003", "2a737d5c")
+@clause("PPSF-M-030", "da5d4c9e")
+def cautious_momentum(m: Number, g: Number) -> Number:
+    """The first moment where it has the sign of the gradient, scaled up by the share that is kept."""
+    if np.size(g) == 0:
+        return m
+    kept = numbers.indicator(m * g)
+    return m * (kept / numbers.maximum(numbers.mean(kept), LEAST_KEPT))
+
+
+@clause("PPSF-M-031", "6a3b5d0e")
+def grams_momentum(m: Number, g: Number) -> Number:
+    """The magnitude of the first moment, in the direction of the gradient."""
+    return abs(m) * numbers.sign(g)
+
+
+@clause("PPSF-M-003", "e9b4ab5a")
 def rectified(dlr: Number, beta2: Number, k: int) -> Number:
     """The step size times RAdam's rectification."""
     power = numbers.power(beta2, k)
@@ -43,13 +58,13 @@ def rectified(dlr: Number, beta2: Number, k: int) -> Number:
     return dlr * numbers.sqrt((length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length))
 
 
-@clause("PPSF-M-004", "cdc65ab6")
+@clause("PPSF-M-004", "f1c65d5a")
 def corrected_beta2(beta2: Number, k: int) -> Number:
     """The coefficient whose moving average is the bias-corrected one."""
     return 1 - (1 - beta2) / (1 - numbers.power(beta2, k))
 
 
-@clause("PPSF-M-020", "1ae8772d")
+@clause("PPSF-M-020", "d4ecea4e")
 def adam_corrected(dlr: Number, beta1: Number, beta2: Number, k: int) -> Number:
     """The step size times Adam's two bias corrections."""
     return dlr * (numbers.sqrt(1 - numbers.power(beta2, k)) / (1 - numbers.power(beta1, k)))

@@ -34,7 +34,7 @@ def second_moment(v: Number, g: Number, beta2: Number, d: Number, d_prev: Number
     return _decay(beta2, d, d_prev) * v + (1 - beta2) * (g * g)
 
 
-@clause("PPSF-V-002", "0aa50330")
+@clause("PPSF-V-002", "23a5b821")
 def factored_axes(shape: tuple[int, ...], factored: bool, min_dim: int) -> Axes | None:
     """The largest axis and the second largest, later ones first among equals; None: not factored."""
     if not factored or len(shape) < 2 or 0 in shape or max(shape) < min_dim:
@@ -53,13 +53,13 @@ def factored_moments(old: Factors, g: Number, axes: Axes, beta2: Number, d: Numb
     )
 
 
-@clause("PPSF-V-004", "a5aa6cc9")
+@clause("PPSF-V-004", "ef012b6a")
 def denominator(v: Number) -> Number:
     """Root of the second moment."""
     return numbers.sqrt(v)
 
 
-@clause("PPSF-V-005", "d70eac00")
+@clause("PPSF-V-005", "170be250")
 def factored_denominator(row: Number, col: Number, axes: Axes) -> Number:
     """Root of the rank-1 estimate row * col / mean(row); 0 where the mean is 0."""
     share = numbers.share(row, numbers.mean(row, axes.dc), most=2 * row.shape[axes.dc])

@@ -6,7 +6,7 @@ from ppsf_ref.law import clause
 from ppsf_ref.numbers import Number
 
 
-@clause("PPSF-N-001", "588da2a0")
+@clause("PPSF-N-001", "4572b27e")
 def sampled(t: Number, stride: int) -> Number:
     """S(t): every ``stride``-th element of the row-major flattening, from the first."""
     return t.reshape(-1)[::stride]

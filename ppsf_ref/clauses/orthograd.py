@@ -13,7 +13,7 @@ from ppsf_ref.state import ParamState
 LEAST_SHARE = 2.0**-8
 
 
-@clause("PPSF-M-007", "54e2bc42")
+@clause("PPSF-M-007", "054cbda2")
 def orthogonal(g: Number, p: ParamState) -> Number:
     """The part of ``g`` orthogonal to the weights of ``p``, as long as ``g`` where it is more than rounding."""
     part = component(g, p.y)

@@ -11,23 +11,35 @@ from ppsf_ref.formats import BFLOAT16, FLOAT32, FORMATS, Array, Format
 from ppsf_ref.law import clause
 from ppsf_ref.numbers import Number
 
+#: Single numbers that Muon and SPEED keep of a parameter.
+NUMBERS = {"rms_sq": FLOAT32, "pull": FLOAT32, "l1": FLOAT32, "l2": FLOAT32}
 
-@clause("PPSF-R-001", "6f06d4b8")
+
+@clause("PPSF-R-001", "8f7d5090")
 def storage(dtype: str, factored_fp32: bool) -> Mapping[str, Format]:
     """The format in which each part of a parameter's state is stored."""
     own = FORMATS[dtype]
     factors = FLOAT32 if factored_fp32 else own
-    single = dict.fromkeys(("s", "v", "rms_sq"), FLOAT32)
-    return {"y": own, "z": own, "m": own, "x0": own, **single, "v_row": factors, "v_col": factors}
+    return {
+        "y": own,
+        "z": own,
+        "m": own,
+        "x0": own,
+        "s": FLOAT32,
+        "v": FLOAT32,
+        "v_row": factors,
+        "v_col": factors,
+        **NUMBERS,
+    }
 
 
-@clause("PPSF-R-002", "f400ad6b")
+@clause("PPSF-R-002", "cec5ade0")
 def nearest(x: Number, form: Format) -> Number:
     """Rounded once, to nearest, ties to even."""
     return numbers.round_nearest(x, form)
 
 
-@clause("PPSF-R-003", "b54b6390")
+@clause("PPSF-R-003", "86e7aa41")
 def stochastic(x: Number, bits: Array) -> Number:
     """bfloat16 above or below the float32 number ``x``, chosen by 16 random bits."""
     return numbers.round_by(x, lambda exact: _with_specials(exact, bits))
@@ -39,14 +51,14 @@ def _with_specials(x: Array, bits: Array) -> Array:
     return preserved(x, lifted.view(np.float32).astype(x.dtype))
 
 
-@clause("PPSF-R-004", "bed13dda")
+@clause("PPSF-R-004", "01ac67d9")
 def rounding_bits(seed: int, k: int, parameter: int, count: int) -> tuple[Array, Array]:
     """16 random bits per element for y, and 16 for z."""
     words = philox.words(key=(seed, k), parameter=parameter, count=count)
     return words & np.uint32(0xFFFF), words >> np.uint32(16)
 
 
-@clause("PPSF-R-005", "849f3217")
+@clause("PPSF-R-005", "77c6d298")
 def preserved(x: Array, rounded: Array) -> Array:
     """NaN, infinities and zeros pass through stochastic rounding."""
     return np.where(np.isfinite(x) & (x != 0), rounded, x)

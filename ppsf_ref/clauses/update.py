@@ -17,7 +17,7 @@ def bound(d: Number, d0: Number, revision: Revision) -> float:
     return revision.bound_later if grown else revision.bound_at_start
 
 
-@clause("PPSF-U-002", "2df1de99")
+@clause("PPSF-U-002", "9f1c013e")
 def quotient(g: Number, denominator: Number, eps: Number) -> Number:
     """Adam's update."""
     return g / (denominator + eps)

@@ -10,6 +10,7 @@ import torch
 
 from ppsf_fast import ProdigyPlusScheduleFree
 from ppsf_fast.options import OPTION_NAMES, OPTIONS, SHARED_NAMES
+from ppsf_fast.revisions import REVISIONS
 from tests.fast.helpers import bits, parameters, snapshot, train
 
 UNSERVED = ("fused_back_pass",)
@@ -57,14 +58,16 @@ def make(**options: object) -> ProdigyPlusScheduleFree:
 
 def test_the_table_lists_exactly_the_options_of_the_constructor() -> None:
     signature = inspect.signature(ProdigyPlusScheduleFree).parameters
-    assert list(OPTION_NAMES) == [name for name in signature if name not in ("params", "revision")]
+    have = {name for revision in ProdigyPlusScheduleFree.REVISIONS for name in REVISIONS[revision].options}
+    expected = [name for name in OPTION_NAMES if name in have]
+    assert expected == [name for name in signature if name not in ("params", "revision")]
 
 
 def test_defaults_pass_their_own_checks() -> None:
     signature = inspect.signature(ProdigyPlusScheduleFree).parameters
     for option in OPTIONS:
-        default = signature[option.name].default
-        assert option.check(option.name, default) == default
+        assert option.check(option.name, option.default) == option.default
+        assert option.name not in signature or signature[option.name].default == option.default
 
 
 @pytest.mark.parametrize(("name", "value"), OUTSIDE)
@@ -104,8 +107,8 @@ def test_an_option_that_is_not_served_is_refused_by_name(name: str, value: objec
 
 
 def test_a_revision_that_is_not_served_is_refused() -> None:
-    with pytest.raises(NotImplementedError, match=r"2\.0"):
-        make(revision="2.0")
+    with pytest.raises(NotImplementedError, match=r"3\.0.*'1\.9', '2\.0', 'update3'"):
+        make(revision="3.0")
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,7 @@ def test_memory_layout_does_not_matter() -> None:
 
 def test_the_sample_is_every_eleventh_element_in_logical_order() -> None:
     array = torch.arange(60.0).view(5, 12)
-    assert sample(array.t()).tolist() == array.t().flatten().tolist()[::11]
-    assert sample(torch.tensor(4.0)).tolist() == [4.0]
-    assert sample(torch.empty(0, 3)).tolist() == []
+    assert sample(array.t(), 11).tolist() == array.t().flatten().tolist()[::11]
+    assert sample(array, 1).tolist() == array.flatten().tolist()
+    assert sample(torch.tensor(4.0), 11).tolist() == [4.0]
+    assert sample(torch.empty(0, 3), 11).tolist() == []

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from ppsf_conformance.errata import Erratum, KnownDeviations, all_errata, errata_of
+from ppsf_conformance.lockstep import STEP
 from ppsf_conformance.overrides import EXCLUDED, OVERRIDES, combined, excluded
 from ppsf_conformance.problems import GroupSpec, ParamSpec, Problem
 from ppsf_conformance.torch_adapter import TorchImplementation
-from ppsf_ref import BFLOAT16, FLOAT32, clause_functions
+from ppsf_ref import BFLOAT16, FLOAT32, Options, clause_functions, load_revision, options_of
 from ppsf_ref.clauses.moment import Axes
 
 PACKAGE, VERSION = "prodigy-plus-schedule-free", "1.9.2"
@@ -27,7 +28,8 @@ def erratum(name: str, *clauses: str, override: str = "") -> Erratum:
 
 @pytest.mark.parametrize("name", OVERRIDES)
 def test_an_override_replaces_clauses_that_there_are(name: str) -> None:
-    assert set(combined([name])) <= set(clause_functions())
+    assert set(combined([name])) <= {*clause_functions(), STEP}
+    assert next(iter(OVERRIDES[name])) != STEP, "the clause that it is about comes first"
 
 
 def test_two_overrides_of_one_clause_are_both_in_force() -> None:
@@ -64,25 +66,46 @@ def test_an_unknown_override_is_refused() -> None:
     ("name", "problem"),
     [
         ("ERR-0013", Problem({}, (GroupSpec((ParamSpec((5,), "bfloat16"),)),))),
-        ("ERR-0019", Problem({}, (GroupSpec((ParamSpec((5,)),), {"eps": None}),))),
-        ("ERR-0020", Problem({}, (GroupSpec((ParamSpec((5,)),), {"d0": 1e-3}),))),
-        ("ERR-0021", Problem({}, (GroupSpec((ParamSpec((5,)),), {"betas": (0.5, 0.9)}),))),
         ("ERR-0024", Problem({}, (GroupSpec((ParamSpec((0, 33)),)),))),
-        ("ERR-0101", Problem({"use_adopt": True}, (GroupSpec((ParamSpec((5,)),), {"prodigy_steps": 1}),))),
-        ("ERR-0104", Problem({}, (GroupSpec((ParamSpec((5, 2), layout="transposed"),), {"use_orthograd": True}),))),
         (
-            "ERR-0109",
-            Problem(
-                {"use_cautious": True, "use_grams": True}, (GroupSpec((ParamSpec((5,)),), {"use_cautious": False}),)
-            ),
+            "ERR-0048",
+            Problem({"use_adopt": True}, (GroupSpec((ParamSpec((5,)),), {"use_adopt": False}), *PLAIN.groups)),
         ),
-        ("ERR-0110", Problem({"use_focus": True}, (GroupSpec((ParamSpec((5,)),), {"use_focus": False}),))),
+        ("ERR-0049", Problem({}, (GroupSpec((ParamSpec((5,)),), {"use_focus": True}),))),
+        ("ERR-0104", Problem({}, (GroupSpec((ParamSpec((5, 2), layout="transposed"),), {"use_orthograd": True}),))),
     ],
 )
 def test_a_problem_to_which_an_erratum_applies_is_kept_out(name: str, problem: Problem) -> None:
     assert excluded([name], problem)
     assert not excluded([], problem)
     assert not excluded([name], PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("name", "constructor", "group", "as_law", "as_released"),
+    [
+        ("beta3_from_constructor_betas", {"betas": (0.9, 0.25)}, {"betas": (0.9, 0.81)}, None, 0.5),
+        ("atan2_group_keeps_clipping", {"eps": None}, {"eps": 1e-8}, True, False),
+        (
+            "grams_dropped_by_constructor",
+            {"use_cautious": True, "use_grams": True},
+            {"use_cautious": False},
+            True,
+            False,
+        ),
+        ("factored_dropped_by_constructor", {"use_focus": True}, {"use_focus": False}, True, False),
+    ],
+)
+def test_groups_inherit_what_a_constructor_has_made_of_its_options(
+    name: str, constructor: dict[str, Any], group: dict[str, Any], as_law: Any, as_released: Any
+) -> None:
+    read = {"b": "beta3", "a": "use_stableadamw", "g": "use_grams", "f": "factored"}[name[0]]
+    defaults = options_of(load_revision("1.9"), **constructor)
+    assert getattr(clause_functions()["PPSF-O-003"](defaults, group), read) == as_law
+    assert getattr(combined([name])["PPSF-O-003"](defaults, group), read) == as_released
+    assert getattr(combined([name])["PPSF-O-003"](options_of(load_revision("1.9")), {}), read) == (
+        0.99**0.5 if read == "beta3" else getattr(Options(), read)
+    )
 
 
 def test_exclusions_belong_to_errata_that_there_are() -> None:

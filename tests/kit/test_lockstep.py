@@ -16,7 +16,8 @@ from ppsf_conformance.problems import GroupSpec, ParamSpec, Problem
 from ppsf_ref import FLOAT32, Allowed, ParamState, Running, State, clause_functions, step
 from ppsf_ref.formats import down
 from ppsf_ref.law import Rule
-from tests.kit.stub import CAPABILITIES, StubImplementation
+from ppsf_ref.options import revision_names
+from tests.kit.stub import CAPABILITIES, StubImplementation, capabilities_of
 
 GROUPS = (
     GroupSpec((ParamSpec((5,)), ParamSpec((33, 40), "bfloat16"))),
@@ -65,10 +66,21 @@ def test_an_empty_parameter_passes() -> None:
     assert all(judged(transition).ok for transition in lockstep.play(StubImplementation(), problem))
 
 
+#: What is kept only with a switch.
+PLAIN_OPTIONS: Mapping[str, Any] = {}
+SPEED: Mapping[str, Any] = {"use_speed": True}
+DECAY: Mapping[str, Any] = {"cosine_decay": True}
+MUON: Mapping[str, Any] = {"use_muon_pp": True}
+
+
 def test_every_output_is_compared() -> None:
-    problem = Problem({}, GROUPS, "growth", steps=3, seed=1, switches=True)
-    transitions = lockstep.play(StubImplementation(), problem)
-    seen = {comparison.output for transition in transitions for comparison in judged(transition).comparisons}
+    seen: set[str] = set()
+    plain = [(name, PLAIN_OPTIONS) for name in revision_names()]
+    for revision, given in [*plain, ("1.9", MUON), ("2.0", SPEED), ("prodigy", DECAY)]:
+        problem = Problem(given, GROUPS, "growth", steps=3, seed=1, switches=True, revision=revision)
+        for transition in lockstep.play(StubImplementation(revision=revision), problem):
+            verdict = lockstep.judge(transition, capabilities_of(revision))
+            seen |= {comparison.output for comparison in verdict.comparisons}
     assert seen >= set(lockstep.OWNERS) - {"presence"}
 
 
@@ -79,7 +91,7 @@ def edge_of_z(transition: Transition) -> np.float32:
     """The largest float32 number that the law allows for the first element of z."""
     config = lockstep.config_of(transition.problem, transition.rates)
     lift = Running(CAPABILITIES.arithmetic)
-    expected = step(config, lockstep.lifted(transition.before.state, lift), transition.gradients, lift)
+    expected = step(config, lockstep.lifted(config, transition.before.state, lift), transition.gradients, lift)
     z = expected.groups[0].params[0].z
     assert isinstance(z, Allowed)
     return np.float32(down(z.high, FLOAT32)[0])

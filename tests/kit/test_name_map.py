@@ -83,7 +83,7 @@ def test_what_a_map_names_is_there_after_a_step(release: str) -> None:
     names = map_for(cls)
     params = [torch.nn.Parameter(torch.ones(40, 3)), torch.nn.Parameter(torch.ones(3))]
     kept: set[str] = set()
-    for options in ({}, {"use_schedulefree": False}) if "2.0" in names.revisions else ({},):
+    for options in ({}, {"use_schedulefree": False}, {"use_speed": True}) if "2.0" in names.revisions else ({},):
         optimizer = cls(params, **options)
         getattr(optimizer, "train", lambda: None)()
         for param in params:
@@ -117,7 +117,7 @@ def test_what_is_no_toml_is_refused_with_the_name_of_the_file() -> None:
         ("serves = []", 'serves = ["use_magic"]', "serves: the law has no 'use_magic'"),
         ('z = "z"', "z = 3", "state.z: 3 is not of type 'string'"),
         ('z = "z"', 'z = "z"\nzz = "z"', "state: Additional properties are not allowed ('zz' was unexpected)"),
-        ('revisions = ["1.9"]', 'versions = "about 2"', "versions: 'about 2' does not match"),
+        ('revisions = ["1.9", "2.0", "update3"]', 'versions = "about 2"', "versions: 'about 2' does not match"),
         ("ppsf_fast:ProdigyPlusScheduleFree", "ppsf_fast", "target: 'ppsf_fast' does not match"),
     ],
 )

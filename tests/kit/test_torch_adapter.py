@@ -14,7 +14,8 @@ from ppsf_conformance.name_map import shipped_maps
 from ppsf_conformance.torch_adapter import TorchImplementation, TorchSession, to_array, to_tensor
 from ppsf_fast import ProdigyPlusScheduleFree
 
-NAMES = shipped_maps()["ppsf_fast"]
+SHIPPED = shipped_maps()["ppsf_fast"]
+NAMES = replace(SHIPPED, group={name: key for name, key in SHIPPED.group.items() if name != "effective_lr"})
 LISTS = shipped_maps()["prodigy_plus_schedule_free"]
 #: Extremes of each format among ordinary numbers.
 EXACT = {

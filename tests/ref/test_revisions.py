@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ppsf_ref import Options, State, load_revision, options_of, overriding, step
-from ppsf_ref.clauses import average, distance, modifiers, moment, options, rounding, update
+from ppsf_ref.clauses import adopt, average, distance, groups, modifiers, moment, options, rounding, speed, update
 from ppsf_ref.clauses.moment import Axes, Factors
 from ppsf_ref.formats import BFLOAT16, FLOAT32, nearest
 from ppsf_ref.modes import initial_state
@@ -33,8 +33,8 @@ BY_HAND: tuple[tuple[str, Callable[..., Any], tuple[Any, ...], Any], ...] = (
     ("PPSF-D-024", distance.plain_numerator, (F(2), F(-3), F(0.5)), -2.0),
     ("PPSF-D-025", distance.ratio_estimate, (F(3), F(2), F(4)), 6.0),
     ("PPSF-D-025", distance.ratio_estimate, (F(3), F(0), F(4)), 0.0),
-    ("PPSF-D-026", distance.limited_estimate, (F(1), F(5)), 2**0.25),
-    ("PPSF-D-026", distance.limited_estimate, (F(1), F(1.125)), 1.125),
+    ("PPSF-D-026", distance.limited_estimate, (F(1), F(5), F(4)), 2**0.25),
+    ("PPSF-D-026", distance.limited_estimate, (F(1), F(1.125), F(4)), 1.125),
     ("PPSF-D-027", distance.floored_estimate, (F(-3), F(0.25)), 0.25),
     ("PPSF-D-028", distance.smoothed_estimate, (F(4), F(2), F(0.75)), (3.5, 4.0)),
     ("PPSF-D-028", distance.smoothed_estimate, (F(4), F(8), F(0.75)), (5.0, 4.0)),
@@ -48,6 +48,9 @@ BY_HAND: tuple[tuple[str, Callable[..., Any], tuple[Any, ...], Any], ...] = (
     ("PPSF-D-029", distance.capped_estimate, (F(2), F(16), F(2), F(1), math.inf), (16.0, 16.0)),
     ("PPSF-D-030", distance.has_evidence, (F(0),), False),
     ("PPSF-D-030", distance.has_evidence, (F(1e-30),), True),
+    ("PPSF-D-031", distance.ceiling, (F(2.0**41),), 2.0**40),
+    ("PPSF-D-031", distance.ceiling, (F(3),), 3.0),
+    ("PPSF-G-010", groups.effective_lr, (F(6), F(2)), 3.0),
     ("PPSF-V-010", moment.weighted_moment, (F(8), F(3), F(0.75), F(2)), 15.0),
     ("PPSF-V-012", moment.last_axes, ((2, 3, 4), True), (2, 1)),
     ("PPSF-V-012", moment.last_axes, ((2, 3, 4), False), None),
@@ -66,9 +69,11 @@ BY_HAND: tuple[tuple[str, Callable[..., Any], tuple[Any, ...], Any], ...] = (
     ("PPSF-Z-011", average.refined, (F(0.25), F(0.5), 4.0), 0.5),
     ("PPSF-Z-011", average.refined, (F(0.75), F(0.5), 4.0), 1.0),
     ("PPSF-Z-012", average.without_average, (F(5), F(2), F(0.5)), 4.0),
-    ("PPSF-W-010", average.decay_of_weights, (F(8), F(0.25), F(0.5), True), 1.0),
-    ("PPSF-W-010", average.decay_of_weights, (F(8), F(0.25), F(0.5), False), 2.0),
+    ("PPSF-W-010", average.decayed_weights, (F(8), F(0.25), F(0.5), True), 7.0),
+    ("PPSF-W-010", average.decayed_weights, (F(8), F(0.25), F(0.5), False), 6.0),
     ("PPSF-W-011", average.coupled_gradient, (F(1), F(8), F(0.25)), 3.0),
+    ("PPSF-O-011", options.correction, ("radam", True), "radam"),
+    ("PPSF-O-011", options.correction, ("radam_in_moment", False), "adam"),
     ("PPSF-M-020", modifiers.adam_corrected, (F(1), F(0.5), F(0.75), 1), 1.0),
     ("PPSF-M-020", modifiers.adam_corrected, (F(3), F(0.5), F(0.4375), 1), 4.5),
     ("PPSF-M-021", modifiers.warmed_up, (F(8), 1, 4), 2.0),
@@ -78,6 +83,16 @@ BY_HAND: tuple[tuple[str, Callable[..., Any], tuple[Any, ...], Any], ...] = (
     ("PPSF-M-022", modifiers.peak_after, (modifiers.Peak(1, None), True, 7, 2), (0, None)),
     ("PPSF-M-022", modifiers.peak_after, (modifiers.Peak(5, 3), True, 7, 2), (0, 3)),
     ("PPSF-M-022", modifiers.peak_after, (modifiers.Peak(5, 3), False, 7, 2), (6, 3)),
+    ("PPSF-M-032", adopt.normalized_moment, (F(4), F(9), F(0.75), F(16)), 3.5),
+    ("PPSF-M-032", adopt.normalized_moment, (F(4), F(-1), F(0.75), F(16)), 2.75),
+    ("PPSF-M-032", adopt.normalized_moment, (None, F(-9), F(0.75), F(16)), -2.0),
+    ("PPSF-M-041", speed.course_item, (speed.Course(F(3), F(6), F(1)), F(8)), 1.0),
+    ("PPSF-M-042", speed.growing_estimate, (F(2), F(9), F(8), F(9), F(1)), 2 * math.sqrt(9 / 8)),
+    ("PPSF-M-042", speed.growing_estimate, (F(2), F(9), F(1), F(9), F(1)), 2 * 2**0.25),
+    ("PPSF-M-042", speed.growing_estimate, (F(2), F(9), F(9), F(4), F(256)), 4.0),
+    ("PPSF-M-042", speed.growing_estimate, (F(2), F(9), F(8), F(10), F(1)), 2.0),
+    ("PPSF-M-042", speed.growing_estimate, (F(2), F(9), F(0), F(9), F(1)), 2.0),
+    ("PPSF-M-042", speed.growing_estimate, (F(2), F(0), F(8), F(0), F(1)), 2.0),
     ("PPSF-M-023", modifiers.cosine_factor, (None, 7, 10), 1.0),
     ("PPSF-M-023", modifiers.cosine_factor, (0, 1, 4), 1.0),
     ("PPSF-M-023", modifiers.cosine_factor, (4, 5, 10), 1.0),
@@ -99,7 +114,7 @@ def plain(value: Any) -> Any:
 )
 def test_by_hand(clause: str, function: Callable[..., Any], given: tuple[Any, ...], expected: Any) -> None:
     result = plain(function(*given))
-    counts = expected is None or clause in ("PPSF-V-012", "PPSF-M-022")
+    counts = expected is None or clause in ("PPSF-V-012", "PPSF-M-022", "PPSF-O-011")
     assert result == (expected if counts else pytest.approx(expected, rel=1e-15, abs=1e-16))
 
 
@@ -118,6 +133,30 @@ def test_soft_clipping() -> None:
     u = np.array([4.0, 28.0])
     assert update.softly_clipped(u) == pytest.approx(u / math.sqrt(20), rel=1e-15)
     assert update.softly_clipped(u / 64).tolist() == (u / 64).tolist()
+
+
+@pytest.mark.clause("PPSF-M-030")
+def test_a_cautious_first_moment_keeps_its_sign() -> None:
+    """Two of four elements agree with the gradient: they are doubled; 0 agrees with nothing."""
+    m, g = np.array([-1.0, 2.0, -3.0, 4.0]), np.array([-5.0, 0.0, 7.0, 1e-9])
+    assert modifiers.cautious_momentum(m, g).tolist() == [-2.0, 0.0, 0.0, 8.0]
+    assert modifiers.cautious_momentum(m, -m).tolist() == [0.0] * 4
+    assert modifiers.cautious_momentum(np.zeros(0), np.zeros(0)).tolist() == []
+
+
+@pytest.mark.clause("PPSF-M-031")
+def test_a_first_moment_in_the_direction_of_the_gradient() -> None:
+    m, g = np.array([-1.0, 2.0, -3.0, 4.0]), np.array([-5.0, 0.0, 7.0, -1e-9])
+    assert modifiers.grams_momentum(m, g).tolist() == [-1.0, 0.0, 3.0, -4.0]
+
+
+@pytest.mark.clause("PPSF-M-040")
+def test_course_of_a_parameter() -> None:
+    """At k = 16 the new inner product weighs an eighth."""
+    first = speed.course(None, F(3), np.array([3.0, -4.0]), F(1))
+    assert first == speed.Course(3.0, 7.0, 5.0)
+    assert speed.course(first, F(11), np.array([0.0, 1.0]), F(16)) == speed.Course(4.0, 7.0, 5.0)
+    assert speed.course(None, F(0), np.zeros(2), F(1)) == speed.Course(0.0, 1e-8, 1e-8)
 
 
 @pytest.mark.clause("PPSF-R-010")

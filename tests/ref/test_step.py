@@ -254,7 +254,7 @@ WRONG_TYPES = (
     ("prodigy_steps", True), ("factored", 1), ("rounding_seed", 1.5), ("eps", "tiny"),
 )  # fmt: skip
 WRONG_VALUES = (
-    ("lr", 0.0), ("lr", math.nan), ("lr", math.inf), ("betas", (0.0, 0.9)), ("betas", (0.9, 1.0)), ("betas", (0.9,)),
+    ("lr", 0.0), ("lr", math.nan), ("lr", math.inf), ("betas", (-0.1, 0.9)), ("betas", (0.9, 1.0)), ("betas", (0.9,)),
     ("beta3", 1.0), ("weight_decay", -1.0), ("d0", 0.0), ("eps", 0.0), ("prodigy_steps", -1), ("rounding_seed", -1),
 )  # fmt: skip
 

@@ -13,7 +13,13 @@ from tools.trace.tree import OPTIONS, Tree
 #: Clauses that the product need not name, each with the reason.
 REFERENCE_ONLY: Mapping[str, str] = {}
 
-PRODUCT = ("ppsf_fast/optimizer.py", "ProdigyPlusScheduleFree")
+#: The classes of the product: file, name, and the revision whose defaults the signature shows. The first one has its
+#: positional options in the order of the table.
+PRODUCT = (
+    ("ppsf_fast/optimizer.py", "ProdigyPlusScheduleFree", "1.9"),
+    ("ppsf_fast/prodigy.py", "Prodigy", "prodigy"),
+    ("ppsf_fast/schedulefree.py", "AdamWScheduleFree", "schedulefree"),
+)
 REFERENCE = "ppsf_ref/options.py"
 #: Files whose every mention of a clause or an erratum must resolve; tests may name ids that do not exist.
 CITING = (
@@ -105,10 +111,19 @@ def pinned_marks(tree: Tree) -> list[Mark]:
 def options_are_those_of_the_code(tree: Tree) -> Findings:
     """Names, order and defaults in the option table are those of the product and of the reference."""
     table = {name: _python(option.get("default")) for name, option in tree.options.items()}
-    product = scan.signature_defaults(tree.sources, *PRODUCT)
-    yield from _same(PRODUCT[0], product, table)
-    if not list(_same("", product, table)) and list(product) != list(table):
-        yield Finding(PRODUCT[0], 1, f"the constructor takes its options in another order than {OPTIONS}")
+    first = PRODUCT[0][0]
+    seen: set[str] = set()
+    for path, name, revision in PRODUCT:
+        if path in tree.sources.files("ppsf_fast", "*.py"):
+            shown = scan.signature_defaults(tree.sources, path, name)
+            own = tree.revisions.get(revision, {}).get("defaults", {})
+            expected = {key: _python(own.get(key, table[key])) for key in shown if key in table}
+            yield from _same(path, shown, expected)
+            seen |= shown.keys()
+    yield from (Finding(first, 1, f"option {name} is not in the code") for name in table if name not in seen)
+    ordered = scan.positional(tree.sources, *PRODUCT[0][:2])
+    if ordered != [name for name in table if name in ordered]:
+        yield Finding(first, 1, f"the constructor takes its options in another order than {OPTIONS}")
     for scope, name in (("group", "Options"), ("optimizer", "Config")):
         kind = {"scope": scope, "status": "served"}
         served = {key: table[key] for key, option in tree.options.items() if option.items() >= kind.items()}

@@ -142,6 +142,23 @@ def data_is_valid(tree: Tree) -> Findings:
         yield Finding(REVISIONS, 1, "exactly one revision must be the default")
 
 
+def revisions_use_what_holds(tree: Tree) -> Findings:
+    """Fields have values that are known, and clauses behind them, and behind the options, hold in the revision."""
+    variants = tree.toml(REVISIONS).get("variants", {})
+    for name, revision in tree.revisions.items():
+        for field, values in variants.items():
+            chosen = revision.get(field)
+            if chosen not in values:
+                yield Finding(REVISIONS, 1, f"{name}: {field} is {chosen!r}, allowed is one of {', '.join(values)}")
+            for identifier in values.get(chosen, []):
+                if identifier not in tree.by_id or name not in tree.by_id[identifier].listed("revisions"):
+                    yield Finding(REVISIONS, 1, f"{name}: {identifier}, behind {field}, does not hold in it")
+        for option in revision.get("options", []):
+            clauses = [tree.by_id[i] for i in tree.options.get(option, {}).get("clauses", []) if i in tree.by_id]
+            if not any(name in clause.listed("revisions") for clause in clauses):
+                yield Finding(REVISIONS, 1, f"{name}: no clause of option {option} holds in it")
+
+
 RULES = (
     clauses_are_valid,
     tags_are_ids,
@@ -155,4 +172,5 @@ RULES = (
     clauses_cite_what_exists,
     clauses_are_rendered_once,
     data_is_valid,
+    revisions_use_what_holds,
 )

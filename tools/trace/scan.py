@@ -151,12 +151,23 @@ def includes(sources: Sources) -> list[tuple[str, int, str]]:
 
 
 def signature_defaults(sources: Sources, path: str, name: str) -> dict[str, object]:
-    """Names and default values of the constructor of class `name`, without keyword-only arguments."""
+    """Names and default values of the options of class `name`: the arguments of its constructor, but the revision."""
+    arguments = _constructor(sources, path, name)
+    values = [*arguments.defaults, *(node for node in arguments.kw_defaults if node)]
+    names = [*positional(sources, path, name), *(argument.arg for argument in arguments.kwonlyargs)]
+    defaults = dict(zip(names, map(_literal, values), strict=True))
+    return {key: value for key, value in defaults.items() if key != "revision"}
+
+
+def positional(sources: Sources, path: str, name: str) -> list[str]:
+    """The positional arguments with a default of the constructor of class `name`, in order."""
+    arguments = _constructor(sources, path, name)
+    return [argument.arg for argument in arguments.args[len(arguments.args) - len(arguments.defaults) :]]
+
+
+def _constructor(sources: Sources, path: str, name: str) -> ast.arguments:
     methods = [node for node in _class(sources, path, name).body if isinstance(node, ast.FunctionDef)]
-    function = next(node for node in methods if node.name == "__init__")
-    names = [argument.arg for argument in function.args.args]
-    defaults = [_literal(node) for node in function.args.defaults]
-    return dict(zip(names[len(names) - len(defaults) :], defaults, strict=True))
+    return next(node for node in methods if node.name == "__init__").args
 
 
 def field_defaults(sources: Sources, path: str, name: str) -> dict[str, object]:

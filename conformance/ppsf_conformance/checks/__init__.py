@@ -1,9 +1,10 @@
 """Checks of what lockstep cannot see: errors, modes, bad steps, resuming. One function per clause."""
 
 from ppsf_conformance.checks.errors import ERROR_CHECKS
+from ppsf_conformance.checks.estimate import ESTIMATE_CHECKS
 from ppsf_conformance.checks.finding import Check, Finding
 from ppsf_conformance.checks.lifecycle import LIFECYCLE_CHECKS
 
-CHECKS: dict[str, Check] = {**LIFECYCLE_CHECKS, **ERROR_CHECKS}
+CHECKS: dict[str, Check] = {**ESTIMATE_CHECKS, **LIFECYCLE_CHECKS, **ERROR_CHECKS}
 
 __all__ = ["CHECKS", "Check", "Finding"]

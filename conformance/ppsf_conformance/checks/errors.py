@@ -17,12 +17,14 @@ from ppsf_conformance.checks.finding import (
     gradients,
     outcome,
     poolings,
+    revision_of,
     run,
+    splits,
     two_groups,
     weights,
 )
-from ppsf_ref.clauses import errors
-from ppsf_ref.options import Options
+from ppsf_ref.clauses import errors, options
+from ppsf_ref.options import options_of
 
 #: Exceptions that may stand for one another: the law asks for a clear refusal, not for one class.
 KINDS: Mapping[str, tuple[str, ...]] = {
@@ -38,7 +40,6 @@ TRIED: Mapping[str, tuple[Any, ...]] = {
     "betas": (
         (0.9, 0.99),
         (0.5, 0.0),
-        (0.0, 0.99),
         (1.0, 0.99),
         (0.9, 1.0),
         (-0.1, 0.9),
@@ -64,6 +65,22 @@ TRIED: Mapping[str, tuple[Any, ...]] = {
     "use_speed": (True, False, "no"),
     "use_focus": (True, False, "no"),
     "use_muon_pp": (True, False, "no"),
+    "beta4": (None, 0.0, 0.9, -0.9, 1.0, -1.0, math.nan, "x"),
+    "amplify_gradients": (True, False, "no"),
+    "d_limiter": (True, False, "no"),
+    "schedulefree_c": (0.0, 8.0, -1.0, math.inf),
+    "use_schedulefree": (True, False, "no"),
+    "warmup_steps": (0, 5, -1, 2.5),
+    "slice_p": (1, 11, 0, 2.5),
+    "bf16_state": (True, False, "no"),
+    "decouple": (True, False, "no"),
+    "safeguard_warmup": (True, False, "no"),
+    "growth_rate": (math.inf, 1.0, 1.02, 0.9, math.nan),
+    "cosine_decay": (True, False, "no"),
+    "peak_patience": (0, 5, -1, 2.5),
+    "total_training_steps": (None, 5, 0, 2.5),
+    "r": (0.0, 1.0, -1.0, math.inf),
+    "weight_lr_power": (0.0, 2.0, -1.0, math.inf),
     "stochastic_rounding": (True, False, "no"),
     "split_groups": (True, False, "no"),
     "split_groups_mean": (True, False, "no"),
@@ -76,21 +93,24 @@ def _construct(implementation: Implementation, groups: list[Group], **options: A
 
 
 def _unknown(implementation: Implementation) -> Iterator[Finding]:
-    for name in ("d_coeff", "use_stable_adamw", "growth_rate"):
-        expected = outcome(errors.refuse_unknown, name)
+    known = revision_of(implementation).options
+    for name in ("d_coeff", "use_stable_adamw", *sorted({"growth_rate", "d_limiter"} - known)):
+        expected = outcome(errors.refuse_unknown, name, known)
         got = outcome(_construct(implementation, two_groups(), **{name: 1.0}))
         yield Finding(agrees(expected, got, KINDS), f"option {name}: {got}, not {expected}")
 
 
 def _domains(implementation: Implementation) -> Iterator[Finding]:
+    needs = revision_of(implementation).needs
     for name in sorted(implementation.capabilities.options):
         for value in TRIED[name]:
-            expected = outcome(errors.refuse_outside, name, value)
+            expected = outcome(errors.refuse_outside, name, value, needs=needs)
             got = outcome(_construct(implementation, two_groups(), **{name: value}))
             yield Finding(agrees(expected, got, KINDS), f"{name}={value!r}: {got}, not {expected}")
             if name not in errors.WHOLE_OPTIMIZER:
-                got = outcome(_construct(implementation, two_groups(**{name: value})))
-                yield Finding(agrees(expected, got, KINDS), f"{name}={value!r} in a group: {got}, not {expected}")
+                groups = [Group(group.params, {name: value}) for group in two_groups()]
+                got = outcome(_construct(implementation, groups))
+                yield Finding(agrees(expected, got, KINDS), f"{name}={value!r} in the groups: {got}, not {expected}")
     for rate in (0.0, -1.0, math.nan):
         expected = outcome(errors.refuse_outside, "lr", rate, at_step=True)
         yield from _refused_step(implementation, rate, expected)
@@ -121,8 +141,8 @@ def _forbidden(implementation: Implementation) -> Iterator[Finding]:
     offered = implementation.capabilities.options
     for given in (given for given in differing if offered.issuperset(given)):
         for pooling in poolings(implementation):
-            split = pooling.get("split_groups", True)
-            groups = (Options(**given), Options())
+            split, law = splits(implementation, pooling), revision_of(implementation)
+            groups = (options_of(law, **given), options_of(law))
             expected = outcome(errors.refuse_forbidden, groups, split)
             got = outcome(_construct(implementation, two_groups(**given), **pooling))
             yield Finding(
@@ -163,19 +183,22 @@ def _parameters(implementation: Implementation) -> Iterator[Finding]:
 
 
 def _unserved(implementation: Implementation) -> Iterator[Finding]:
-    for name in sorted(errors.EXTENSIONS):
+    capabilities = implementation.capabilities
+    for name in sorted(capabilities.lacks | (errors.EXTENSIONS & revision_of(implementation).options)):
         for value in (False, True):
-            expected = outcome(errors.refuse_unserved, name, value, implementation.capabilities.serves)
+            expected = outcome(errors.refuse_unserved, name, value, capabilities.serves)
             got = outcome(_construct(implementation, two_groups(), **{name: value}))
             yield Finding(agrees(expected, got, KINDS), f"{name}={value}: {got}, not {expected}")
 
 
 def _unrectifiable(implementation: Implementation) -> Iterator[Finding]:
+    law = revision_of(implementation)
+    correction = options.correction(law.bias_correction, options_of(law).use_schedulefree)
     if not {"use_bias_correction", "betas"} <= implementation.capabilities.options:
         return
     for use in (True, False):
         for beta2 in (0.0, 0.6, 0.61, 0.99):
-            expected = outcome(errors.refuse_unrectifiable, use, beta2)
+            expected = outcome(errors.refuse_unrectifiable, use, beta2, correction)
             given: dict[str, Any] = {"use_bias_correction": use, "betas": (0.9, beta2)}
             for construct in (
                 _construct(implementation, two_groups(), **given),
@@ -185,11 +208,24 @@ def _unrectifiable(implementation: Implementation) -> Iterator[Finding]:
                 yield Finding(agrees(expected, got, KINDS), f"{given}: {got}, not {expected}")
 
 
+def _undivided(implementation: Implementation) -> Iterator[Finding]:
+    averages = options_of(revision_of(implementation)).use_schedulefree
+    for beta1 in (0.0, 0.1):
+        expected = outcome(errors.refuse_undivided, averages, beta1)
+        for construct in (
+            _construct(implementation, two_groups(), betas=(beta1, 0.99)),
+            _construct(implementation, two_groups(betas=(beta1, 0.99))),
+        ):
+            got = outcome(construct)
+            yield Finding(agrees(expected, got, KINDS), f"betas[0]={beta1}: {got}, not {expected}")
+
+
 #: By the clause each check holds.
 ERROR_CHECKS: dict[str, Check] = {
     "PPSF-X-001": _unknown,
     "PPSF-X-002": _domains,
     "PPSF-X-003": _forbidden,
+    "PPSF-X-009": _undivided,
     "PPSF-X-005": _foreign_gradients,
     "PPSF-X-006": _parameters,
     "PPSF-X-007": _unserved,

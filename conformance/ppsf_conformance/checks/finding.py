@@ -11,6 +11,7 @@ import numpy as np
 from ppsf_conformance.adapter import ARRAYS, SCALARS, Array, Group, Implementation, Session, Snapshot, Weights
 from ppsf_ref import GroupState, ParamState, State
 from ppsf_ref.formats import FORMATS, nearest
+from ppsf_ref.options import Revision, load_revision, options_of, whole_options
 
 SHAPES = ((4, 3), (40, 33), (13,))
 
@@ -41,6 +42,21 @@ def poolings(implementation: Implementation) -> Sequence[Mapping[str, bool]]:
     """Options for separate groups and for one pool, as far as the implementation offers the choice."""
     offered = "split_groups" in implementation.capabilities.options
     return ({"split_groups": True}, {"split_groups": False}) if offered else ({},)
+
+
+def revision_of(implementation: Implementation) -> Revision:
+    """The revision that an implementation is judged by."""
+    return load_revision(implementation.capabilities.revision)
+
+
+def splits(implementation: Implementation, pooling: Mapping[str, bool]) -> bool:
+    """Whether each group has an estimate of its own under these options."""
+    return bool(whole_options(revision_of(implementation), pooling).get("split_groups", True))
+
+
+def averages(implementation: Implementation) -> bool:
+    """Whether weights are averaged unless an option says otherwise."""
+    return options_of(revision_of(implementation)).use_schedulefree
 
 
 def rounds_stochastically(implementation: Implementation) -> bool:

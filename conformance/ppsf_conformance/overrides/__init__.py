@@ -12,10 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from ppsf_conformance.lockstep import STEP
+from ppsf_conformance.overrides import filling, options, zero_lr
 from ppsf_conformance.problems import Problem
-from ppsf_ref import BFLOAT16, FLOAT32, Bounded, Format, GroupState, ParamState, clause_functions
+from ppsf_ref import BFLOAT16, FLOAT32, Bounded, Format, GroupState, ParamState, clause_functions, step
 from ppsf_ref import numbers as num
-from ppsf_ref.clauses.distance import Estimate, Window
+from ppsf_ref.clauses.average import Decaying
+from ppsf_ref.clauses.distance import LARGEST_STEP, Estimate, Window
 from ppsf_ref.clauses.focus import Average
 from ppsf_ref.clauses.moment import Axes
 from ppsf_ref.clauses.orthograd import length
@@ -51,6 +54,10 @@ def _wrong_axis(base: Rule) -> Rule:
 
 def _mean_plus(row: Number, col: Number, axes: Axes) -> Number:
     return num.sqrt(row / (num.mean(row, axes.dc) + 1e-30)) * num.sqrt(col)
+
+
+def _mean_plus_under_one_root(row: Number, col: Number, axes: Axes) -> Number:
+    return num.sqrt(row / (num.mean(row, axes.dc) + 1e-30) * col)
 
 
 def _d_prev_not_shared(base: Rule) -> Rule:
@@ -94,6 +101,21 @@ def _cautious_plus_one(decrease: Number, u: Number) -> Number:
     return decrease * (kept * (np.size(u) / (num.total(kept) + 1)))
 
 
+def _limited_before_d_coef(d: Number, d_hat: Number, d_coef: Number) -> Number:
+    return num.minimum(d_hat, (LARGEST_STEP * d) * d_coef)
+
+
+def _decays_first(by_lr: bool) -> Rule:
+    """y decays before anything else, z by the decayed y, and the average is taken of both."""
+
+    def rule(before: Decaying, weight_decay: Number, dlr: Number, c: Number, beta1: Number) -> Decaying:
+        lost = weight_decay * dlr if by_lr else weight_decay
+        y = before.y - (lost * (1 - beta1 * (1 - c))) * before.y
+        return before._replace(y=y, z=before.z - lost * y)
+
+    return rule
+
+
 def _scaled_back(g: Number, p: ParamState) -> Number:
     along = num.total(p.y * g) / (num.total(p.y * p.y) + 1e-30)
     part = g - along * p.y
@@ -133,6 +155,7 @@ OVERRIDES: Mapping[str, Mapping[str, Override]] = {
     },
     "statistics_in_bfloat16": {"PPSF-D-004": _instead(lambda s: _half(num.total(abs(s))))},
     "factored_mean_plus_1e_30": {"PPSF-V-005": _instead(_mean_plus)},
+    "factored_mean_plus_1e_30_under_one_root": {"PPSF-V-005": _instead(_mean_plus_under_one_root)},
     "factored_mean_over_size_one_axis": {"PPSF-V-005": _wrong_axis},
     "later_groups_keep_first_d_prev": {"PPSF-G-005": _d_prev_not_shared},
     "frozen_d_prev_keeps_last_value": {"PPSF-D-009": _instead(lambda pool: pool)},
@@ -148,13 +171,34 @@ OVERRIDES: Mapping[str, Mapping[str, Override]] = {
     "window_closes_one_step_early": {"PPSF-D-008": _instead(_one_step_early)},
     "cautious_scaled_by_kept_plus_one": {"PPSF-M-001": _instead(_cautious_plus_one)},
     "speed_shrinks_estimate_above_one": {"PPSF-M-012": _instead(_capped_last)},
-    "focus_average_starts_at_zero": {"PPSF-L-001": lambda base: lambda *args: base(*args[:-1], False)},
+    "focus_average_starts_at_zero": {"PPSF-L-001": lambda base: lambda *args: base(*args[:7], False)},
     "focus_average_rescaled": {"PPSF-M-008": _rescaled_average},
     "focus_compares_with_new_average": {"PPSF-M-008": _new_average_compared},
     "orthograd_scales_rounding_up": {"PPSF-M-007": _instead(_scaled_back)},
     "orthograd_projects_on_z": {"PPSF-M-007": _on_z},
-    "adopt_fills_in_first_step_of_group": {"PPSF-M-005": _instead(lambda is_new, k: k == 1)},
+    "adopt_fills_in_first_step_of_group": {
+        "PPSF-M-005": _instead(lambda is_new, k: k == 1),
+        STEP: filling.keeps_sample,
+    },
     "non_finite_gradient_is_applied": {"PPSF-L-004": _instead(lambda gradients: True)},
+    "limited_before_d_coef": {"PPSF-D-026": _instead(_limited_before_d_coef)},
+    "decays_before_average": {
+        "PPSF-W-001": _instead(_decays_first(by_lr=True)),
+        "PPSF-W-002": _instead(_decays_first(by_lr=False)),
+    },
+    "cautious_momentum_loses_sign": {"PPSF-M-030": _instead(lambda m, g: g * m)},
+    "rectified_without_schedule_free": {"PPSF-O-011": _instead(lambda own, averages: own)},
+    "atan2_group_keeps_clipping": {
+        "PPSF-O-002": _instead(lambda use_stableadamw, eps: use_stableadamw),
+        "PPSF-O-003": options.inherits(options.unclipped_angle),
+    },
+    "beta3_from_constructor_betas": {"PPSF-O-003": options.inherits(options.beta3_found)},
+    "factored_dropped_by_constructor": {"PPSF-O-003": options.inherits(options.factored_dropped)},
+    "grams_dropped_by_constructor": {"PPSF-O-003": options.inherits(options.grams_dropped)},
+    "muon_dropped_by_constructor": {"PPSF-O-003": options.inherits(options.muon_dropped)},
+    # The law's own clause decides who takes part; what the others do besides is beside the law.
+    "zero_lr_group_moves_on": {"PPSF-G-001": lambda base: base, STEP: zero_lr.moves_on},
+    "unlike_lr_raises": {"PPSF-G-004": lambda base: base, STEP: zero_lr.needs_one_lr},
 }
 
 
@@ -167,7 +211,7 @@ def combined(names: Iterable[str]) -> dict[str, Rule]:
     wanted = set(names)
     if unknown := wanted - set(OVERRIDES):
         raise KeyError(f"no override named {', '.join(sorted(unknown))}")
-    law, rules = clause_functions(), dict[str, Rule]()
+    law, rules = {**clause_functions(), STEP: step}, dict[str, Rule]()
     for name in (name for name in OVERRIDES if name in wanted):
         for clause, override in OVERRIDES[name].items():
             rules[clause] = override(rules.get(clause, law[clause]))
@@ -176,17 +220,6 @@ def combined(names: Iterable[str]) -> dict[str, Rule]:
 
 def _has_bfloat16(problem: Problem) -> bool:
     return any(spec.dtype == "bfloat16" for group in problem.groups for spec in group.params)
-
-
-def _gives(*names: str) -> Callable[[Problem], bool]:
-    return lambda problem: any(name in group.options for group in problem.groups for name in names)
-
-
-def _decays(problem: Problem) -> bool:
-    """Weight decay, whether in the constructor or in a group."""
-    return any(
-        given.get("weight_decay", 0) for given in (problem.options, *(group.options for group in problem.groups))
-    )
 
 
 def _empty_with_axes(problem: Problem) -> bool:
@@ -200,18 +233,8 @@ def _values(problem: Problem, *names: str) -> list[tuple[Any, ...]]:
     return [tuple(options.get(name) for name in names) for options in given]
 
 
-def _fills_when_the_window_closes(problem: Problem) -> bool:
-    return (True, 1) in _values(problem, "use_adopt", "prodigy_steps")
-
-
-def _switched_back(chosen: str, loser: str) -> Callable[[Problem], bool]:
-    """Whether the constructor is given ``chosen``, which rules out ``loser``, and a group does without it."""
-
-    def applies(problem: Problem) -> bool:
-        alone = [group for group in problem.groups if group.options.get(chosen) is False and loser not in group.options]
-        return bool(problem.options.get(chosen) and problem.options.get(loser, loser == "factored") and alone)
-
-    return applies
+def _switched_on(option: str) -> Callable[[Problem], bool]:
+    return lambda problem: (True,) in _values(problem, option)
 
 
 def _projects_strided(problem: Problem) -> bool:
@@ -226,24 +249,25 @@ def _orthogonalizes(problem: Problem) -> bool:
     return any(len(spec.shape) > 1 for (on,), group in switched if on for spec in group.params)
 
 
+#: Errata of an option that no override follows, with that option.
+UNFOLLOWED: Mapping[str, str] = {
+    "ERR-0048": "use_adopt",
+    "ERR-0049": "use_focus",
+    "ERR-0055": "use_orthograd",
+    "ERR-0056": "use_orthograd",
+}
+
 #: Problems to which an erratum applies that no override follows, or not in all cases: judged for other releases only.
 #: By its id.
 EXCLUDED: Mapping[str, Callable[[Problem], bool]] = {
-    "ERR-0013": _has_bfloat16,
-    "ERR-0019": _gives("eps", "use_stableadamw"),
-    "ERR-0020": _gives("d0"),
-    "ERR-0021": _gives("betas"),
+    **dict.fromkeys(
+        ("ERR-0013", "ERR-0027", "ERR-0028", "ERR-0029", "ERR-0064", "ERR-0065", "ERR-0066", "ERR-0126", "ERR-0127"),
+        _has_bfloat16,
+    ),
     "ERR-0024": _empty_with_axes,
-    "ERR-0027": _has_bfloat16,
-    "ERR-0028": _has_bfloat16,
-    "ERR-0029": _has_bfloat16,
-    "ERR-0091": _decays,
-    "ERR-0101": _fills_when_the_window_closes,
     "ERR-0104": _projects_strided,
-    "ERR-0109": _switched_back("use_cautious", "use_grams"),
-    "ERR-0110": _switched_back("use_focus", "factored"),
     "ERR-0111": _orthogonalizes,
-    "ERR-0116": _switched_back("use_focus", "use_muon_pp"),
+    **{erratum: _switched_on(option) for erratum, option in UNFOLLOWED.items()},
 }
 
 

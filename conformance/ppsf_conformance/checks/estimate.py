@@ -1,0 +1,61 @@
+"""The ceiling of the estimate, and what a group shows of its step size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from ppsf_conformance.adapter import Implementation
+from ppsf_conformance.checks.finding import Check, Finding, revision_of, run, two_groups
+from ppsf_conformance.lockstep import Transition, config_of, lifted, play
+from ppsf_conformance.problems import GroupSpec, ParamSpec, Problem
+from ppsf_ref import Running
+from ppsf_ref.clauses import distance
+from ppsf_ref.reading import effective_lrs
+
+#: Just below the ceiling, and the steps that take the estimate far beyond it where there is none.
+HIGH, CLIMB = 2.0**39.5, 12
+#: What changes a step size beside the estimate, where an implementation has it.
+FACTORS: tuple[Mapping[str, Any], ...] = (
+    {},
+    {"use_bias_correction": True},
+    {"split_groups_mean": True},
+    {"warmup_steps": 5},
+    {"cosine_decay": True, "peak_patience": 0, "total_training_steps": 6},
+)
+
+
+def _ceiling(implementation: Implementation) -> Iterator[Finding]:
+    if revision_of(implementation).ceiling == "none":
+        return
+    session = implementation.new(two_groups(), {"d0": HIGH, "d_coef": 10.0})
+    run(session, CLIMB)
+    most = float(distance.ceiling(np.float64(2.0**60)))
+    for i, group in enumerate(session.snapshot().state.groups):
+        yield Finding(float(group.d) == most, f"the estimate of group {i} climbs to {float(group.d)}, not to {most}")
+
+
+def _shown(implementation: Implementation) -> Iterator[Finding]:
+    groups = (GroupSpec((ParamSpec((5,)), ParamSpec((3, 4)))), GroupSpec((ParamSpec((7,)),)))
+    for factors in FACTORS:
+        if set(factors) <= implementation.capabilities.options:
+            name = revision_of(implementation).name
+            for transition in play(implementation, Problem(factors, groups, "growth", revision=name)):
+                yield from _as_told(implementation, transition, factors)
+
+
+def _as_told(implementation: Implementation, transition: Transition, factors: Mapping[str, Any]) -> Iterator[Finding]:
+    lift = Running(implementation.capabilities.arithmetic)
+    config = config_of(transition.problem, transition.rates)
+    told = effective_lrs(config, lifted(config, transition.after.state, lift), lift)
+    for i, (law, shown) in enumerate(zip(told, transition.after.shown, strict=False)):
+        got = shown["effective_lr"]
+        inside = bool(law.low <= got <= law.high)
+        yield Finding(
+            inside, f"effective_lr of group {i} with {dict(factors)} is {got}, the law says {float(law.value)}"
+        )
+
+
+ESTIMATE_CHECKS: Mapping[str, Check] = {"PPSF-D-031": _ceiling, "PPSF-G-010": _shown}

@@ -1,0 +1,322 @@
+"""What all optimizer classes have in common: groups, the step, modes, metrics, saving and loading."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
+from typing import Any, ClassVar, ParamSpec, Self
+
+import torch
+from torch import Tensor
+from torch.optim.optimizer import Optimizer, ParamsT
+
+from ppsf_fast import checkpoint, plan, state
+from ppsf_fast.backends import torch_backend
+from ppsf_fast.numerics import store
+from ppsf_fast.options import (
+    SHARED_NAMES,
+    Group,
+    check_groups,
+    check_lr,
+    checked,
+    defaults_of,
+    options_of_group,
+    refuse_foreign,
+    revision_of,
+)
+from ppsf_fast.revisions import REVISIONS
+from ppsf_fast.rule import Rule
+from ppsf_fast.scalars import (
+    Ledger,
+    Names,
+    initial_scalars,
+    metrics_of,
+    show_effective_lr,
+)
+
+P = ParamSpec("P")
+
+
+def takes_options(signature_of: Callable[P, None]) -> Callable[P, None]:
+    """Make a constructor of a signature: what the caller gives goes to :meth:`RevisedOptimizer.__init__`.
+
+    A default in the signature is the one of the class's first revision. Another revision may have another default, so
+    an argument that is not given has to be told from one that is given and equals the default. Python's own binding
+    of arguments does that, and help() and inspect show the plain signature.
+    """
+    signature = inspect.signature(signature_of)
+
+    # clause: PPSF-X-001 80b73f96
+    @functools.wraps(signature_of)
+    def construct(*args: P.args, **kwargs: P.kwargs) -> None:
+        given = signature.bind(*args, **kwargs).arguments
+        optimizer, params = given.pop("self"), given.pop("params")
+        RevisedOptimizer.__init__(optimizer, params, given, given.pop("revision", optimizer.REVISIONS[0]))
+
+    return construct
+
+
+class RevisedOptimizer(Optimizer):
+    """An optimizer that follows one revision of the specification.
+
+    Args:
+        params: float32 or bfloat16 parameters, or groups of them.
+        given: the options that the caller gives; the others have the revision's defaults.
+        revision: its name; one of `REVISIONS` of the class.
+    """
+
+    #: The revisions that the class serves, the default one first.
+    REVISIONS: ClassVar[tuple[str, ...]]
+
+    def __init__(self, params: ParamsT, given: Mapping[str, Any], revision: str) -> None:
+        self._revision = revision_of(revision, self.REVISIONS)
+        refuse_foreign(given, self._revision)
+        self._ledger = Ledger(Names.of(self._revision))
+        super().__init__(params, checked({**defaults_of(self._revision), **given}, self._revision))
+
+    @property
+    def revision(self) -> str:
+        """The name of the revision."""
+        return self._revision.name
+
+    def _rules(self) -> list[Rule]:
+        return [Rule.of(group, self._revision) for group in self.param_groups]
+
+    # ------------------------------------------------------------------------------------------------- groups
+
+    def add_param_group(self, param_group: Group) -> None:
+        """Add a group of parameters, which starts as a new one.
+
+        Args:
+            param_group: `params`, options of its own, and any other keys; the dict itself is not changed or
+                kept.
+
+        Raises:
+            TypeError, ValueError, NotImplementedError: as the constructor does; nothing has changed then.
+        """
+        if not isinstance(param_group, dict) or "params" not in param_group:
+            raise TypeError(
+                f"a parameter group is {param_group!r}: allowed is a dict with the key 'params'. Pass such a dict."
+            )
+        group = {**param_group, "params": _listed(param_group["params"])}
+        self._settle(wait=True)
+        group |= self._start_of_group(group)
+        super().add_param_group(group)
+        show_effective_lr(self.param_groups, self._rules(), [len(self.param_groups) - 1])
+
+    def _start_of_group(self, group: Group) -> Group:
+        """The entries of a new group, validated."""
+        for position, entry in enumerate(group["params"]):
+            param = entry[1] if isinstance(entry, tuple) else entry
+            if isinstance(param, Tensor):
+                plan.check_parameter(param, f"parameter {position} of the group")
+        # A loaded checkpoint may have changed what belongs to the whole optimizer.
+        shared = [name for name in SHARED_NAMES if name in self._revision.options and self.param_groups]
+        defaults = {**self.defaults, **{name: self.param_groups[0][name] for name in shared}}
+        options = options_of_group(group, defaults, self._revision)
+        rule = Rule.of(options, self._revision)
+        scalars = initial_scalars(rule)
+        _refuse_scalars(group, scalars)
+        # clause: PPSF-L-007 fa1054f4
+        if self.param_groups and not rule.split:
+            scalars |= {name: self.param_groups[0][name] for name in Names.of(self._revision).pool}
+        in_training = self.param_groups[0]["train_mode"] if self.param_groups else True
+        start = {**options, **scalars, "train_mode": in_training, "effective_lr": options["lr"]}
+        check_groups([*self.param_groups, start], self._revision)
+        return start
+
+    # --------------------------------------------------------------------------------------------------- step
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Take one step.
+
+        Args:
+            closure: evaluates the model and returns the loss; called once, with gradients enabled, before
+                anything else.
+
+        Returns:
+            what the closure returned, or None.
+
+        Raises:
+            RuntimeError: the optimizer is in eval mode (PPSF-X-004).
+            TypeError, ValueError: a learning rate (PPSF-X-002), groups (PPSF-X-003), a gradient (PPSF-X-005)
+                or a parameter (PPSF-X-006) is not allowed; nothing has changed then.
+        """
+        self._check_ready()
+        # clause: PPSF-L-006 0dfa105d
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        with torch.no_grad():
+            self._update()
+        return loss
+
+    def _check_ready(self) -> None:
+        # clause: PPSF-X-004 a7e60766
+        if not all(group["train_mode"] for group in self.param_groups):
+            raise RuntimeError(
+                "step() was called in eval mode, where the weights are the averages: steps are allowed in "
+                "train mode only. Call train() before training goes on."
+            )
+        for group in self.param_groups:
+            check_lr(group["lr"])
+        check_groups(self.param_groups, self._revision)
+
+    def _update(self) -> None:
+        self._settle(wait=False)
+        groups, rules, ledger = self.param_groups, self._rules(), self._ledger
+        work = plan.gather(groups, rules, self.state, ledger)
+        if not work.pools:
+            return
+        if not plan.judge(work):
+            ledger.count_skip(None)
+            return
+        plan.equip(work, groups, rules, self.state, ledger)
+        torch_backend.step(work)
+        if work.ok is not None:
+            ledger.count_skip(work.ok)
+        ledger.publish(work.changed)
+        self._settle(wait=False)
+
+    def _settle(self, wait: bool) -> None:
+        """Bring the floats in the groups up to date, as far as they have arrived; `wait` makes them exact."""
+        changed = self._ledger.settle(self.param_groups, wait)
+        if changed:
+            rules = self._rules()
+            show_effective_lr(self.param_groups, rules, changed)
+            self._release(rules)
+
+    def _release(self, rules: list[Rule]) -> None:
+        """Free the memory of estimates that do not adapt any more."""
+        pairs = zip(self.param_groups, rules, strict=True)
+        finished = [group for group, rule in pairs if not plan.may_adapt(group, rule)]
+        for param in chain.from_iterable(group["params"] for group in finished):
+            if param in self.state:
+                state.release(self.state[param])
+
+    # -------------------------------------------------------------------------------------------------- modes
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch the weights to y, on which training goes on; does nothing in train mode.
+
+        Args:
+            mode: False switches to eval mode instead.
+
+        Returns:
+            the optimizer.
+        """
+        # clause: PPSF-L-003 43d63321
+        mode = mode or not any(rule.averages for rule in self._rules())
+        for group in self.param_groups:
+            if group["train_mode"] != mode:
+                self._switch(group, mode)
+        return self
+
+    def eval(self) -> Self:
+        """Switch the weights to x, their average, to evaluate or save them; does nothing in eval mode.
+
+        Nor does it where no weights are averaged: there is no eval mode then.
+
+        Returns:
+            the optimizer.
+        """
+        return self.train(False)
+
+    @torch.no_grad()
+    def _switch(self, group: Group, mode: bool) -> None:
+        beta1 = group["betas"][0]
+        # clause: PPSF-Z-004 5093c36c
+        # clause: PPSF-Z-005 a0951f35
+        towards_z = 1 - beta1 if mode else 1 - 1 / beta1
+        for param in group["params"]:
+            if "z" in self.state.get(param, {}):
+                weights, z = param.float(), self.state[param]["z"].to(param.device).float()
+                store(param, weights + (z - weights) * towards_z)
+        group["train_mode"] = mode
+
+    # ------------------------------------------------------------------------------------------------ metrics
+
+    def metrics(self) -> list[dict[str, float]]:
+        """Where each group stands after the last step; waits for the device.
+
+        Returns:
+            for each group: the scalars that its revision stores, such as `d`, `d_numerator`, `d_denom`, `k` and
+            `weight_sum`; the last estimate, `d_hat`, if it makes one; `step_estimate` and `dlr`, which the coming
+            step will use; and `skipped_steps`, how many steps of the optimizer a non-finite gradient turned into
+            nothing.
+        """
+        self._settle(wait=True)
+        return metrics_of(self.param_groups, self._rules(), self._ledger.skipped())
+
+    # -------------------------------------------------------------------------------------------- persistence
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state, exact: nothing but tensors and plain Python values; waits for the device."""
+        self._settle(wait=True)
+        return super().state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load what :meth:`state_dict` returned. Tensors keep their dtypes; the mode is restored too.
+
+        Args:
+            state_dict: of an optimizer with the same groups; not changed, and not shared.
+
+        Raises:
+            TypeError, ValueError, NotImplementedError: the state does not belong to this optimizer; nothing
+                has changed then.
+        """
+        # torch casts state to the dtype of the parameter. So the state is taken out before torch sees it and
+        # put back before any other hook does.
+        taken: dict[str, Any] = {}
+
+        def take(_: Optimizer, given: dict[str, Any]) -> dict[str, Any]:
+            checkpoint.check(given, self.param_groups, self._revision)
+            taken.update(given)
+            return {**given, "state": {}}
+
+        def put(_: Optimizer) -> None:
+            self.state = checkpoint.restored(taken, self.param_groups, self._revision)
+
+        handles = (
+            self.register_load_state_dict_pre_hook(take),
+            self.register_load_state_dict_post_hook(put, prepend=True),
+        )
+        try:
+            super().load_state_dict(state_dict)
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def __getstate__(self) -> dict[str, Any]:
+        self._settle(wait=True)
+        return {**super().__getstate__(), "_skipped": self._ledger.skipped(), "_revision": self.revision}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over groups and state; the device's scalars follow from the groups."""
+        given = dict(state)
+        skipped, revision = given.pop("_skipped", None), given.pop("_revision", None)
+        if revision is not None:
+            self._revision = REVISIONS[revision]
+        if skipped is None:
+            skipped = self._ledger.skipped()
+        super().__setstate__(given)
+        self._ledger = Ledger(Names.of(self._revision), skipped)
+
+
+def _listed(params: Any) -> Any:
+    """The parameters of a group as a list; a set is left for torch to refuse."""
+    if isinstance(params, Tensor):
+        return [params]
+    return list(params) if isinstance(params, Iterable) and not isinstance(params, set) else params
+
+
+def _refuse_scalars(group: Group, scalars: Group) -> None:
+    misplaced = [name for name in scalars if name in group]
+    if misplaced:
+        raise ValueError(
+            f"{', '.join(misplaced)} given in a parameter group: these follow from training. Give d0 to "
+            "choose the first estimate, or use load_state_dict() to resume."
+        )

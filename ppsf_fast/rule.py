@@ -1,0 +1,156 @@
+"""What the options of one group mean in one step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ppsf_fast.options import correction_of, option_of, resolved_beta3, resolved_beta4
+from ppsf_fast.revisions import Revision
+
+#: Every option whose value is read as it stands, by the name of the field that holds it.
+_AS_GIVEN = {
+    "lr": "lr",
+    "weight_decay": "weight_decay",
+    "weight_decay_by_lr": "weight_decay_by_lr",
+    "decouple": "decouple",
+    "bias_correction": "use_bias_correction",
+    "warmup_steps": "warmup_steps",
+    "d0": "d0",
+    "d_coef": "d_coef",
+    "d_limiter": "d_limiter",
+    "growth_rate": "growth_rate",
+    "safeguard_warmup": "safeguard_warmup",
+    "amplifies": "amplify_gradients",
+    "stride": "slice_p",
+    "prodigy_steps": "prodigy_steps",
+    "cosine_decay": "cosine_decay",
+    "peak_patience": "peak_patience",
+    "total_steps": "total_training_steps",
+    "eps": "eps",
+    "cautious": "use_cautious",
+    "speed": "use_speed",
+    "adopt": "use_adopt",
+    "orthograd": "use_orthograd",
+    "focus": "use_focus",
+    "factored_fp32": "factored_fp32",
+    "bf16_state": "bf16_state",
+    "averages": "use_schedulefree",
+    "schedulefree_c": "schedulefree_c",
+    "r": "r",
+    "weight_lr_power": "weight_lr_power",
+    "stochastic_rounding": "stochastic_rounding",
+    "rounding_seed": "rounding_seed",
+    "split": "split_groups",
+    "split_mean": "split_groups_mean",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What the options of one group mean in one step; read anew in every step, since trainers edit groups.
+
+    Attributes:
+        stride: every how manieth element enters the statistics.
+        clip: whether the root mean square of the update is limited.
+        averages: whether weights are averaged.
+        keeps_moment: whether a first moment takes the place of the gradient.
+
+    The others are options under their own names or shorter ones.
+    """
+
+    revision: Revision
+    lr: float
+    beta1: float
+    beta2: float
+    beta3: float
+    beta4: float
+    weight_decay: float
+    weight_decay_by_lr: bool
+    decouple: bool
+    bias_correction: bool
+    warmup_steps: int
+    d0: float
+    d_coef: float
+    d_limiter: bool
+    growth_rate: float
+    safeguard_warmup: bool
+    amplifies: bool
+    stride: int
+    prodigy_steps: int
+    cosine_decay: bool
+    peak_patience: int
+    total_steps: int | None
+    eps: float | None
+    clip: bool
+    cautious: bool
+    grams: bool
+    speed: bool
+    adopt: bool
+    orthograd: bool
+    focus: bool
+    muon: bool
+    factored: bool
+    factored_fp32: bool
+    bf16_state: bool
+    averages: bool
+    keeps_moment: bool
+    schedulefree_c: float
+    r: float
+    weight_lr_power: float
+    stochastic_rounding: bool
+    rounding_seed: int
+    split: bool
+    split_mean: bool
+
+    @staticmethod
+    def of(group: Mapping[str, Any], revision: Revision) -> Rule:
+        """The rule of a group that has all options of the revision."""
+
+        def option(name: str) -> Any:
+            return option_of(group, name, revision)
+
+        betas = option("betas")
+        resolvable = {"betas": betas, "beta3": option("beta3"), "beta4": option("beta4")}
+        return Rule(
+            revision=revision,
+            beta1=betas[0],
+            beta2=betas[1],
+            beta3=resolved_beta3(resolvable),
+            beta4=resolved_beta4(resolvable),
+            clip=option("use_stableadamw") and option("eps") is not None,
+            # clause: PPSF-O-004 bc701ced
+            grams=option("use_grams") and not option("use_cautious"),
+            # clause: PPSF-O-006 45c20495
+            muon=option("use_muon_pp") and not option("use_focus"),
+            # clause: PPSF-O-005 935b06a7
+            factored=option("factored") and not option("use_focus"),
+            keeps_moment=not option("use_schedulefree") and betas[0] > 0,
+            **{field: option(name) for field, name in _AS_GIVEN.items()},
+        )
+
+    @property
+    def correction(self) -> str:
+        """Which bias correction applies where one does."""
+        return correction_of(self.revision, self.averages)
+
+    @property
+    def by_signs(self) -> bool:
+        """Whether SPEED makes the statistics of signs."""
+        return self.speed and self.revision.speed == "signs"
+
+    @property
+    def by_displacement(self) -> bool:
+        """Whether SPEED makes the statistics of displacements, without a gradient sum."""
+        return self.speed and self.revision.speed == "displacement"
+
+    @property
+    def decays(self) -> bool:
+        """Whether weights decay, apart from the gradient."""
+        return self.weight_decay != 0 and self.decouple
+
+    @property
+    def penalizes(self) -> bool:
+        """Whether the gradient is that of the loss with an l2 penalty."""
+        return self.weight_decay != 0 and not self.decouple
