@@ -110,11 +110,10 @@ def _finish(report: Report, given: argparse.Namespace, console: Console) -> int:
 
 
 def _mutants(given: argparse.Namespace, console: Console) -> int:
-    implementation = run.implementation_for(run.AUDITED[0])
     with console.status("recording a lawful implementation"):
         corpus = run.recorded(given.examples, given.seed)
     killed = 0
-    for outcome in killing.kill(MUTANTS, corpus, implementation):
+    for outcome in killing.kill(MUTANTS, corpus, run.own()):
         killed += outcome.killed
         mark = f"killed by {outcome.by}" if outcome.killed else "SURVIVED"
         console.print(f"{outcome.mutant.identifier}: {mark}", highlight=False, markup=False)

@@ -16,7 +16,7 @@ from ppsf_conformance.checks import CHECKS
 from ppsf_conformance.drawing import draw_problems
 from ppsf_conformance.lockstep import Transition
 from ppsf_conformance.mutant import Mutant
-from ppsf_conformance.problems import Problem
+from ppsf_conformance.problems import RARE, Problem
 from ppsf_ref import overriding
 
 
@@ -54,22 +54,27 @@ def record(implementation: Implementation, examples: int, seed: int) -> list[Rec
                 raise ValueError(f"the recorded implementation leaves the law: {verdict.witness.detail}")
             found.append(Recorded(transition, verdict.clauses, capabilities))
 
+    for problem in RARE:
+        if problem.revision == capabilities.revision:
+            visit(problem)
     draw_problems(
         capabilities.dtypes, capabilities.options, examples, seed, visit, capabilities.revision, capabilities.always
     )
     return found
 
 
-def kill(mutants: Iterable[Mutant], corpus: Sequence[Recorded], implementation: Implementation) -> Iterator[Outcome]:
-    """The fate of each mutant."""
+def kill(
+    mutants: Iterable[Mutant], corpus: Sequence[Recorded], implementations: Sequence[Implementation]
+) -> Iterator[Outcome]:
+    """The fate of each mutant, before the checks run on any of the lawful implementations, and before the corpus."""
     for mutant in mutants:
-        yield _by_check(mutant, implementation) or _by_lockstep(mutant, corpus)
+        by_checks = (_by_check(mutant, implementation) for implementation in implementations)
+        found = next(filter(None, by_checks), None) if mutant.clause in CHECKS else None
+        yield found or _by_lockstep(mutant, corpus)
 
 
 def _by_check(mutant: Mutant, implementation: Implementation) -> Outcome | None:
-    check = CHECKS.get(mutant.clause)
-    if check is None:
-        return None
+    check = CHECKS[mutant.clause]
     with overriding({mutant.clause: mutant.rule}), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

@@ -471,12 +471,10 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("accepted", clause="PPSF-X-009", rule=_accepts),
     Mutant("refused", clause="PPSF-X-009", rule=_refuses),
     Mutant("refused", clause="PPSF-X-008", rule=_refuses),
+    *REVISION_MUTANTS,
 )
 
 
 def _rms_over(u: Any, bound: float) -> Any:
     rms = num.sqrt(num.mean_square(u))
-    return num.maximum(
-        rms / bound,
-        1 + 0 * rms * REVISION_MUTANTS,
-    )
+    return num.maximum(rms / bound, 1 + 0 * rms)

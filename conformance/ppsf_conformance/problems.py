@@ -71,6 +71,18 @@ class Problem:
         return asdict(self)
 
 
+#: What drawing seldom meets: SPEED of 2.0 with a numerator that falls, where d_coef alone would raise the estimate.
+RARE = (
+    Problem(
+        {"use_speed": True, "d_coef": 10.0, "d0": 1e-3, "beta3": 0.9},
+        (GroupSpec((ParamSpec((40,)), ParamSpec((3, 4)))),),
+        "turning",
+        steps=8,
+        revision="2.0",
+    ),
+)
+
+
 def of_dtype(dtype: str, revision: str = "1.9") -> Problem:
     """The plainest problem with a parameter of this dtype."""
     return Problem(options={}, groups=(GroupSpec((ParamSpec((5,), dtype),)),), revision=revision)

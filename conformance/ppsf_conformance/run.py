@@ -138,10 +138,14 @@ def _told_apart(request: Request) -> list[TorchImplementation]:
     return made
 
 
+def own() -> list[TorchImplementation]:
+    """Our optimizers, one per revision."""
+    return [implementation_for(target, revision=revision) for revision, target in OWN.items()]
+
+
 def recorded(examples: int, seed: int) -> list[Recorded]:
     """Transitions of our optimizers, ``examples`` problems of every revision: what mutants are held against."""
-    made = [implementation_for(target, revision=revision) for revision, target in OWN.items()]
-    return [one for implementation in made for one in record(implementation, examples, seed)]
+    return [one for implementation in own() for one in record(implementation, examples, seed)]
 
 
 def trained(targets: Iterable[str], progress: Callable[[Any], None]) -> Training:

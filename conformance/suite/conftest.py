@@ -39,6 +39,12 @@ def surveys() -> Callable[[str], Survey]:
 
 
 @pytest.fixture(scope="session")
+def own() -> list[TorchImplementation]:
+    """Our optimizers, one per revision."""
+    return run.own()
+
+
+@pytest.fixture(scope="session")
 def corpus() -> list[Recorded]:
     """Transitions of our optimizers of all revisions, against which mutants are held."""
     return run.recorded(examples=200, seed=1)

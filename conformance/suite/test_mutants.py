@@ -12,8 +12,8 @@ from ppsf_conformance.verdicts import clause_titles
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.identifier for mutant in MUTANTS])
-def test_mutant_is_killed(mutant: Mutant, corpus: list[Recorded], product: TorchImplementation) -> None:
-    (outcome,) = kill([mutant], corpus, product)
+def test_mutant_is_killed(mutant: Mutant, corpus: list[Recorded], own: list[TorchImplementation]) -> None:
+    (outcome,) = kill([mutant], corpus, own)
     assert outcome.killed
 
 
