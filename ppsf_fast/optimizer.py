@@ -37,7 +37,8 @@ class ProdigyPlusScheduleFree(RevisedOptimizer):
         fused_back_pass: parameters are moved one by one by :meth:`step_param`, as their gradients arrive, so that these
             can be freed at once; :meth:`step` ends the step. :func:`fuse_backward` installs the hooks.
         use_stableadamw: limit the root mean square of each update.
-        use_muon_pp: not yet served.
+        use_muon_pp: step parameters of two or more dimensions by their orthogonalised gradient, over the root mean
+            square of these steps. Choose it before the first step; `use_focus` switches it off.
         use_cautious: take from a weight only what has the sign of the update.
         use_grams: take the magnitude of that in the direction of the update; `use_cautious` switches it off.
         use_adopt: divide by the second moment from before the present gradient; the first step of a parameter

@@ -73,7 +73,6 @@ SHARED_NAMES = tuple(option.name for option in OPTIONS if not option.per_group)
 
 #: Options that a revision has and of which only False is accepted so far.
 UNSERVED: Mapping[str, tuple[str, ...]] = {
-    "1.9": ("use_muon_pp",),
     "prodigy": ("fsdp_in_use",),
 }
 
@@ -112,7 +111,7 @@ def checked(values: Mapping[str, Any], revision: Revision) -> dict[str, Any]:
 
 
 def _checked(option: Option, value: Any, revision: Revision) -> Any:
-    # clause: PPSF-X-007 1087d04b
+    # clause: PPSF-X-007 afd34b1d
     if option.name in UNSERVED.get(revision.name, ()) and value is not False:
         raise NotImplementedError(
             f"{option.name}={value!r}: this option of revision {revision.name} is known but not yet served, only "

@@ -90,6 +90,7 @@ class Rule:
     adopt: bool
     orthograd: bool
     focus: bool
+    muon: bool
     factored: bool
     factored_fp32: bool
     bf16_state: bool
@@ -121,6 +122,8 @@ class Rule:
             clip=option("use_stableadamw") and option("eps") is not None,
             # clause: PPSF-O-004 bc701ced
             grams=option("use_grams") and not option("use_cautious"),
+            # clause: PPSF-O-006 45c20495
+            muon=option("use_muon_pp") and not option("use_focus"),
             # clause: PPSF-O-005 935b06a7
             factored=option("factored") and not option("use_focus"),
             keeps_moment=not option("use_schedulefree") and betas[0] > 0,

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ppsf_fast.muon import moves
 from ppsf_fast.numerics import sample
 from ppsf_fast.revisions import Revision
 from ppsf_fast.rule import Rule
@@ -39,6 +40,8 @@ def factored_axes(shape: Sequence[int], revision: Revision) -> tuple[int, int] |
 
 
 def _start_of_moment(param: Tensor, rule: Rule) -> State:
+    if moves(param.shape, rule.muon):
+        return {"rms_sq": torch.zeros((), dtype=torch.float32, device=param.device)}
     if rule.focus:
         return {"exp_avg_sq": param.detach().to(torch.float32, copy=True)}
     axes = factored_axes(param.shape, rule.revision) if rule.factored else None
@@ -73,26 +76,38 @@ def prepare(state: State, param: Tensor, rule: Rule, adapts: bool) -> None:
         rule: of its group.
         adapts: whether its pool may still adapt d.
     """
-    # clause: PPSF-L-001 afb28f94
-    # clause: PPSF-R-001 438c0879
+    # clause: PPSF-L-001 96915c07
+    # clause: PPSF-R-001 8f7d5090
     for name, value in state.items():
         if isinstance(value, Tensor) and value.device != param.device:
             state[name] = value.to(param.device)
-    has_moment = moment_names(state)[0] in state
-    fills = rule.adopt and not has_moment
-    if rule.adopt and FILLED not in state:
-        # State from before the switch was on holds a second moment to divide by.
-        state[FILLED] = torch.full((), has_moment, dtype=torch.bool, device=param.device)
+    fills = rule.adopt and not _has_moment(state)
+    _prepare_moment(state, param, rule)
     if rule.averages and "z" not in state:
         state["z"] = param.detach().clone()
     if rule.keeps_moment and "exp_avg" not in state:
         state["exp_avg"] = torch.zeros_like(param)
-    if not has_moment:
-        state.update(_start_of_moment(param, rule))
     if adapts:
         # The course begins with the first step that counts.
         course = () if fills else COURSE
         _prepare_statistics(state, param, rule, ("p0", *course) if rule.by_displacement else ("p0", "s"))
+
+
+def _has_moment(state: State) -> bool:
+    """Whether there is a second moment, or the memory of Muon, which takes its place."""
+    return moment_names(state)[0] in state or "rms_sq" in state
+
+
+def _prepare_moment(state: State, param: Tensor, rule: Rule) -> None:
+    by_muon = moves(param.shape, rule.muon)
+    if by_muon and "rms_sq" not in state:
+        state.pop(FILLED, None)  # Muon waits for no second moment.
+    if rule.adopt and FILLED not in state:
+        # State from before the switch was on holds a second moment to divide by.
+        able = by_muon or _has_moment(state)
+        state[FILLED] = torch.full((), able, dtype=torch.bool, device=param.device)
+    if ("rms_sq" if by_muon else moment_names(state)[0]) not in state:
+        state.update(_start_of_moment(param, rule))
 
 
 def _prepare_statistics(state: State, param: Tensor, rule: Rule, needed: Sequence[str]) -> None:
@@ -124,6 +139,7 @@ def check_shapes(state: Mapping[str, Any], param: Tensor, stride: int, where: st
     """Raise ValueError if `state` cannot belong to `param`, sampled with `stride`; `where` names the parameter."""
     sampled = torch.Size([-(-param.numel() // stride)])
     expected = {"z": param.shape, "exp_avg": param.shape, "exp_avg_sq": param.shape, "p0": sampled, "s": sampled}
+    expected["rms_sq"] = torch.Size([])
     for name, shape in expected.items():
         value = state.get(name)
         if isinstance(value, Tensor) and value.shape != shape:

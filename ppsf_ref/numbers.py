@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import mpmath
 import numpy as np
 
-from ppsf_ref import law
+from ppsf_ref import law, newton_schulz
 from ppsf_ref.bounded import Allowed, Arithmetic, Bounded, stacked, widest
 from ppsf_ref.formats import FLOAT32, FLOAT64, Array, Format, down, nearest, up
 
@@ -157,6 +157,15 @@ def quotient(a: Number, b: Number, factor: Number) -> Number:
     if not isinstance(a, Bounded) or not factor.value:
         return a / b
     return widest([a / b, (factor * a) / b * (1 / factor)])
+
+
+def turned(g: Number, x: Number, p: newton_schulz.Polynomial, steps: int) -> newton_schulz.Turned:
+    """A matrix after Newton-Schulz steps, its norm and its inner product with ``g``; the products of matrices are
+    formed on the shorter side."""
+    if isinstance(x, Bounded):
+        return newton_schulz.bounded(g, x, p, steps)
+    matrix = newton_schulz.iterated(x, p, steps)
+    return newton_schulz.Turned(matrix, sqrt(total(matrix * matrix)), total(g * matrix))
 
 
 def total(x: Number) -> Number:

@@ -52,6 +52,7 @@ class Options:
     r: float = 0.0
     weight_lr_power: float = 2.0
     use_stableadamw: bool = True
+    use_muon_pp: bool = False
     use_cautious: bool = False
     use_grams: bool = False
     use_adopt: bool = False

@@ -12,8 +12,8 @@ class ParamState:
     """One parameter. ``y`` is its live weight (``x`` in eval mode); the others are None until they exist.
 
     ``m`` and ``v`` have the shape of ``y``; ``v_row`` and ``v_col`` that shape with one axis shrunk to 1; ``s`` and
-    ``x0`` are 1-d samples, one element in eleven as a rule. ``pull``, ``l1`` and ``l2`` are 0-d, and only with SPEED
-    of revision 2.0 (PPSF-M-040).
+    ``x0`` are 1-d samples, one element in eleven as a rule. ``rms_sq`` is 0-d, and only where Muon moves the
+    parameter (PPSF-M-014); ``pull``, ``l1`` and ``l2`` are 0-d, and only with SPEED of revision 2.0 (PPSF-M-040).
     """
 
     y: Number
@@ -24,6 +24,7 @@ class ParamState:
     v: Number | None = None
     v_row: Number | None = None
     v_col: Number | None = None
+    rms_sq: Number | None = None
     pull: Number | None = None
     l1: Number | None = None
     l2: Number | None = None

@@ -59,12 +59,15 @@ def _measure(f: Frame, group: GroupState, p: ParamState, g: Number, size: StepSi
     only_fills = variants.only_fills(f, p, group.k)  # M-005
     p = variants.created(f, p, axes, dtype)  # L-001, R-001, R-010
     g = variants.decayed_gradient(f, p, g)  # W-011
-    seen = variants.seen(f, p, g)  # M-007
     if only_fills:
+        seen = variants.seen(f, p, g)  # M-007
         return Measured(variants.filled(f, p, seen, axes, group), moves=False)  # V-001, V-003, V-010, V-011, M-008
-    old, p = p, variants.second_moment(f, p, seen, axes, group)  # V-001, V-003, V-010, V-011, M-008
-    divisor = variants.divisor(f, old, p, axes, group)  # M-006, V-004, V-005, V-013, M-008
-    p, n = variants.mover(f, p, seen, divisor, group)  # U-010, M-030 .. M-032
+    if variants.uses_muon(f, g.shape):  # M-014, O-006
+        p, n, divisor = variants.by_muon(f, p, g, group)  # M-015 .. M-017
+    else:
+        p, n, divisor = variants.by_moments(
+            f, p, g, axes, group
+        )  # M-006 .. M-008, M-030 .. M-032, U-010, V-001 .. V-013
     if not f.window.adapts:
         return Measured(p, n, divisor)
     p, item, norm = variants.statistics(f, p, g, group, size)  # D-001 .. D-004, D-020 .. D-023, M-010, M-040
@@ -105,7 +108,7 @@ def _move_group(
 
 def _move(f: Frame, group: GroupState, measured: Measured, c: Number, dlr: Number, new_d: Number) -> ParamState:
     p = measured.param
-    u = variants.direction(f, measured, group.d, new_d, dlr)  # U-001 .. U-003, U-011 .. U-013, M-009, M-013
+    u = variants.direction(f, measured, group.d, new_d, dlr)  # U-001 .. U-003, U-011 .. U-013, M-009, M-013, M-018
     u = variants.clipped(f, u, group.d)  # C-001, C-010, O-002
     if not f.averages:
         y = variants.decayed(f, p.y, dlr)  # W-010

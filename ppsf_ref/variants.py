@@ -18,6 +18,7 @@ from ppsf_ref.clauses import (
     lifecycle,
     modifiers,
     moment,
+    muon,
     notation,
     options,
     orthograd,
@@ -74,8 +75,15 @@ def averaged(f: Frame, group: GroupState, dlr: Number) -> average.Largest:
 # ------------------------------------------------------------------------------------------------------ second moment
 
 
+def uses_muon(f: Frame, shape: tuple[int, ...]) -> bool:
+    """Whether the orthogonalised gradient moves a parameter of this shape."""
+    return muon.moves(shape, options.applies_muon(f.options.use_muon_pp, f.options.use_focus))  # M-014, O-006
+
+
 def factored_axes(f: Frame, shape: tuple[int, ...]) -> Axes | None:
     """Axes over which the second moment of a parameter is factored."""
+    if uses_muon(f, shape):
+        return None
     factored = options.factors(f.options.factored, f.options.use_focus)  # O-005
     if f.revision.factored_axes == "last_two":
         return moment.last_axes(shape, factored)  # V-012
@@ -84,7 +92,9 @@ def factored_axes(f: Frame, shape: tuple[int, ...]) -> Axes | None:
 
 def created(f: Frame, p: ParamState, axes: Axes | None, dtype: str) -> ParamState:
     """A parameter with all the state it needs."""
-    keeps = lifecycle.Keeps(z=f.averages, m=f.averages_moment, s=not _follows_displacement(f))
+    keeps = lifecycle.Keeps(
+        z=f.averages, m=f.averages_moment, s=not _follows_displacement(f), rms_sq=uses_muon(f, p.y.shape)
+    )
     x0 = formats(f.options, dtype)["x0"]  # R-001, R-010
     return lifecycle.created(
         p, axes, keeps, f.window.adapts, f.options.slice_p, x0, f.numbers, f.options.use_focus
@@ -99,8 +109,9 @@ def decayed_gradient(f: Frame, p: ParamState, g: Number) -> Number:
 
 def only_fills(f: Frame, p: ParamState, k: int) -> bool:
     """Whether a parameter that takes part in step ``k`` of its pool does no more than :func:`filled`."""
-    is_new = p.v is None and p.v_row is None
-    return f.options.use_adopt and adopt.only_fills(is_new, k)  # M-005
+    if not f.options.use_adopt or uses_muon(f, p.y.shape):
+        return False
+    return adopt.only_fills(lifecycle.is_new(p), k)  # M-005
 
 
 def seen(f: Frame, p: ParamState, g: Number) -> Number:
@@ -296,9 +307,35 @@ def mover(f: Frame, p: ParamState, g: Number, divisor: Number, group: GroupState
     return Mover(replace(p, m=m) if f.averages_moment else p, _steered(f, m, g))
 
 
+class Moved(NamedTuple):
+    """A parameter with its moments moved, what moves its weights, and what this is divided by."""
+
+    param: ParamState
+    n: Number
+    divisor: Number
+
+
+def by_muon(f: Frame, p: ParamState, g: Number, group: GroupState) -> Moved:
+    """What a gradient makes of a parameter that Muon moves; the divisor is the memory, squared as it is."""
+    o = muon.shortened(muon.orthogonalized(g))  # M-016, M-015
+    rms_sq = muon.size_memory(p.rms_sq, o, f.beta2, group.d, group.d_prev)  # M-017
+    return Moved(replace(p, rms_sq=rms_sq), o.o, rms_sq)
+
+
+def by_moments(f: Frame, p: ParamState, g: Number, axes: Axes | None, group: GroupState) -> Moved:
+    """What a gradient makes of any other parameter."""
+    g = seen(f, p, g)  # M-007
+    old, p = p, second_moment(f, p, g, axes, group)  # V-001, V-003, V-010, V-011, M-008
+    by = divisor(f, old, p, axes, group)  # M-006, V-004, V-005, V-013, M-008
+    p, n = mover(f, p, g, by, group)  # U-010, M-030 .. M-032
+    return Moved(p, n, by)
+
+
 def direction(f: Frame, measured: Measured, d: Number, new_d: Number, dlr: Number) -> Number:
     """The update, before it is clipped."""
     n, by, y = measured.n, measured.divisor, measured.param.y
+    if uses_muon(f, y.shape):
+        return muon.direction(n, by)  # M-018
     if f.options.use_adopt and not f.averages:
         return n
     if f.revision.unit == "g" and f.eps is None and not f.options.use_focus:

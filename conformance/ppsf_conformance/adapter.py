@@ -15,7 +15,7 @@ Array = np.ndarray[Any, Any]
 Gradients = Sequence[Sequence[Array | None]]
 
 #: What the law calls the arrays of a parameter and the numbers of a group (k aside), in all revisions.
-ARRAYS = ("y", "z", "m", "x0", "s", "v", "v_row", "v_col", "pull", "l1", "l2")
+ARRAYS = ("y", "z", "m", "x0", "s", "v", "v_row", "v_col", "rms_sq", "pull", "l1", "l2")
 SCALARS = ("d", "d_prev", "d_max", "d_numerator", "d_denom", "n_max", "weight_sum", "lr_max")
 #: What the built-in decay counts, where it is served.
 COUNTS = ("stalled", "peak")

@@ -62,6 +62,7 @@ OWNERS: Mapping[str, str] = {
     "v": "PPSF-V-001",
     "v_row": "PPSF-V-003",
     "v_col": "PPSF-V-003",
+    "rms_sq": "PPSF-M-017",
     "d": "PPSF-D-007",
     "d_prev": "PPSF-D-007",
     "d_max": "PPSF-D-029",
@@ -83,9 +84,9 @@ OWNERS: Mapping[str, str] = {
 }
 #: Dataflow order: the earliest deviating output is the best witness, an exception before all.
 ORDER = (
-    "raises", "mode", "presence", "format", "k", "stalled", "peak", "x0", "v", "v_row", "v_col", "m", "s", "l1", "l2",
-    "pull", "d_denom", "d_numerator", "n_max", "d_prev", "d_max", "lr_max", "weight_sum", "z", "y", "x", "y from x",
-    "d",
+    "raises", "mode", "presence", "format", "k", "stalled", "peak", "x0", "v", "v_row", "v_col", "rms_sq", "m", "s",
+    "l1", "l2", "pull", "d_denom", "d_numerator", "n_max", "d_prev", "d_max", "lr_max", "weight_sum", "z", "y", "x",
+    "y from x", "d",
 )  # fmt: skip
 #: What the live weights are called, by event.
 WEIGHTS: Mapping[Kind, str] = {"step": "y", "eval": "x", "train": "y from x"}

@@ -6,6 +6,7 @@ outside the bounds, on some input that the regimes of :mod:`ppsf_conformance.pro
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -21,9 +22,11 @@ from ppsf_ref import numbers as num
 from ppsf_ref.clauses.average import Averaging, Decay, Decaying
 from ppsf_ref.clauses.distance import Estimate, Window
 from ppsf_ref.clauses.moment import Axes, Factors
+from ppsf_ref.clauses.muon import LEAST_NORM, POLYNOMIAL, STEPS, Direction
 from ppsf_ref.clauses.orthograd import component, length
 from ppsf_ref.clauses.speed import GROWTH
 from ppsf_ref.law import Rule
+from ppsf_ref.newton_schulz import Polynomial, Turned
 
 
 def _axes_swapped(shape: tuple[int, ...], factored: bool, min_dim: int) -> Axes | None:
@@ -99,6 +102,33 @@ def _keeps_s(k: int, prodigy_steps: int) -> Window:
 def _rounding_scaled_up(g: Any, p: Any) -> Any:
     part = component(g, p.y)
     return part * num.share(length(g), length(part), np.inf)
+
+
+def _turned_by(polynomial: Polynomial, steps: int = STEPS, least: float = LEAST_NORM) -> Rule:
+    return lambda g: _law("PPSF-M-015", g, polynomial, steps, least)
+
+
+def _last_as_columns(g: Any) -> Turned:
+    turned: Turned = _law("PPSF-M-015", g.reshape(math.prod(g.shape[:-1]), g.shape[-1]))
+    return turned._replace(matrix=turned.matrix.reshape(*g.shape))
+
+
+def _in_proportion(turned: Turned) -> Direction:
+    return Direction(turned.along * turned.matrix, turned.along * turned.length)
+
+
+def _shortened_below_two(turned: Turned) -> Direction:
+    return Direction(*_law("PPSF-M-016", turned._replace(along=0.5 * turned.along)))
+
+
+def _first_size(rms_sq: Any, o: Direction, beta2: Any, d: Any, d_prev: Any) -> Any:
+    started = bool(num.value_of(rms_sq) > 0)
+    return 1 * rms_sq if started else _law("PPSF-M-017", rms_sq, o, 0 * beta2, d, d_prev)
+
+
+def _sum_of_squares(rms_sq: Any, o: Direction, beta2: Any, d: Any, d_prev: Any) -> Any:
+    whole = o._replace(length=o.length * math.sqrt(max(math.prod(o.o.shape), 1)))
+    return _law("PPSF-M-017", rms_sq, whole, beta2, d, d_prev)
 
 
 def _accepts(*args: Any, **kwargs: Any) -> None:
@@ -300,6 +330,32 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("the gradient itself", clause="PPSF-M-009", rule=lambda g, v, y: g - 0.1 * num.sign(v - y)),
     Mutant("factored all the same", clause="PPSF-O-005", rule=lambda factored, use_focus: factored),
     Mutant("never factored", clause="PPSF-O-005", rule=lambda factored, use_focus: False),
+    Mutant("Muon wins", clause="PPSF-O-006", rule=lambda use_muon_pp, use_focus: use_muon_pp),
+    Mutant("Muon never applies", clause="PPSF-O-006", rule=lambda use_muon_pp, use_focus: False),
+    Mutant("only matrices", clause="PPSF-M-014", rule=lambda shape, applies: applies and len(shape) == 2),
+    Mutant("only large ones", clause="PPSF-M-014", rule=lambda shape, applies: applies and np.prod(shape[1:]) > 3),
+    Mutant("linear term off by 0.01", clause="PPSF-M-015", rule=_turned_by(POLYNOMIAL._replace(linear=3.4345))),
+    Mutant("cubic term off by 0.01", clause="PPSF-M-015", rule=_turned_by(POLYNOMIAL._replace(cubic=-4.785))),
+    Mutant("quintic term off by 0.01", clause="PPSF-M-015", rule=_turned_by(POLYNOMIAL._replace(quintic=2.0215))),
+    Mutant("the cubic iteration", clause="PPSF-M-015", rule=_turned_by(Polynomial(1.5, -0.5, 0.0))),
+    Mutant("five steps", clause="PPSF-M-015", rule=_turned_by(POLYNOMIAL, 5)),
+    Mutant("seven steps", clause="PPSF-M-015", rule=_turned_by(POLYNOMIAL, 7)),
+    Mutant("1e-4 added to the norm", clause="PPSF-M-015", rule=_turned_by(POLYNOMIAL, least=1e-4)),
+    Mutant("last dimension as columns", clause="PPSF-M-015", rule=_last_as_columns),
+    Mutant("never shortened", clause="PPSF-M-016", rule=lambda turned: Direction(turned.matrix, turned.length)),
+    Mutant("lengthened too", clause="PPSF-M-016", rule=_in_proportion),
+    Mutant("shortened below 2", clause="PPSF-M-016", rule=_shortened_below_two),
+    Mutant(
+        "no rescaling by d",
+        clause="PPSF-M-017",
+        rule=lambda q, o, b2, d, p: _law("PPSF-M-017", q, o, b2, d, d),
+    ),
+    Mutant("no memory", clause="PPSF-M-017", rule=lambda q, o, b2, d, p: _law("PPSF-M-017", q, o, 0 * b2, d, p)),
+    Mutant("the first size for ever", clause="PPSF-M-017", rule=_first_size),
+    Mutant("sum of squares", clause="PPSF-M-017", rule=_sum_of_squares),
+    Mutant("no root", clause="PPSF-M-018", rule=lambda o, q: o / (q + 1e-8)),
+    Mutant("1e-4 added", clause="PPSF-M-018", rule=lambda o, q: o / (num.sqrt(q) + 1e-4)),
+    Mutant("not divided", clause="PPSF-M-018", rule=lambda o, q: o),
     Mutant("without d0", clause="PPSF-M-010", rule=lambda weight, d0: weight),
     Mutant("magnitudes", clause="PPSF-M-011", rule=lambda x: x),
     Mutant("0 counts as positive", clause="PPSF-M-011", rule=lambda x: 2 * num.indicator(num.sign(x) + 0.5) - 1),
@@ -340,6 +396,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant("x0 in bfloat16", clause="PPSF-R-001", rule=_stored_in(x0=BFLOAT16)),
     Mutant("s in bfloat16", clause="PPSF-R-001", rule=_stored_in(s=BFLOAT16)),
+    Mutant("memory of Muon in bfloat16", clause="PPSF-R-001", rule=_stored_in(rms_sq=BFLOAT16)),
     Mutant("factors always float32", clause="PPSF-R-001", rule=_stored_in(v_row=FLOAT32, v_col=FLOAT32)),
     Mutant("toward zero", clause="PPSF-R-002", rule=lambda x, form: _law("PPSF-R-002", x * (1 - 2.0**-9), form)),
     Mutant(
@@ -372,7 +429,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("NaN becomes zero", clause="PPSF-R-005", rule=lambda x, rounded: np.where(np.isnan(x), 0.0, rounded)),
     Mutant("z = 0", clause="PPSF-L-001", rule=_created_with(z=lambda made: 0 * made.y)),
     Mutant("v = 1", clause="PPSF-L-001", rule=_created_with(v=lambda made: 0 * made.y + 1)),
-    Mutant("FOCUS starts at 0", clause="PPSF-L-001", rule=lambda *args: _law("PPSF-L-001", *args[:6])),
+    Mutant("FOCUS starts at 0", clause="PPSF-L-001", rule=lambda *args: _law("PPSF-L-001", *args[:7])),
     Mutant("x0 = 0", clause="PPSF-L-001", rule=_created_with(x0=lambda made: 0 * made.x0)),
     Mutant("not counted", clause="PPSF-L-002", rule=lambda k: k),
     Mutant("eval() switches back and forth", clause="PPSF-L-003", rule=lambda mode, call: not mode),

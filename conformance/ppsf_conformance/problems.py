@@ -194,6 +194,11 @@ def _along(now: np.random.Generator, always: np.random.Generator, y: Array, t: i
     return now.normal() * y + aside * np.abs(y).max(initial=0.0) * now.normal(size=y.shape)
 
 
+def _rank_one(now: np.random.Generator, always: np.random.Generator, y: Array, t: int) -> Any:
+    """All slices alike but for their size: as a matrix of rank one."""
+    return np.multiply.outer(now.normal(size=y.shape[:1]), now.normal(size=y.shape[1:]))
+
+
 REGIMES: Mapping[str, Regime] = {
     "noise": _noise,
     "growth": _growth,
@@ -208,6 +213,7 @@ REGIMES: Mapping[str, Regime] = {
     "huge gradient": _huge,
     "near guard": _underflow,
     "along weights": _along,
+    "rank one": _rank_one,
 }
 
 
@@ -265,6 +271,7 @@ OPTION_VALUES: Mapping[str, tuple[Any, ...]] = {
     "use_speed": (False, True, False),
     "use_orthograd": (False, True, False),
     "use_focus": (False, True, False),
+    "use_muon_pp": (False, True, False),
     "stochastic_rounding": (True, False),
     "split_groups": (True, False),
     "split_groups_mean": (True, False),
@@ -290,7 +297,7 @@ OPTION_VALUES: Mapping[str, tuple[Any, ...]] = {
 #: Options a group may give for itself, and those it may only when it is a pool of its own.
 IN_ANY_GROUP = (
     "lr", "weight_decay", "eps", "use_stableadamw", "factored", "use_cautious", "use_grams", "use_adopt",
-    "use_orthograd", "use_focus", "use_schedulefree", "slice_p", "r", "weight_lr_power",
+    "use_orthograd", "use_focus", "use_muon_pp", "use_schedulefree", "slice_p", "r", "weight_lr_power",
 )  # fmt: skip
 IN_OWN_POOL = ("betas", "d0", "d_coef", "prodigy_steps", "use_speed", "warmup_steps", "d_limiter", "beta4")
 

@@ -15,6 +15,7 @@ SWITCHES: dict[str, dict[str, Any]] = {
     "adopt": {"use_adopt": True},
     "orthograd": {"use_orthograd": True},
     "focus": {"use_focus": True},
+    "muon": {"use_muon_pp": True},
     "speed": {"use_speed": True},
     "cautious": {"use_cautious": True},
     "grams": {"use_grams": True},

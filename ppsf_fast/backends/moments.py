@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ppsf_fast import focus
+from ppsf_fast import focus, muon
 from ppsf_fast.backends.coefficients import Coefficients
 from ppsf_fast.numerics import mean_over, store
 from ppsf_fast.rule import Rule
@@ -81,6 +81,13 @@ def renew_average(state: State, y: Tensor, rule: Rule, by: Coefficients) -> None
     if rule.adopt:
         by = _filling(state, by)
     store(state["exp_avg_sq"], focus.renewed(state["exp_avg_sq"].float(), y, by.renewal), by.ok)
+
+
+def renew_size(state: State, update: Tensor, by: Coefficients) -> Tensor:
+    """Renew what Muon keeps in the place of the second moment; returns it."""
+    size = muon.renewed(state["rms_sq"], update, by.keep, by.gain)
+    store(state["rms_sq"], size, by.ok)
+    return size
 
 
 def first_moment(state: State, grad: Tensor, rule: Rule, by: Coefficients) -> Tensor:

@@ -5,9 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ppsf_fast import focus
+from ppsf_fast import focus, muon
 from ppsf_fast.backends.coefficients import Coefficients, Outcome, both
-from ppsf_fast.backends.moments import divisor, filled, first_moment, normalized_moment, renew_average
+from ppsf_fast.backends.moments import (
+    divisor,
+    filled,
+    first_moment,
+    normalized_moment,
+    renew_average,
+    renew_size,
+)
 from ppsf_fast.numerics import agreement, total
 from ppsf_fast.orthograd import orthogonal
 from ppsf_fast.rule import Rule
@@ -21,9 +28,17 @@ def updated(state: State, grad: Tensor, y: Tensor, rule: Rule, by: Coefficients,
         state: of the parameter; its moments are changed in place.
         grad, y: float32, of the shape of the parameter.
     """
-    grad = orthogonal(grad, y) if rule.orthograd else grad
-    update = _direction(state, grad, y, rule, by, outcome)
+    if muon.moves(y.shape, rule.muon):
+        update = _by_muon(state, grad, by)
+    else:
+        grad = orthogonal(grad, y) if rule.orthograd else grad
+        update = _direction(state, grad, y, rule, by, outcome)
     return _clipped(update, rule, by) if rule.clip else update
+
+
+def _by_muon(state: State, grad: Tensor, by: Coefficients) -> Tensor:
+    update = muon.direction(grad)
+    return muon.scaled(update, renew_size(state, update, by))
 
 
 def _direction(state: State, grad: Tensor, y: Tensor, rule: Rule, by: Coefficients, outcome: Outcome) -> Tensor:

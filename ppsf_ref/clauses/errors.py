@@ -13,7 +13,6 @@ from ppsf_ref.options import Options
 EXTENSIONS = frozenset(
     {
         "fsdp_in_use",
-        "use_muon_pp",
     }
 )
 SHARED = (
@@ -77,6 +76,7 @@ DOMAINS: Mapping[str, Domain] = {
     "factored": SWITCH,
     "factored_fp32": SWITCH,
     "use_stableadamw": SWITCH,
+    "use_muon_pp": SWITCH,
     "use_cautious": SWITCH,
     "use_grams": SWITCH,
     "use_adopt": SWITCH,
@@ -165,7 +165,7 @@ def refuse_parameter(dtype: str) -> None:
         raise TypeError(f"parameters have to be float32 or bfloat16, not {dtype}")
 
 
-@clause("PPSF-X-007", "1087d04b")
+@clause("PPSF-X-007", "afd34b1d")
 def refuse_unserved(name: str, value: object, served: Collection[str] = ()) -> None:
     """Options of the revision that an implementation knows but does not serve."""
     if name not in served and value is not False:

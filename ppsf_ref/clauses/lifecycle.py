@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -30,14 +30,28 @@ Place = tuple[int, int]
 
 
 class Keeps(NamedTuple):
-    """Whether a parameter has a base sequence, a first moment, and a sum of gradients."""
+    """Whether a parameter has a base sequence, a first moment, a sum of gradients, and the memory of Muon."""
 
     z: bool
     m: bool
     s: bool = True
+    rms_sq: bool = False
 
 
-@clause("PPSF-L-001", "afb28f94")
+def is_new(param: ParamState) -> bool:
+    """Whether a parameter has no state yet."""
+    return param.v is None and param.v_row is None and param.rms_sq is None
+
+
+def _start_of_moment(param: ParamState, axes: Axes | None, numbers: Numbers, use_focus: bool) -> dict[str, Any]:
+    shape = param.y.shape
+    if axes is None:
+        return {"v": param.y if use_focus else _zeros(numbers, shape)}
+    row, col = (_zeros(numbers, _shrunk(shape, axis)) for axis in axes)
+    return {"v_row": row, "v_col": col}
+
+
+@clause("PPSF-L-001", "96915c07")
 def created(
     param: ParamState,
     axes: Axes | None,
@@ -50,13 +64,12 @@ def created(
 ) -> ParamState:
     """State of a parameter that takes part: whatever it lacks, with initial values."""
     shape = param.y.shape
-    if param.v is None and param.v_row is None:
+    if is_new(param):
         param = replace(param, z=param.y if keeps.z else None, m=_zeros(numbers, shape) if keeps.m else None)
-        if axes is None:
-            param = replace(param, v=param.y if use_focus else _zeros(numbers, shape))
-        else:
-            row, col = (_zeros(numbers, _shrunk(shape, axis)) for axis in axes)
-            param = replace(param, v_row=row, v_col=col)
+    if keeps.rms_sq and param.rms_sq is None:
+        param = replace(param, rms_sq=_zeros(numbers, ()))
+    elif not keeps.rms_sq and param.v is None and param.v_row is None:
+        param = replace(param, **_start_of_moment(param, axes, numbers, use_focus))
     if adapts and param.x0 is None:
         start = round_exact(sampled(param.y, stride), x0)
         param = replace(param, x0=start, s=_zeros(numbers, start.shape) if keeps.s else None)

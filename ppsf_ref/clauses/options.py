@@ -36,6 +36,12 @@ def factors(factored: bool, use_focus: bool) -> bool:
     return factored and not use_focus
 
 
+@clause("PPSF-O-006", "45c20495")
+def applies_muon(use_muon_pp: bool, use_focus: bool) -> bool:
+    """FOCUS and Muon do not go together."""
+    return use_muon_pp and not use_focus
+
+
 @clause("PPSF-O-003", "5dad351e")
 def group_options(defaults: Options, given: Mapping[str, Any]) -> Options:
     """Options of a group: the constructor's, replaced by the group's own; keys of other people are ignored."""

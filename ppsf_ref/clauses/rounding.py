@@ -11,11 +11,11 @@ from ppsf_ref.formats import BFLOAT16, FLOAT32, FORMATS, Array, Format
 from ppsf_ref.law import clause
 from ppsf_ref.numbers import Number
 
-#: Single numbers that SPEED keeps of a parameter.
-NUMBERS = {"pull": FLOAT32, "l1": FLOAT32, "l2": FLOAT32}
+#: Single numbers that Muon and SPEED keep of a parameter.
+NUMBERS = {"rms_sq": FLOAT32, "pull": FLOAT32, "l1": FLOAT32, "l2": FLOAT32}
 
 
-@clause("PPSF-R-001", "438c0879")
+@clause("PPSF-R-001", "8f7d5090")
 def storage(dtype: str, factored_fp32: bool) -> Mapping[str, Format]:
     """The format in which each part of a parameter's state is stored."""
     own = FORMATS[dtype]

@@ -70,11 +70,13 @@ def test_an_empty_parameter_passes() -> None:
 PLAIN_OPTIONS: Mapping[str, Any] = {}
 SPEED: Mapping[str, Any] = {"use_speed": True}
 DECAY: Mapping[str, Any] = {"cosine_decay": True}
+MUON: Mapping[str, Any] = {"use_muon_pp": True}
 
 
 def test_every_output_is_compared() -> None:
     seen: set[str] = set()
-    for revision, given in [*((name, PLAIN_OPTIONS) for name in revision_names()), ("2.0", SPEED), ("prodigy", DECAY)]:
+    plain = [(name, PLAIN_OPTIONS) for name in revision_names()]
+    for revision, given in [*plain, ("1.9", MUON), ("2.0", SPEED), ("prodigy", DECAY)]:
         problem = Problem(given, GROUPS, "growth", steps=3, seed=1, switches=True, revision=revision)
         for transition in lockstep.play(StubImplementation(revision=revision), problem):
             verdict = lockstep.judge(transition, capabilities_of(revision))

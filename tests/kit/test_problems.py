@@ -125,7 +125,7 @@ def test_every_shape_start_and_layout_is_drawn() -> None:
 @pytest.mark.parametrize("revision", revision_names())
 def test_every_value_of_every_option_of_a_revision_is_drawn(revision: str) -> None:
     law = load_revision(revision)
-    found = drawn(250, ("float32",), law.options, revision)
+    found = drawn(300, ("float32",), law.options, revision)
     for name in law.options & set(pb.OPTION_VALUES):
         given = {repr(problem.options[name]) for problem in found if name in problem.options}
         assert given == {repr(value) for value in pb.values_of(name, law)}, name

@@ -15,7 +15,7 @@ from ppsf_ref.formats import Array
 from ppsf_ref.store import formats as formats_of
 
 REVISION = load_revision("1.9")
-ARRAYS = ("y", "z", "x0", "s", "v", "v_row", "v_col")
+ARRAYS = ("y", "z", "x0", "s", "v", "v_row", "v_col", "rms_sq")
 SCALARS = ("d", "d_prev", "d_numerator", "d_denom", "weight_sum")
 
 

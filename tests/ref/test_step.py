@@ -37,7 +37,8 @@ def test_first_step_by_hand() -> None:
     (group,) = contents(ran(configured(DYADIC), [[[1.0]]], [[[[2.0]]]]))
     assert group == {
         "k": 2, "d": 0.25, "d_prev": 0.25, "d_numerator": 0.0, "d_denom": 1.0, "weight_sum": 2.0**-6,
-        "params": [{"y": [0.875], "z": [0.875], "x0": [1.0], "s": [1.0], "v": [1.0], "v_row": None, "v_col": None}],
+        "params": [{"y": [0.875], "z": [0.875], "x0": [1.0], "s": [1.0], "v": [1.0], "v_row": None, "v_col": None,
+                    "rms_sq": None}],
     }  # fmt: skip
 
 

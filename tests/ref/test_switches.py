@@ -24,7 +24,8 @@ def test_the_first_step_under_adopt_makes_the_second_moment_and_nothing_else() -
     (group,) = contents(ran(configured(replace(ADOPT, weight_decay=0.5)), [[[1.0]]], [[[[2.0]]]]))
     assert group == {
         "k": 2, "d": 0.25, "d_prev": 0.25, "d_numerator": 0.0, "d_denom": 0.0, "weight_sum": 0.0,
-        "params": [{"y": [1.0], "z": [1.0], "x0": [1.0], "s": [0.0], "v": [4.0], "v_row": None, "v_col": None}],
+        "params": [{"y": [1.0], "z": [1.0], "x0": [1.0], "s": [0.0], "v": [4.0], "v_row": None, "v_col": None,
+                    "rms_sq": None}],
     }  # fmt: skip
 
 

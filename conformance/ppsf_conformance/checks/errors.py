@@ -64,6 +64,7 @@ TRIED: Mapping[str, tuple[Any, ...]] = {
     "use_orthograd": (True, False, "no"),
     "use_speed": (True, False, "no"),
     "use_focus": (True, False, "no"),
+    "use_muon_pp": (True, False, "no"),
     "beta4": (None, 0.0, 0.9, -0.9, 1.0, -1.0, math.nan, "x"),
     "amplify_gradients": (True, False, "no"),
     "d_limiter": (True, False, "no"),

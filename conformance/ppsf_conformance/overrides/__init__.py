@@ -195,6 +195,7 @@ OVERRIDES: Mapping[str, Mapping[str, Override]] = {
     "beta3_from_constructor_betas": {"PPSF-O-003": options.inherits(options.beta3_found)},
     "factored_dropped_by_constructor": {"PPSF-O-003": options.inherits(options.factored_dropped)},
     "grams_dropped_by_constructor": {"PPSF-O-003": options.inherits(options.grams_dropped)},
+    "muon_dropped_by_constructor": {"PPSF-O-003": options.inherits(options.muon_dropped)},
     # The law's own clause decides who takes part; what the others do besides is beside the law.
     "zero_lr_group_moves_on": {"PPSF-G-001": lambda base: base, STEP: zero_lr.moves_on},
     "unlike_lr_raises": {"PPSF-G-004": lambda base: base, STEP: zero_lr.needs_one_lr},
@@ -246,6 +247,12 @@ def _fused_with_gaps(problem: Problem) -> bool:
     return (True,) in _values(problem, "fused_back_pass") and problem.missing > 0
 
 
+def _orthogonalizes(problem: Problem) -> bool:
+    """Whether Muon, whose arithmetic a release has in bfloat16, moves a parameter."""
+    switched = zip(_values(problem, "use_muon_pp"), problem.groups, strict=True)
+    return any(len(spec.shape) > 1 for (on,), group in switched if on for spec in group.params)
+
+
 #: Errata of an option that no override follows, with that option.
 UNFOLLOWED: Mapping[str, str] = {
     "ERR-0048": "use_adopt",
@@ -264,6 +271,7 @@ EXCLUDED: Mapping[str, Callable[[Problem], bool]] = {
     "ERR-0024": _empty_with_axes,
     "ERR-0104": _projects_strided,
     "ERR-0052": _fused_with_gaps,
+    "ERR-0111": _orthogonalizes,
     **{erratum: _switched_on(option) for erratum, option in UNFOLLOWED.items()},
 }
 

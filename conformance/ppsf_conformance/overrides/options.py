@@ -41,3 +41,8 @@ def factored_dropped(options: Options) -> Options:
 def grams_dropped(options: Options) -> Options:
     """Of the constructor's cautious and grams only cautious is kept."""
     return replace(options, use_grams=False) if options.use_cautious else options
+
+
+def muon_dropped(options: Options) -> Options:
+    """FOCUS in the constructor switches Muon off."""
+    return replace(options, use_muon_pp=False) if options.use_focus else options
