@@ -57,7 +57,7 @@ class Plan:
 
     Attributes:
         pools: those that take part.
-        estimates: d and weight_sum of every group of the optimizer if the step averages them, else nothing.
+        estimates: d and k of every group of the optimizer if the step averages them, else nothing.
         ok: 0-d bool, false if the step must change nothing; None if it is known to be good.
     """
 
@@ -232,13 +232,12 @@ def may_adapt(group: Mapping[str, Any], rule: Rule) -> bool:
 def estimates_of(
     groups: Sequence[Group], rules: Sequence[Rule], fallback: torch.device, ledger: Ledger
 ) -> list[tuple[Tensor, Tensor]]:
-    """d and weight_sum of every group if a step averages them, else nothing; `fallback`: where they go if nowhere."""
+    """d and k of every group if a step averages them, else nothing; `fallback`: where they go if nowhere."""
     if not averages_estimates(groups, rules[0]):
         return []
     pairs = []
     for members in pools_of(rules):
-        pool, weights = ledger.pool(members), [ledger.group(member) for member in members]
-        for scalars in (pool, *weights):
-            scalars.upload(groups, scalars.device or fallback)
-        pairs += [(pool.tensors["d"], weight.tensors["weight_sum"]) for weight in weights]
+        pool = ledger.pool(members)
+        pool.upload(groups, pool.device or fallback)
+        pairs += [(pool.tensors["d"], pool.tensors["k"])] * len(members)
     return pairs

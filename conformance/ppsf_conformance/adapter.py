@@ -64,6 +64,7 @@ class Capabilities:
         serves: switches of the revision beyond those, which it accepts.
         lacks: options of the revision of which it says that it takes the default only.
         always: options of the law that it is an example of, without taking them.
+        shows: what its groups show, of :data:`SHOWN`.
         knows_bits: whether stochastic rounding draws the bits of PPSF-R-004.
     """
 
@@ -74,6 +75,7 @@ class Capabilities:
     serves: frozenset[str]
     knows_bits: bool
     always: Mapping[str, Any] = field(default_factory=dict)
+    shows: frozenset[str] = frozenset(SHOWN)
     lacks: frozenset[str] = frozenset()
 
 

@@ -144,7 +144,7 @@ def _ignores_group_options(defaults: Options, given: Any) -> Options:
 
 
 def _harmonic_becomes_arithmetic(own: int, groups: Any, mean: bool) -> Any:
-    active = [group.d for group in groups if num.value_of(group.weight_sum) > 0]
+    active = [group.d for group in groups if group.k > 1]
     return num.add_up(active, 0) / len(active) if mean and active else groups[own].d
 
 
