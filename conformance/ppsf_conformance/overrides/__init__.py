@@ -259,6 +259,7 @@ UNFOLLOWED: Mapping[str, str] = {
     "ERR-0049": "use_focus",
     "ERR-0055": "use_orthograd",
     "ERR-0056": "use_orthograd",
+    "ERR-0111": "use_muon_pp",
 }
 
 #: Problems to which an erratum applies that no override follows, or not in all cases: judged for other releases only.
@@ -271,8 +272,8 @@ EXCLUDED: Mapping[str, Callable[[Problem], bool]] = {
     "ERR-0024": _empty_with_axes,
     "ERR-0104": _projects_strided,
     "ERR-0052": _fused_with_gaps,
-    "ERR-0111": _orthogonalizes,
     **{erratum: _switched_on(option) for erratum, option in UNFOLLOWED.items()},
+    "ERR-0111": _orthogonalizes,
 }
 
 
