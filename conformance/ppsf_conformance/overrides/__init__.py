@@ -244,9 +244,11 @@ def _projects_strided(problem: Problem) -> bool:
 
 
 def _orthogonalizes(problem: Problem) -> bool:
-    """Whether Muon, whose arithmetic a release has in bfloat16, moves a parameter."""
-    switched = zip(_values(problem, "use_muon_pp"), problem.groups, strict=True)
-    return any(len(spec.shape) > 1 for (on,), group in switched if on for spec in group.params)
+    """Whether Muon, whose arithmetic a release has in bfloat16, is asked for there and moves a parameter."""
+    dropped = problem.options.get("use_focus", False)
+    inherited = problem.options.get("use_muon_pp", False) and not dropped
+    switched = [(group, group.options.get("use_muon_pp", inherited)) for group in problem.groups]
+    return any(len(spec.shape) > 1 for group, on in switched if on for spec in group.params)
 
 
 #: Errata of an option that no override follows, with that option.
@@ -255,6 +257,7 @@ UNFOLLOWED: Mapping[str, str] = {
     "ERR-0049": "use_focus",
     "ERR-0055": "use_orthograd",
     "ERR-0056": "use_orthograd",
+    "ERR-0111": "use_muon_pp",
 }
 
 #: Problems to which an erratum applies that no override follows, or not in all cases: judged for other releases only.
@@ -266,8 +269,8 @@ EXCLUDED: Mapping[str, Callable[[Problem], bool]] = {
     ),
     "ERR-0024": _empty_with_axes,
     "ERR-0104": _projects_strided,
-    "ERR-0111": _orthogonalizes,
     **{erratum: _switched_on(option) for erratum, option in UNFOLLOWED.items()},
+    "ERR-0111": _orthogonalizes,  # only matrices: no other parameter notices the option
 }
 
 
