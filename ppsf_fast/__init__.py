@@ -3,8 +3,9 @@
 >>> optimizer = ProdigyPlusScheduleFree(model.parameters())  # doctest: +SKIP
 """
 
+from ppsf_fast.hooks import FusedBackward, fuse_backward
 from ppsf_fast.optimizer import ProdigyPlusScheduleFree
 from ppsf_fast.prodigy import Prodigy
 from ppsf_fast.schedulefree import AdamWScheduleFree
 
-__all__ = ["AdamWScheduleFree", "Prodigy", "ProdigyPlusScheduleFree"]
+__all__ = ["AdamWScheduleFree", "FusedBackward", "Prodigy", "ProdigyPlusScheduleFree", "fuse_backward"]

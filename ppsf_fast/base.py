@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 from typing import Any, ClassVar, ParamSpec, Self
@@ -14,6 +16,7 @@ from torch.optim.optimizer import Optimizer, ParamsT
 
 from ppsf_fast import checkpoint, plan, state
 from ppsf_fast.backends import torch_backend
+from ppsf_fast.fused import FusedStep
 from ppsf_fast.numerics import store
 from ppsf_fast.options import (
     SHARED_NAMES,
@@ -22,6 +25,7 @@ from ppsf_fast.options import (
     check_lr,
     checked,
     defaults_of,
+    option_of,
     options_of_group,
     refuse_foreign,
     revision_of,
@@ -74,12 +78,19 @@ class RevisedOptimizer(Optimizer):
         self._revision = revision_of(revision, self.REVISIONS)
         refuse_foreign(given, self._revision)
         self._ledger = Ledger(Names.of(self._revision))
+        self._begin_anew()
         super().__init__(params, checked({**defaults_of(self._revision), **given}, self._revision))
 
     @property
     def revision(self) -> str:
         """The name of the revision."""
         return self._revision.name
+
+    def _begin_anew(self) -> None:
+        """No fused step runs; nobody follows what is added."""
+        self._running: FusedStep | None = None
+        self._turn = threading.RLock()  # autograd calls hooks from a thread per device
+        self._followers: list[Callable[[list[Tensor]], None]] = []
 
     def _rules(self) -> list[Rule]:
         return [Rule.of(group, self._revision) for group in self.param_groups]
@@ -101,10 +112,13 @@ class RevisedOptimizer(Optimizer):
                 f"a parameter group is {param_group!r}: allowed is a dict with the key 'params'. Pass such a dict."
             )
         group = {**param_group, "params": _listed(param_group["params"])}
+        self._end_fused_step()
         self._settle(wait=True)
         group |= self._start_of_group(group)
         super().add_param_group(group)
         show_effective_lr(self.param_groups, self._rules(), [len(self.param_groups) - 1])
+        for follow in self._followers:
+            follow(self.param_groups[-1]["params"])
 
     def _start_of_group(self, group: Group) -> Group:
         """The entries of a new group, validated."""
@@ -130,7 +144,7 @@ class RevisedOptimizer(Optimizer):
     # --------------------------------------------------------------------------------------------------- step
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Take one step.
+        """Take one step; with `fused_back_pass`, end the one whose parameters :meth:`step_param` has moved.
 
         Args:
             closure: evaluates the model and returns the loss; called once, with gradients enabled, before
@@ -150,6 +164,10 @@ class RevisedOptimizer(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        if self.is_fused or self._running is not None:
+            self._warn_if_idle()
+            self._end_fused_step()
+            return loss
         with torch.no_grad():
             self._update()
         return loss
@@ -181,6 +199,112 @@ class RevisedOptimizer(Optimizer):
         ledger.publish(work.changed)
         self._settle(wait=False)
 
+    # ------------------------------------------------------------------------------------------------- fused step
+
+    def supports_fused_back_pass(self) -> bool:
+        """Whether the option `fused_back_pass` exists."""
+        return "fused_back_pass" in self._revision.options
+
+    @property
+    def is_fused(self) -> bool:
+        """Whether parameters are left to :meth:`step_param`."""
+        return bool(option_of(self.param_groups[0], "fused_back_pass", self._revision))
+
+    def follow(self, added: Callable[[list[Tensor]], None]) -> None:
+        """Call `added` with the parameters of each group that is added from now on; copies are not followed."""
+        self._followers.append(added)
+
+    def unfollow(self, added: Callable[[list[Tensor]], None]) -> None:
+        """Stop that; does nothing if nobody follows."""
+        self._followers = [each for each in self._followers if each != added]
+
+    @torch.no_grad()
+    def step_param(self, param: Tensor, group: Group | None = None) -> None:
+        """Move one parameter now, as a part of a fused step; its gradient may be freed afterwards.
+
+        The first call begins a step. :meth:`step` ends it, and so does the second call for a parameter, which begins
+        the next one. Gradients have to be complete: a second call is never taken for more of the same gradient.
+
+        Args:
+            param: one of the optimizer's parameters. Without a gradient it is passed by.
+            group: not used; trainers give it.
+
+        Raises:
+            RuntimeError: `fused_back_pass` is False, or the optimizer is in eval mode (PPSF-X-020).
+            ValueError: it is none of the parameters (PPSF-X-020); a learning rate (PPSF-X-002) or groups (PPSF-X-003).
+            TypeError: a gradient (PPSF-X-005) or a parameter (PPSF-X-006) is not allowed. Nothing has changed then.
+        """
+        self._check_alone()
+        with self._turn:
+            running = self._running
+            if running is None or param not in running or running.has_seen(param):
+                self._begin_fused_step(param)
+            elif (item := running.item(param)) is not None:
+                running.take(item)
+
+    def step_parameter(self, param: Tensor, group: Group | None = None, index: int | None = None) -> None:
+        """The same as :meth:`step_param`; `index` is not used either."""
+        self.step_param(param, group)
+
+    def _check_alone(self) -> None:
+        # clause: PPSF-X-020 e5c3628d
+        if not self.is_fused:
+            raise RuntimeError(
+                "step_param() was called without fused_back_pass=True: step() would move the parameter once more. Give "
+                "fused_back_pass=True to the constructor, or leave all to step()."
+            )
+        if not all(group["train_mode"] for group in self.param_groups):
+            raise RuntimeError(
+                "step_param() was called in eval mode, where the weights are the averages: steps are allowed in "
+                "train mode only. Call train() before training goes on."
+            )
+
+    def _begin_fused_step(self, param: Tensor) -> None:
+        """End the step that runs and begin the next one with a parameter, if that takes part."""
+        self._check_ready()
+        fresh = FusedStep(self.param_groups, self._rules(), self.state, self._ledger)
+        if param not in fresh:
+            raise ValueError(
+                f"step_param() was given a tensor of shape {tuple(param.shape)} that is none of the optimizer's "
+                "parameters: allowed are those of its groups. Add it with add_param_group()."
+            )
+        item = fresh.item(param)
+        if item is None:
+            return
+        self._end_fused_step()
+        self._settle(wait=False)
+        fresh.begin(param.device)
+        self._running = fresh
+        fresh.take(item)
+
+    def _warn_if_idle(self) -> None:
+        """Training would stand still, and nothing else would say so."""
+        taking_part = [group for group in self.param_groups if group["lr"] > 0]
+        params = chain.from_iterable(group["params"] for group in taking_part)
+        if self._running is None and any(param.grad is not None for param in params):
+            warnings.warn(
+                "step() with fused_back_pass=True moves nothing, and no parameter was given to step_param(), though "
+                "there are gradients. Install hooks with ppsf_fast.fuse_backward(), or leave fused_back_pass out.",
+                stacklevel=3,
+            )
+
+    # clause: PPSF-L-011 296514d8
+    @torch.no_grad()
+    def _end_fused_step(self) -> None:
+        """End the fused step that runs, if one does."""
+        with self._turn:
+            running, self._running = self._running, None
+            if running is None:
+                return
+            self._settle(wait=False)
+            changed, ok = running.end(), running.ok
+            if ok is not True:
+                self._ledger.count_skip(ok if isinstance(ok, Tensor) else None)
+            self._ledger.publish(changed)
+            self._settle(wait=False)
+
+    # --------------------------------------------------------------------------------------------------- scalars
+
     def _settle(self, wait: bool) -> None:
         """Bring the floats in the groups up to date, as far as they have arrived; `wait` makes them exact."""
         changed = self._ledger.settle(self.param_groups, wait)
@@ -210,6 +334,8 @@ class RevisedOptimizer(Optimizer):
         """
         # clause: PPSF-L-003 43d63321
         mode = mode or not any(rule.averages for rule in self._rules())
+        if any(group["train_mode"] != mode for group in self.param_groups):
+            self._end_fused_step()
         for group in self.param_groups:
             if group["train_mode"] != mode:
                 self._switch(group, mode)
@@ -240,7 +366,7 @@ class RevisedOptimizer(Optimizer):
     # ------------------------------------------------------------------------------------------------ metrics
 
     def metrics(self) -> list[dict[str, float]]:
-        """Where each group stands after the last step; waits for the device.
+        """Where each group stands after the last step that has ended; waits for the device.
 
         Returns:
             for each group: the scalars that its revision stores, such as `d`, `d_numerator`, `d_denom`, `k` and
@@ -254,7 +380,8 @@ class RevisedOptimizer(Optimizer):
     # -------------------------------------------------------------------------------------------- persistence
 
     def state_dict(self) -> dict[str, Any]:
-        """The state, exact: nothing but tensors and plain Python values; waits for the device."""
+        """The state, exact: nothing but tensors and plain Python values; ends a fused step, waits for the device."""
+        self._end_fused_step()
         self._settle(wait=True)
         return super().state_dict()
 
@@ -279,6 +406,7 @@ class RevisedOptimizer(Optimizer):
 
         def put(_: Optimizer) -> None:
             self.state = checkpoint.restored(taken, self.param_groups, self._revision)
+            self._running = None
 
         handles = (
             self.register_load_state_dict_pre_hook(take),
@@ -291,6 +419,7 @@ class RevisedOptimizer(Optimizer):
                 handle.remove()
 
     def __getstate__(self) -> dict[str, Any]:
+        self._end_fused_step()
         self._settle(wait=True)
         return {**super().__getstate__(), "_skipped": self._ledger.skipped(), "_revision": self.revision}
 
@@ -304,6 +433,7 @@ class RevisedOptimizer(Optimizer):
             skipped = self._ledger.skipped()
         super().__setstate__(given)
         self._ledger = Ledger(Names.of(self._revision), skipped)
+        self._begin_anew()
 
 
 def _listed(params: Any) -> Any:

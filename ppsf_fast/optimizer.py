@@ -15,8 +15,8 @@ class ProdigyPlusScheduleFree(RevisedOptimizer):
 
     Args:
         params: float32 or bfloat16 parameters, or groups of them. A group may give every option its own
-            value, except `split_groups`, `split_groups_mean` and `rounding_seed`; keys that are no options
-            are kept as they are.
+            value, except `split_groups`, `split_groups_mean`, `rounding_seed` and `fused_back_pass`; keys that are
+            no options are kept as they are.
         lr: multiplies the estimated step size; > 0, and 0 in a step pauses the group.
         betas: coefficients of the averaging of weights, in (0, 1), and of the second moment, in [0, 1).
         beta3: coefficient of the statistics of the estimate, in [0, 1); None: sqrt(betas[1]).
@@ -34,7 +34,8 @@ class ProdigyPlusScheduleFree(RevisedOptimizer):
         split_groups_mean: with `split_groups`, all groups step by the harmonic mean of the estimates.
         factored: keep the second moment of large arrays as a row and a column.
         factored_fp32: keep these in float32; otherwise in the dtype of the parameter.
-        fused_back_pass: not yet served.
+        fused_back_pass: parameters are moved one by one by :meth:`step_param`, as their gradients arrive, so that these
+            can be freed at once; :meth:`step` ends the step. :func:`fuse_backward` installs the hooks.
         use_stableadamw: limit the root mean square of each update.
         use_muon_pp: step parameters of two or more dimensions by their orthogonalised gradient, over the root mean
             square of these steps. Choose it before the first step; `use_focus` switches it off.

@@ -40,7 +40,7 @@ OPTIONS = (
     Option("split_groups_mean", flag, True, per_group=False),
     Option("factored", flag, True),
     Option("factored_fp32", flag, True),
-    Option("fused_back_pass", flag, False),
+    Option("fused_back_pass", flag, False, per_group=False),
     Option("use_stableadamw", flag, True),
     Option("use_muon_pp", flag, False),
     Option("use_cautious", flag, False),
@@ -73,8 +73,6 @@ SHARED_NAMES = tuple(option.name for option in OPTIONS if not option.per_group)
 
 #: Options that a revision has and of which only False is accepted so far.
 UNSERVED: Mapping[str, tuple[str, ...]] = {
-    "1.9": ("fused_back_pass",),
-    "2.0": ("fused_back_pass",),
     "prodigy": ("fsdp_in_use",),
 }
 
@@ -113,7 +111,7 @@ def checked(values: Mapping[str, Any], revision: Revision) -> dict[str, Any]:
 
 
 def _checked(option: Option, value: Any, revision: Revision) -> Any:
-    # clause: PPSF-X-007 ccb69236
+    # clause: PPSF-X-007 afd34b1d
     if option.name in UNSERVED.get(revision.name, ()) and value is not False:
         raise NotImplementedError(
             f"{option.name}={value!r}: this option of revision {revision.name} is known but not yet served, only "
@@ -184,7 +182,7 @@ def check_groups(groups: Sequence[Group], revision: Revision) -> None:
         groups: all groups of the optimizer, each with all options of the revision.
         revision: of the optimizer.
     """
-    # clause: PPSF-X-003 eff9c195
+    # clause: PPSF-X-003 a4118c4a
     for name in SHARED_NAMES:
         if name in revision.options and any(group[name] != groups[0][name] for group in groups):
             raise ValueError(

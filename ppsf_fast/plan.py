@@ -57,7 +57,7 @@ class Plan:
 
     Attributes:
         pools: those that take part.
-        estimates: d and weight_sum of every group of the optimizer if the step averages them, else nothing.
+        estimates: d and k of every group of the optimizer if the step averages them, else nothing.
         ok: 0-d bool, false if the step must change nothing; None if it is known to be good.
     """
 
@@ -107,22 +107,28 @@ def pools_of(rules: Sequence[Rule]) -> list[tuple[int, ...]]:
     return [(index,) for index in every] if rules[0].split else [tuple(every)]
 
 
-def _items(group: Group, rule: Rule, first: int, states: Mapping[Tensor, State]) -> list[Item]:
-    """The parameters of a group that take part, validated; `first` is the position of its first parameter."""
+def item_of(index: int, param: Tensor, rule: Rule, states: Mapping[Tensor, State]) -> Item | None:
+    """A parameter, validated, as something that takes part in a step; None if it does not.
+
+    Args:
+        index: its position over all groups.
+        param: the parameter.
+        rule: of its group.
+        states: the state of each parameter that has one.
+
+    Raises:
+        TypeError: a gradient or a parameter of a kind that is not served.
+        ValueError: state that does not fit the parameter.
+    """
     # clause: PPSF-G-001 7eb7aad5
-    if rule.lr == 0:
-        return []
-    items = []
-    for index, param in enumerate(group["params"], first):
-        if param.grad is None:
-            continue
-        where = f"parameter {index}"
-        check_parameter(param, where)
-        _check_gradient(param.grad, where)
-        state = states.get(param, {})
-        check_shapes(state, param, rule.stride, where)
-        items.append(Item(index, param, param.grad, state))
-    return items
+    if rule.lr == 0 or param.grad is None:
+        return None
+    where = f"parameter {index}"
+    check_parameter(param, where)
+    _check_gradient(param.grad, where)
+    state = states.get(param, {})
+    check_shapes(state, param, rule.stride, where)
+    return Item(index, param, param.grad, state)
 
 
 def _home(items: Sequence[Item], scalars: Scalars) -> torch.device:
@@ -147,7 +153,8 @@ def gather(groups: Sequence[Group], rules: Sequence[Rule], states: Mapping[Tenso
     items: list[list[Item]] = []
     first = 0
     for group, rule in zip(groups, rules, strict=True):
-        items.append(_items(group, rule, first, states))
+        found = [item_of(index, param, rule, states) for index, param in enumerate(group["params"], first)]
+        items.append([item for item in found if item is not None])
         first += len(group["params"])
     pools = []
     for members in pools_of(rules):
@@ -161,23 +168,29 @@ def gather(groups: Sequence[Group], rules: Sequence[Rule], states: Mapping[Tenso
     return Plan(pools)
 
 
+def is_good(grad: Tensor) -> bool | Tensor:
+    """Whether a gradient is finite: known for a CPU, else a 0-d bool on its device.
+
+    It counts as it enters the arithmetic, in float32: a float64 gradient beyond its range is infinite.
+    """
+    finite = torch.isfinite(grad.float()).all()
+    return bool(finite) if readable(grad.device) else finite
+
+
 def judge(plan: Plan) -> bool:
     """Look for non-finite gradients, on the host for a CPU, else on the device.
-
-    A gradient counts as it enters the arithmetic, in float32: a float64 gradient beyond its range is
-    infinite.
 
     Returns:
         False if the step is known to be bad; True if it is good, or good where `plan.ok`, set here, is true.
     """
-    # clause: PPSF-L-004 8095a4f2
-    on_host = [item.grad for item in plan.items if readable(item.grad.device)]
-    if not all(bool(torch.isfinite(grad.float()).all()) for grad in on_host):
+    # clause: PPSF-L-004 66216824
+    found = [is_good(item.grad) for item in plan.items]
+    if any(flag is False for flag in found):
         return False
     flags: dict[torch.device, list[Tensor]] = {}
-    for item in plan.items:
-        if not readable(item.grad.device):
-            flags.setdefault(item.grad.device, []).append(torch.isfinite(item.grad.float()).all())
+    for flag in found:
+        if isinstance(flag, Tensor):
+            flags.setdefault(flag.device, []).append(flag)
     verdicts = [torch.stack(here).all() for here in flags.values()]
     if verdicts:
         plan.ok = torch.stack([verdict.to(verdicts[0].device) for verdict in verdicts]).all()
@@ -207,8 +220,7 @@ def equip(
             for item in group.items:
                 item.state = states.setdefault(item.param, item.state)
                 prepare(item.state, item.param, group.rule, adapts)
-    if averages_estimates(groups, rules[0]):
-        plan.estimates = _estimates(groups, rules, plan.pools[0].device, ledger)
+    plan.estimates = estimates_of(groups, rules, plan.pools[0].device, ledger)
 
 
 def may_adapt(group: Mapping[str, Any], rule: Rule) -> bool:
@@ -217,13 +229,15 @@ def may_adapt(group: Mapping[str, Any], rule: Rule) -> bool:
     return bool(opened and rule.revision.estimate != "none")
 
 
-def _estimates(
+def estimates_of(
     groups: Sequence[Group], rules: Sequence[Rule], fallback: torch.device, ledger: Ledger
 ) -> list[tuple[Tensor, Tensor]]:
+    """d and k of every group if a step averages them, else nothing; `fallback`: where they go if nowhere."""
+    if not averages_estimates(groups, rules[0]):
+        return []
     pairs = []
     for members in pools_of(rules):
-        pool, weights = ledger.pool(members), [ledger.group(member) for member in members]
-        for scalars in (pool, *weights):
-            scalars.upload(groups, scalars.device or fallback)
-        pairs += [(pool.tensors["d"], weight.tensors["weight_sum"]) for weight in weights]
+        pool = ledger.pool(members)
+        pool.upload(groups, pool.device or fallback)
+        pairs += [(pool.tensors["d"], pool.tensors["k"])] * len(members)
     return pairs

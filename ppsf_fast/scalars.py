@@ -230,7 +230,7 @@ def step_estimates(groups: Sequence[Group], rules: Sequence[Rule]) -> list[float
     own: list[float] = [group.get("d", rule.d0) for group, rule in zip(groups, rules, strict=True)]
     if not averages_estimates(groups, rules[0]):
         return own
-    active = [group["d"] for group in groups if group["weight_sum"] > 0]
+    active = [group["d"] for group in groups if group["k"] > FIRST_STEP]
     return [len(active) / sum(1 / d for d in active)] * len(groups) if active else own
 
 

@@ -108,10 +108,11 @@ class Config:
     split_groups: bool = True
     split_groups_mean: bool = True
     rounding_seed: int = 0
+    fused_back_pass: bool = False
 
 
 #: Options that belong to the whole optimizer.
-WHOLE_OPTIMIZER = ("split_groups", "split_groups_mean", "rounding_seed")
+WHOLE_OPTIMIZER = ("split_groups", "split_groups_mean", "rounding_seed", "fused_back_pass")
 
 
 def options_of(revision: Revision, **given: Any) -> Options:

@@ -29,7 +29,9 @@ def step(
     grads = [
         [groups.taking_part(g, o.lr) for g in row] for o, row in zip(config.groups, gradients, strict=True)
     ]  # G-001
-    if not lifecycle.all_finite([g for row in grads for g in row if g is not None]):  # L-004
+    if config.fused_back_pass:
+        grads = [[None if g is None or lifecycle.sits_out(g) else g for g in row] for row in grads]  # L-010
+    elif not lifecycle.all_finite([g for row in grads for g in row if g is not None]):  # L-004
         return state
     each, before, after = frames(config, state.groups, numbers or Float64()), state.groups, list(state.groups)
     for pool in groups.pools(len(before), config.split_groups):  # G-002

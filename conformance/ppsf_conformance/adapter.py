@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from ppsf_ref import Arithmetic, State
+from ppsf_ref.clauses.lifecycle import Place
 
 Array = np.ndarray[Any, Any]
 Gradients = Sequence[Sequence[Array | None]]
@@ -63,6 +64,7 @@ class Capabilities:
         serves: switches of the revision beyond those, which it accepts.
         lacks: options of the revision of which it says that it takes the default only.
         always: options of the law that it is an example of, without taking them.
+        shows: what its groups show, of :data:`SHOWN`.
         knows_bits: whether stochastic rounding draws the bits of PPSF-R-004.
     """
 
@@ -73,6 +75,7 @@ class Capabilities:
     serves: frozenset[str]
     knows_bits: bool
     always: Mapping[str, Any] = field(default_factory=dict)
+    shows: frozenset[str] = frozenset(SHOWN)
     lacks: frozenset[str] = frozenset()
 
 
@@ -80,7 +83,10 @@ class Session(Protocol):
     """One optimizer over its own parameters."""
 
     def snapshot(self) -> Snapshot: ...
-    def step(self, gradients: Gradients) -> None: ...
+    def step(self, gradients: Gradients) -> None:
+        """One step; with ``fused_back_pass`` parameter by parameter, in an order that the gradients decide."""
+        ...
+
     def set_lr(self, group: int, lr: float) -> None: ...
     def train(self) -> None: ...
     def eval(self) -> None: ...
@@ -92,6 +98,18 @@ class Session(Protocol):
 
     def step_with_closure(self, gradients: Gradients, observe: Callable[[str], None]) -> bool:
         """A step whose closure sets the gradients; tells ``observe`` what happened; whether its value came back."""
+        ...
+
+    def step_alone(self, place: Place, gradient: Array | None) -> None:
+        """Give one parameter its gradient, step it by itself, and free the gradient."""
+        ...
+
+    def end_step(self, observe: Callable[[str], None] | None = None) -> bool:
+        """``step()`` without gradients, with a closure if there is an observer; whether its value came back."""
+        ...
+
+    def step_alone_with_stranger(self) -> None:
+        """Step a tensor alone that is none of the parameters."""
         ...
 
     def step_with_foreign_gradient(self, kind: Literal["sparse", "complex"]) -> None: ...

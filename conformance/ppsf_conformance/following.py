@@ -79,7 +79,8 @@ def not_yet(implementation: TorchImplementation, known: KnownDeviations) -> dict
 def unnamed(implementation: TorchImplementation) -> tuple[str, ...]:
     """Arguments of the constructor that the name map is silent on."""
     names, given = implementation.names, implementation.capabilities
-    known = {*given.options, *given.serves, *given.always, *names.beside, "self", "params"}
+    lacking = set().union(*names.lacks.values())
+    known = {*names.offers, *given.serves, *given.always, *lacking, *names.beside, "self", "params", "revision"}
     return tuple(name for name in inspect.signature(implementation.cls.__init__).parameters if name not in known)
 
 
@@ -127,7 +128,10 @@ class _Play:
 
 
 def _mended(problem: Problem, known: KnownDeviations) -> Problem:
-    """The same options on tensors that the release can take: contiguous, and without elements only in one dimension."""
+    """The same options on tensors that the release can take: contiguous, and without elements only in one dimension.
+
+    In a fused backward pass every parameter gets a gradient.
+    """
     if not known.excludes(problem):
         return problem
 
@@ -135,7 +139,8 @@ def _mended(problem: Problem, known: KnownDeviations) -> Problem:
         return replace(spec, shape=(0,) if 0 in spec.shape else spec.shape, layout="contiguous")
 
     groups = tuple(replace(group, params=tuple(map(param, group.params))) for group in problem.groups)
-    return replace(problem, groups=groups)
+    fused = problem.options.get("fused_back_pass", False)
+    return replace(problem, groups=groups, missing=0.0 if fused else problem.missing)
 
 
 def follow(

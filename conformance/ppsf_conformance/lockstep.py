@@ -276,6 +276,9 @@ def _judge_once(transition: Transition, capabilities: Capabilities, outcomes: Se
         except Raises as name:
             raised = transition.raised.partition(":")[0]
             comparisons = [(_fact("raises", f"{transition.kind}()", str(name), raised or "nothing"), NO_RATIOS)]
+        except Exception as error:  # from a state that no lawful step leaves behind
+            what = f"the law cannot go on from this state: {type(error).__name__}: {error}"
+            comparisons = [(Comparison("presence", "state", False, 0.0, True, 0, 1, what), NO_RATIOS)]
     return _verdict(comparisons, trace, () if capabilities.knows_bits else ("PPSF-R-004",))
 
 

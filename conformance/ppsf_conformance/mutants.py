@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ppsf_conformance.fused_mutants import FUSED_MUTANTS
 from ppsf_conformance.mutant import Mutant
 from ppsf_conformance.mutant import law as _law
 from ppsf_conformance.revision_mutants import REVISION_MUTANTS
@@ -143,7 +144,7 @@ def _ignores_group_options(defaults: Options, given: Any) -> Options:
 
 
 def _harmonic_becomes_arithmetic(own: int, groups: Any, mean: bool) -> Any:
-    active = [group.d for group in groups if num.value_of(group.weight_sum) > 0]
+    active = [group.d for group in groups if group.k > 1]
     return num.add_up(active, 0) / len(active) if mean and active else groups[own].d
 
 
@@ -472,6 +473,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("refused", clause="PPSF-X-009", rule=_refuses),
     Mutant("refused", clause="PPSF-X-008", rule=_refuses),
     *REVISION_MUTANTS,
+    *FUSED_MUTANTS,
 )
 
 

@@ -17,7 +17,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from ppsf_conformance import peers
-from ppsf_conformance.adapter import Capabilities
+from ppsf_conformance.adapter import SHOWN, Capabilities
 from ppsf_ref import Arithmetic
 from ppsf_ref.clauses.errors import DOMAINS, EXTENSIONS
 from ppsf_ref.formats import FORMATS
@@ -111,6 +111,7 @@ def read_name_map(text: str, origin: str) -> NameMap:
         serves=frozenset(table.get("serves", ())),
         knows_bits=table["rounding_bits"] == "philox",
         always=table.get("always", {}),
+        shows=frozenset(name for name in SHOWN if name in table["group"]),
     )
     names = NameMap(
         target=table["target"],

@@ -276,6 +276,7 @@ OPTION_VALUES: Mapping[str, tuple[Any, ...]] = {
     "split_groups": (True, False),
     "split_groups_mean": (True, False),
     "rounding_seed": (0, 1, 2**32 - 1),
+    "fused_back_pass": (False, True),
     "beta4": (0.0, None, 0.9, -0.9, 0.99),
     "amplify_gradients": (False, True),
     "d_limiter": (True, False),

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import io
 import pickle
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ import torch
 from ppsf_conformance.adapter import COUNTS, SCALARS, SHOWN, Array, Capabilities, Gradients, Group, Snapshot, Weights
 from ppsf_conformance.name_map import NameMap, target_of, version_of
 from ppsf_ref import GroupState, ParamState, State, load_revision, options_of
+from ppsf_ref.clauses.lifecycle import Place
 
 
 def to_array(tensor: torch.Tensor) -> Array:
@@ -65,7 +67,8 @@ class TorchImplementation:
         dicts = [_group_dict(group) for group in groups]
         taken = {name: value for name, value in options.items() if name not in self.capabilities.always}
         with _quiet():
-            session = TorchSession(self.cls(dicts, **taken, **_revision_argument(self.names)), self.names)
+            made = self.cls(dicts, **taken, **_revision_argument(self.names))
+        session = TorchSession(made, self.names, bool(options.get("fused_back_pass", False)))
         if self.names.starts_in_eval_mode:
             session.train()
         return session
@@ -77,16 +80,28 @@ def _revision_argument(names: NameMap) -> dict[str, Any]:
     return {} if revision == names.revisions[0] else {"revision": revision}
 
 
+def _shuffled(gradients: Gradients) -> list[Place]:
+    """All places, in an order that differs from step to step and is the same for the same gradients."""
+    places = [(i, j) for i, row in enumerate(gradients) for j in range(len(row))]
+    given = b"".join(gradient.tobytes() for row in gradients for gradient in row if gradient is not None)
+    order = np.random.default_rng(zlib.crc32(given)).permutation(len(places))
+    return [places[index] for index in order]
+
+
 def _group_dict(group: Group) -> dict[str, Any]:
     params = [torch.nn.Parameter(to_tensor(weights)) for weights in group.params]
     return {"params": params, **group.options}
 
 
 class TorchSession:
-    """One torch optimizer and its parameters."""
+    """One torch optimizer and its parameters.
 
-    def __init__(self, optimizer: torch.optim.Optimizer, names: NameMap) -> None:
-        self.optimizer, self.names = optimizer, names
+    Args:
+        fused: whether it was told that its parameters are stepped one by one.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, names: NameMap, fused: bool = False) -> None:
+        self.optimizer, self.names, self.fused = optimizer, names, fused
 
     # --- reading -----------------------------------------------------------------------------------------------
 
@@ -154,9 +169,43 @@ class TorchSession:
     # --- acting ------------------------------------------------------------------------------------------------
 
     def step(self, gradients: Gradients) -> None:
+        if self.fused:
+            for place in _shuffled(gradients):
+                self.step_alone(place, gradients[place[0]][place[1]])
+            self.end_step()
+            return
         self._set_gradients(gradients)
         with _quiet():
             self.optimizer.step()
+
+    def step_alone(self, place: Place, gradient: Array | None) -> None:
+        group = self.optimizer.param_groups[place[0]]
+        param = group["params"][place[1]]
+        param.grad = None if gradient is None else self._like(param, gradient)
+        if gradient is None:  # its hook would not be called
+            return
+        with _quiet():
+            self.optimizer.step_param(param, group)  # type: ignore[attr-defined]
+        param.grad = None
+
+    def step_alone_with_stranger(self) -> None:
+        stranger = torch.nn.Parameter(torch.ones(3))
+        stranger.grad = torch.ones(3)
+        with _quiet():
+            self.optimizer.step_param(stranger, self.optimizer.param_groups[0])  # type: ignore[attr-defined]
+
+    def end_step(self, observe: Callable[[str], None] | None = None) -> bool:
+        loss = torch.tensor(0.5)
+
+        def closure() -> torch.Tensor:
+            if observe is not None:
+                observe("gradients enabled" if torch.is_grad_enabled() else "gradients disabled")
+                observe("closure")
+            return loss
+
+        step: Callable[..., object] = self.optimizer.step
+        with _quiet():
+            return (step() if observe is None else step(closure)) is loss
 
     def _set_gradients(self, gradients: Gradients) -> None:
         for group, row in zip(self.optimizer.param_groups, gradients, strict=True):
@@ -187,9 +236,9 @@ class TorchSession:
 
     def copied(self, how: Literal["saved", "deepcopy", "pickle"]) -> TorchSession:
         if how == "deepcopy":
-            return TorchSession(copy.deepcopy(self.optimizer), self.names)
+            return TorchSession(copy.deepcopy(self.optimizer), self.names, self.fused)
         if how == "pickle":
-            return TorchSession(pickle.loads(pickle.dumps(self.optimizer)), self.names)
+            return TorchSession(pickle.loads(pickle.dumps(self.optimizer)), self.names, self.fused)
         return self._reloaded()
 
     def _reloaded(self) -> TorchSession:
@@ -206,7 +255,7 @@ class TorchSession:
                 [{"params": group["params"]} for group in own], **options, **_revision_argument(self.names)
             )
         fresh.load_state_dict(torch.load(file, weights_only=True))
-        return TorchSession(fresh, self.names)
+        return TorchSession(fresh, self.names, self.fused)
 
     def _constructor_options(self) -> list[str]:
         return [name for name in sorted(self.names.capabilities.options) if name in self.optimizer.defaults]

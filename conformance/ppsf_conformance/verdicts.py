@@ -15,6 +15,9 @@ from ppsf_conformance.shrinking import smallest
 from ppsf_conformance.survey import EDGES, ClauseTally, Survey
 from ppsf_ref.options import SPEC, load_revision
 
+#: Clauses about what a group shows, which is not state.
+SHOWN_BY = {"PPSF-G-010": frozenset({"effective_lr"})}
+
 
 def index_text() -> str:
     """The index of the clauses, as committed."""
@@ -92,7 +95,9 @@ def _clause(survey: Survey, identifier: str, title: str) -> model.ClauseVerdict:
     elif errata:
         verdict = "erratum"
     elif not tally.checks:
-        absent = clause_options()[identifier] & lacking(survey.implementation.capabilities)
+        capabilities = survey.implementation.capabilities
+        absent = clause_options()[identifier] & lacking(capabilities)
+        absent |= SHOWN_BY.get(identifier, frozenset()) - capabilities.shows
         verdict = "unsupported" if absent else "not-run"
     return model.ClauseVerdict(
         id=identifier,

@@ -13,6 +13,7 @@ from ppsf_fast import schedules, speed
 from ppsf_fast.plan import GroupPlan, Plan, PoolPlan
 from ppsf_fast.rectification import corrected_beta2
 from ppsf_fast.rule import Rule
+from ppsf_fast.scalars import FIRST_STEP
 
 OnDevice = TypeVar("OnDevice", "Coefficients", "Outcome")
 
@@ -92,6 +93,16 @@ def both(first: Tensor | None, second: Tensor | None) -> Tensor | None:
     return first & second
 
 
+def allowed(by: Coefficients, ok: Tensor | None) -> Coefficients:
+    """The same numbers where `ok` tells whether the step may write."""
+    return replace(by, ok=ok, adapts=both(ok, by.opened))
+
+
+def either(first: Tensor | None, second: Tensor | None) -> Tensor | None:
+    """Whether one of two things is so, where None says that one is known to be."""
+    return None if first is None or second is None else first | second.to(first.device)
+
+
 def coefficients(plan: Plan, pool: PoolPlan, group: GroupPlan) -> Coefficients:
     """The numbers of a group of a pool in the step of a plan."""
     rule, scalars = group.rule, pool.scalars.tensors
@@ -140,12 +151,11 @@ def _any_wide(group: GroupPlan) -> Tensor:
 
 def _estimate(plan: Plan, own: Tensor) -> Tensor:
     """The step estimate of a group whose pool's d is `own`."""
-    # clause: PPSF-G-003 0f506706
+    # clause: PPSF-G-003 04bf0f0a
     if not plan.estimates:
         return own
     d = torch.stack([d.to(own.device, own.dtype) for d, _ in plan.estimates])
-    weight = torch.stack([weight.to(own.device, own.dtype) for _, weight in plan.estimates])
-    active = weight > 0
+    active = torch.stack([k.to(own.device) for _, k in plan.estimates]) > FIRST_STEP
     count = active.sum()
     return torch.where(count > 0, count / torch.where(active, 1 / d, 0.0).sum(), own)
 

@@ -24,6 +24,10 @@ class Statistics:
     inner: Tensor
     norm: Tensor
 
+    def where(self, counts: Tensor) -> Statistics:
+        """The same if `counts`, 0-d bool, is true, else nothing."""
+        return Statistics(torch.where(counts, self.inner, 0.0), torch.where(counts, self.norm, 0.0))
+
 
 def measured(item: Item, rule: Rule, by: Coefficients) -> Statistics:
     """Update what one parameter remembers for the estimate; returns its contributions."""
@@ -76,9 +80,7 @@ def _by_displacement(
 
 def _counted(share: Statistics, counts: Tensor | None) -> Statistics:
     """What enters the sums of a pool: nothing while there is no second moment to divide by."""
-    if counts is None:
-        return share
-    return Statistics(torch.where(counts, share.inner, 0.0), torch.where(counts, share.norm, 0.0))
+    return share if counts is None else share.where(counts)
 
 
 def _signed_root(values: Tensor) -> Tensor:

@@ -11,16 +11,19 @@ the size of a parameter outlives that parameter's turn.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from ppsf_fast.backends.coefficients import Coefficients, both, coefficients, moved_to
-from ppsf_fast.backends.estimate import adapted
+from ppsf_fast.backends.coefficients import Coefficients, Outcome, both, coefficients, moved_to
+from ppsf_fast.backends.estimate import Adapted, adapted
 from ppsf_fast.backends.moments import filled
-from ppsf_fast.backends.statistics import gathered, measured
+from ppsf_fast.backends.statistics import Statistics, gathered, measured
 from ppsf_fast.backends.weights import move
 from ppsf_fast.numerics import store
-from ppsf_fast.plan import GroupPlan, Plan, PoolPlan
+from ppsf_fast.plan import GroupPlan, Item, Plan, PoolPlan
+from ppsf_fast.rule import Rule
 
 
 def step(plan: Plan) -> None:
@@ -46,6 +49,41 @@ def _step_pool(pool: PoolPlan, of_groups: list[Coefficients]) -> None:
     for group, at in pairs:
         for item in group.items:
             move(item, group.rule, at[item.param.device], outcomes[item.param.device])
+    _keep(pool, of_groups, moves, found)
+
+
+def step_one(item: Item, rule: Rule, by: Coefficients) -> tuple[Statistics, Tensor | None]:
+    """Move one parameter, before the estimate after the step is known.
+
+    Args:
+        item: with its state.
+        rule: of its group.
+        by: the numbers of its group on its device; `ok` tells whether this parameter may move.
+
+    Returns:
+        what it contributes to the estimate, and whether its weights moved, 0-d bool; None: they did.
+    """
+    moves = both(by.ok, filled(item.state, rule))
+    share = measured(item, rule, by)
+    move(item, rule, by, Outcome(by.d, by.ok))
+    return (share if by.ok is None else share.where(by.ok)), moves
+
+
+def end(
+    pool: PoolPlan, of_groups: Sequence[Coefficients], shares: list[Statistics], moves: Sequence[Tensor | None]
+) -> None:
+    """End the step of a pool whose parameters have moved one by one.
+
+    Args:
+        pool: with the groups of which a parameter has come.
+        of_groups: their numbers; `ok` tells whether any parameter of the pool was allowed to move.
+        shares: what the parameters contribute, in their order.
+        moves: for each group whether any of its weights moved.
+    """
+    _keep(pool, of_groups, moves, adapted(pool, gathered(shares, pool.device), of_groups[0]))
+
+
+def _keep(pool: PoolPlan, of_groups: Sequence[Coefficients], moves: Sequence[Tensor | None], found: Adapted) -> None:
     for group, by, mask in zip(pool.groups, of_groups, moves, strict=True):
         _keep_averaging(group, by, mask)
     found.keep(pool.scalars)

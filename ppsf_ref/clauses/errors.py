@@ -13,7 +13,6 @@ from ppsf_ref.options import Options
 EXTENSIONS = frozenset(
     {
         "fsdp_in_use",
-        "fused_back_pass",
     }
 )
 SHARED = (
@@ -30,7 +29,7 @@ SHARED = (
 )
 #: 2 / (1 - beta2) - 1 exceeds 4 only above it.
 LEAST_RECTIFIED = 0.6
-WHOLE_OPTIMIZER = frozenset({"split_groups", "split_groups_mean", "rounding_seed"})
+WHOLE_OPTIMIZER = frozenset({"split_groups", "split_groups_mean", "rounding_seed", "fused_back_pass"})
 
 
 class Domain(NamedTuple):
@@ -104,6 +103,7 @@ DOMAINS: Mapping[str, Domain] = {
     "split_groups": SWITCH,
     "split_groups_mean": SWITCH,
     "rounding_seed": COUNT,
+    "fused_back_pass": SWITCH,
 }
 
 
@@ -126,7 +126,7 @@ def refuse_outside(name: str, value: object, at_step: bool = False, needs: Colle
         raise ValueError(f"{name}={value!r} is outside its domain")
 
 
-@clause("PPSF-X-003", "eff9c195")
+@clause("PPSF-X-003", "a4118c4a")
 def refuse_forbidden(groups: Sequence[Options], split_groups: bool, given_in_groups: Collection[str] = ()) -> None:
     """Options that cannot go together."""
     if misplaced := WHOLE_OPTIMIZER.intersection(given_in_groups):
@@ -165,7 +165,7 @@ def refuse_parameter(dtype: str) -> None:
         raise TypeError(f"parameters have to be float32 or bfloat16, not {dtype}")
 
 
-@clause("PPSF-X-007", "ccb69236")
+@clause("PPSF-X-007", "afd34b1d")
 def refuse_unserved(name: str, value: object, served: Collection[str] = ()) -> None:
     """Options of the revision that an implementation knows but does not serve."""
     if name not in served and value is not False:
@@ -184,3 +184,14 @@ def refuse_undivided(averages: bool, beta1: float) -> None:
     """An average that could not be formed."""
     if averages and beta1 == 0:
         raise ValueError("averaging divides by betas[0], which must be > 0")
+
+
+@clause("PPSF-X-020", "e5c3628d")
+def refuse_alone(fused_back_pass: bool, train_mode: bool, is_parameter: bool) -> None:
+    """A parameter that cannot be stepped by itself."""
+    if not fused_back_pass:
+        raise RuntimeError("step_param() needs fused_back_pass=True")
+    if not train_mode:
+        raise RuntimeError("step_param() in eval mode: call train() first")
+    if not is_parameter:
+        raise ValueError("step_param() of a tensor that is none of the optimizer's parameters")

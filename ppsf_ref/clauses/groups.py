@@ -28,10 +28,10 @@ def pools(count: int, split_groups: bool) -> tuple[tuple[int, ...], ...]:
     return tuple((i,) for i in range(count)) if split_groups else (tuple(range(count)),)
 
 
-@clause("PPSF-G-003", "0f506706")
+@clause("PPSF-G-003", "04bf0f0a")
 def step_estimate(own: int, groups: Sequence[GroupState], mean: bool) -> Number:
     """The d that group ``own`` steps with: its own, or the harmonic mean over the groups that have stepped before."""
-    active = [group.d for group in groups if numbers.value_of(group.weight_sum) > 0]
+    active = [group.d for group in groups if group.k > 1]
     if not mean or not active:
         return groups[own].d
     return len(active) / numbers.add_up([1 / d for d in active], 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
@@ -23,6 +23,10 @@ def _zeros(numbers: Numbers, shape: tuple[int, ...]) -> object:
 
 def _shrunk(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
     return (*shape[:axis], 1, *shape[axis + 1 :])
+
+
+#: Group and position of a parameter.
+Place = tuple[int, int]
 
 
 class Keeps(NamedTuple):
@@ -84,7 +88,7 @@ def mode_after(train_mode: bool, call: Literal["train", "eval"], averages: bool 
     return call == "train" or not averages
 
 
-@clause("PPSF-L-004", "8095a4f2")
+@clause("PPSF-L-004", "66216824")
 def all_finite(gradients: Sequence[Array]) -> bool:
     """Whether a step may run at all."""
     return all(bool(np.isfinite(gradient).all()) for gradient in gradients)
@@ -108,3 +112,36 @@ def added_group(fresh: GroupState, first: GroupState, split_groups: bool) -> Gro
     if split_groups:
         return fresh
     return joined(fresh, first, position=1)
+
+
+@clause("PPSF-L-008", "51aafcc7")
+def moved_alone(now: State, ordinary: State, place: Place) -> State:
+    """What a call for one parameter makes of the state, from what the ordinary step with its gradient would leave."""
+    i, j = place
+    group = now.groups[i]
+    params = (*group.params[:j], ordinary.groups[i].params[j], *group.params[j + 1 :])
+    return replace(now, groups=(*now.groups[:i], replace(group, params=params), *now.groups[i + 1 :]))
+
+
+@clause("PPSF-L-009", "2bd8d5f9")
+def fused_steps(calls: Iterable[Place | None]) -> tuple[tuple[Place, ...], ...]:
+    """The steps that a series of calls makes, the last one running (or empty); None stands for step()."""
+    steps: list[list[Place]] = [[]]
+    for call in calls:
+        if steps[-1] and (call is None or call in steps[-1]):
+            steps.append([])
+        if call is not None:
+            steps[-1].append(call)
+    return tuple(map(tuple, steps))
+
+
+@clause("PPSF-L-010", "bbf6328d")
+def sits_out(gradient: Array) -> bool:
+    """Whether the parameter of a gradient takes no part in a fused step."""
+    return not np.isfinite(gradient).all()
+
+
+@clause("PPSF-L-011", "296514d8")
+def ends_step(call: str, changes_mode: bool = False) -> bool:
+    """Whether a call ends a running step: ``"saved"``, ``"deepcopy"``, ``"pickle"``, ``"add_group"``, eval, train."""
+    return changes_mode or call in {"saved", "deepcopy", "pickle", "add_group"}

@@ -107,6 +107,22 @@ def test_a_step_never_reads_the_device(
         assert {value.device.type for values in sent for value in values} == {"cuda"}
 
 
+@pytest.mark.parametrize("options", [{}, {"use_adopt": True, "prodigy_steps": 2}, {"split_groups": False}], ids=str)
+def test_a_fused_step_never_reads_the_device(monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]) -> None:
+    with imagined_gpu(monkeypatch) as sent:
+        params = fake_parameters(torch.bfloat16)
+        groups = [{"params": params[:2]}, {"params": params[2:]}]
+        optimizer = ProdigyPlusScheduleFree(groups, fused_back_pass=True, **options)
+        for step in range(4):
+            for param in reversed(params):
+                param.grad = torch.empty_like(param)
+                optimizer.step_param(param)
+            if step % 2:
+                optimizer.step()
+        assert len(sent) == 4
+        assert {value.device.type for values in sent for value in values} == {"cuda"}
+
+
 def test_the_imagined_gpu_notices_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     with imagined_gpu(monkeypatch):
         value = torch.ones((), device="cuda")

@@ -165,7 +165,7 @@ def test_the_state_dict_holds_tensors_and_plain_values_only() -> None:
     assert {type(value) for value in values} <= {int, float, bool, tuple, list, type(None)}
 
 
-WRONG = {"d": float("nan"), "k": 0, "fused_back_pass": True, "betas": (0.9, 2.0), "split_groups": False}
+WRONG = {"d": float("nan"), "k": 0, "use_speed": "yes", "betas": (0.9, 2.0), "split_groups": False}
 
 
 def damage(saved: dict[str, Any], name: str) -> dict[str, Any]:
@@ -191,7 +191,7 @@ def damage(saved: dict[str, Any], name: str) -> dict[str, Any]:
         ("k", ValueError),
         ("betas", ValueError),
         ("split_groups", ValueError),
-        ("fused_back_pass", NotImplementedError),
+        ("use_speed", TypeError),
         ("shape", ValueError),
         ("groups", ValueError),
     ],

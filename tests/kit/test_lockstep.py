@@ -26,8 +26,8 @@ GROUPS = (
 PLAIN = Problem({}, (GroupSpec((ParamSpec((5,)),)),), "growth", steps=2, seed=3)
 
 
-def judged(transition: Transition) -> Verdict:
-    return lockstep.judge(transition, CAPABILITIES)
+def judged(transition: Transition, rules: Mapping[str, Rule] | None = None) -> Verdict:
+    return lockstep.judge(transition, CAPABILITIES, rules)
 
 
 def last(problem: Problem, rules: Mapping[str, Rule] | None = None) -> Transition:
@@ -82,6 +82,26 @@ def test_every_output_is_compared() -> None:
             verdict = lockstep.judge(transition, capabilities_of(revision))
             seen |= {comparison.output for comparison in verdict.comparisons}
     assert seen >= set(lockstep.OWNERS) - {"presence"}
+
+
+def test_a_state_that_the_law_cannot_go_on_from_is_a_deviation() -> None:
+    def rule(*args: object) -> None:
+        raise ValueError("an axis that is not there")
+
+    first, *_ = lockstep.play(StubImplementation(), Problem({}, GROUPS, "growth", seed=1))
+    verdict = judged(first, {"PPSF-V-001": rule})
+    assert verdict.witness.output == "presence"
+    assert "cannot go on from this state: ValueError: an axis that is not there" in verdict.witness.detail
+
+
+@pytest.mark.parametrize(("raised", "ok"), [("RuntimeError: so", True), ("ValueError: so", False), ("", False)])
+def test_a_rule_may_expect_an_exception(raised: str, ok: bool) -> None:
+    def rule(base: object) -> None:
+        raise lockstep.Raises("RuntimeError")
+
+    first, *_ = lockstep.play(StubImplementation(), Problem({}, GROUPS, "growth", seed=1))
+    step = {lockstep.STEP: lambda *args: rule(args)}
+    assert judged(replace(first, raised=raised), step).ok is ok
 
 
 # ------------------------------------------------------------------------------------------------------ the last digit

@@ -85,6 +85,7 @@ TRIED: Mapping[str, tuple[Any, ...]] = {
     "split_groups": (True, False, "no"),
     "split_groups_mean": (True, False, "no"),
     "rounding_seed": (0, 7, -1, 1.5),
+    "fused_back_pass": (True, False, "no"),
 }
 
 

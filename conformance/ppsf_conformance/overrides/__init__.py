@@ -243,6 +243,10 @@ def _projects_strided(problem: Problem) -> bool:
     return any(len(spec.shape) > 1 and spec.layout == "transposed" for spec in params)
 
 
+def _fused_with_gaps(problem: Problem) -> bool:
+    return (True,) in _values(problem, "fused_back_pass") and problem.missing > 0
+
+
 def _orthogonalizes(problem: Problem) -> bool:
     """Whether Muon, whose arithmetic a release has in bfloat16, is asked for there and moves a parameter."""
     dropped = problem.options.get("use_focus", False)
@@ -269,6 +273,7 @@ EXCLUDED: Mapping[str, Callable[[Problem], bool]] = {
     ),
     "ERR-0024": _empty_with_axes,
     "ERR-0104": _projects_strided,
+    "ERR-0052": _fused_with_gaps,
     **{erratum: _switched_on(option) for erratum, option in UNFOLLOWED.items()},
     "ERR-0111": _orthogonalizes,  # only matrices: no other parameter notices the option
 }

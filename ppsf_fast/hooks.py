@@ -1,0 +1,77 @@
+"""The step inside the backward pass: hooks that move each parameter when its gradient is complete, and free it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self
+
+from torch import Tensor
+from torch.utils.hooks import RemovableHandle
+
+from ppsf_fast.base import RevisedOptimizer
+
+
+class FusedBackward:
+    """Hooks on the parameters of an optimizer; :meth:`remove` takes them off again, as leaving a `with` block does."""
+
+    def __init__(self, optimizer: RevisedOptimizer) -> None:
+        self._optimizer = optimizer
+        self._handles: dict[Tensor, RemovableHandle] = {}
+        for group in optimizer.param_groups:
+            self._install(group["params"])
+        optimizer.follow(self._install)
+
+    def _install(self, params: Iterable[Tensor]) -> None:
+        for param in params:
+            if param.requires_grad and param not in self._handles:
+                hook = param.register_post_accumulate_grad_hook(self._step)  # type: ignore[no-untyped-call]
+                self._handles[param] = hook
+
+    def _step(self, param: Tensor) -> None:
+        self._optimizer.step_param(param)
+        param.grad = None
+
+    def remove(self) -> None:
+        """Take the hooks off; calling it again does nothing."""
+        self._optimizer.unfollow(self._install)
+        for handle in self._handles.values():
+            handle.remove()
+        self._handles.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.remove()
+
+
+def fuse_backward(optimizer: RevisedOptimizer) -> FusedBackward:
+    """Step inside the backward pass: each parameter moves when its gradient is complete, and the gradient is freed.
+
+    Call `optimizer.step()` after each `loss.backward()`, which ends the step. Parameters that are added later get their
+    hook at once; one that is frozen now gets none, so unfreeze first. Gradients cannot be accumulated over several
+    backward passes, nor clipped by their common norm.
+
+    Args:
+        optimizer: made with `fused_back_pass=True`; under a wrapper, the optimizer inside.
+
+    Returns:
+        the hooks, to be removed, or to be used in a `with` statement.
+
+    Raises:
+        TypeError: it is no optimizer of this package.
+        RuntimeError: it was made without `fused_back_pass=True` (PPSF-X-020).
+    """
+    if not isinstance(optimizer, RevisedOptimizer):
+        raise TypeError(
+            f"fuse_backward() was given a {type(optimizer).__name__}: allowed is an optimizer of ppsf_fast. Under a "
+            "wrapper, such as that of accelerate, pass the optimizer inside."
+        )
+    if not optimizer.is_fused:
+        raise RuntimeError(
+            "fuse_backward() needs an optimizer that leaves its parameters to the hooks: give it fused_back_pass=True."
+        )
+    return FusedBackward(optimizer)
