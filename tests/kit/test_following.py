@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ppsf_conformance import following, overrides, peers
+from ppsf_conformance import following, lockstep, overrides, peers
 from ppsf_conformance.cli import FAILS, HOLDS, main
 from ppsf_conformance.errata import KnownDeviations, all_errata
 from ppsf_conformance.problems import GroupSpec, ParamSpec, Problem
@@ -86,6 +86,23 @@ def test_combinations_differ_in_what_constructor_or_groups_are_given() -> None:
 def test_what_is_not_followed_belongs_to_errata_without_override() -> None:
     errata = {erratum.id: erratum for erratum in all_errata()}
     assert not any(errata[identifier].override for identifier in overrides.UNFOLLOWED)
+
+
+def test_where_the_constructor_drops_muon_a_release_is_followed() -> None:
+    """Elsewhere it is not: its products are in bfloat16."""
+    implementation = implementation_for(RELEASED["prodigy-plus-schedule-free==1.9.2"])
+    known = KnownDeviations(erratum for erratum in all_errata() if erratum.concerns(*_release(implementation)))
+    matrix = (GroupSpec((ParamSpec((3, 4)),), {"use_focus": False}),)
+    dropped = Problem({"use_focus": True, "use_muon_pp": True}, matrix, "growth", steps=3, seed=1)
+    assert not known.excludes(dropped)
+    law = {name: rule for name, rule in known.rules.items() if name != "PPSF-O-003"}
+    for rules, agrees in ((known.rules, True), (law, False)):
+        verdicts = [
+            lockstep.judge(t, implementation.capabilities, rules) for t in lockstep.play(implementation, dropped)
+        ]
+        assert {verdict.ok for verdict in verdicts} == {agrees}
+    assert known.excludes(Problem({"use_muon_pp": True}, matrix))
+    assert not known.excludes(Problem({"use_muon_pp": True}, (GroupSpec((ParamSpec((12,)),)),)))
 
 
 def test_the_command_says_what_was_played_and_writes_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

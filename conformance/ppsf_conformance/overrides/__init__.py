@@ -248,9 +248,11 @@ def _fused_with_gaps(problem: Problem) -> bool:
 
 
 def _orthogonalizes(problem: Problem) -> bool:
-    """Whether Muon, whose arithmetic a release has in bfloat16, moves a parameter."""
-    switched = zip(_values(problem, "use_muon_pp"), problem.groups, strict=True)
-    return any(len(spec.shape) > 1 for (on,), group in switched if on for spec in group.params)
+    """Whether Muon, whose arithmetic a release has in bfloat16, is asked for there and moves a parameter."""
+    dropped = problem.options.get("use_focus", False)
+    inherited = problem.options.get("use_muon_pp", False) and not dropped
+    switched = [(group, group.options.get("use_muon_pp", inherited)) for group in problem.groups]
+    return any(len(spec.shape) > 1 for group, on in switched if on for spec in group.params)
 
 
 #: Errata of an option that no override follows, with that option.
@@ -273,7 +275,7 @@ EXCLUDED: Mapping[str, Callable[[Problem], bool]] = {
     "ERR-0104": _projects_strided,
     "ERR-0052": _fused_with_gaps,
     **{erratum: _switched_on(option) for erratum, option in UNFOLLOWED.items()},
-    "ERR-0111": _orthogonalizes,
+    "ERR-0111": _orthogonalizes,  # only matrices: no other parameter notices the option
 }
 
 
