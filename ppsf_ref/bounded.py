@@ -32,6 +32,7 @@ class Arithmetic:
         accumulate: format in which sums are accumulated.
         order: ``"any"`` admits every summation order (depth n - 1), ``"pairwise"`` a balanced tree (depth log2 n).
         atan2_ulps: largest error of atan2, in units in the last place.
+        sqrt_ulps: the same of the square root, which vectorized libraries do not always round correctly.
     """
 
     array: Format = FLOAT32
@@ -39,6 +40,7 @@ class Arithmetic:
     accumulate: Format = FLOAT64
     order: Literal["any", "pairwise"] = "any"
     atan2_ulps: float = 1.0
+    sqrt_ulps: float = 1.0
 
     def gamma(self, terms: int, form: Format | None = None) -> np.longdouble:
         """Relative error of a sum of ``terms`` numbers, with respect to the sum of their magnitudes."""
@@ -206,7 +208,8 @@ class Bounded:
     def sqrt(self) -> Bounded:
         middle = np.sqrt(np.maximum(self.value, 0))
         spread = np.maximum(np.sqrt(np.maximum(self.high, 0)) - middle, middle - np.sqrt(np.maximum(self.low, 0)))
-        return self._rounded(middle, spread, exact=self._exactly(0) | self._exactly(1), h=False)
+        exact = self._exactly(0) | self._exactly(1)
+        return self._rounded(middle, spread, exact=exact, ulps=self.arithmetic.sqrt_ulps, h=False)
 
     def power(self, exponent: float) -> Bounded:
         """A power of a number that is not negative, by a library function good to one unit in the last place."""
@@ -221,7 +224,8 @@ class Bounded:
         """sign(x) sqrt(|x|), which rises with x."""
         low, middle, high = (np.copysign(np.sqrt(np.abs(x)), x) for x in (self.low, self.value, self.high))
         spread = np.maximum(high - middle, middle - low)
-        return self._rounded(middle, spread, exact=self._exactly(0) | self._exactly(1), h=False)
+        exact = self._exactly(0) | self._exactly(1)
+        return self._rounded(middle, spread, exact=exact, ulps=self.arithmetic.sqrt_ulps, h=False)
 
     def atan2(self, x: Bounded) -> Bounded:
         """Angle of (x, self) for x >= 0: the extremes lie in corners of the box of possible operands."""

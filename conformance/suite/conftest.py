@@ -54,11 +54,11 @@ def corpus() -> list[Recorded]:
 def older() -> Survey:
     """The release before the one that `audit` judges, from its own folder, surveyed with its errata."""
     return run.survey_of(
-        run.implementation_for(f"{PUBLISHED}@prodigy-plus-schedule-free==1.9.0"), 120, 0, lambda *_: None
+        run.implementation_for(f"{PUBLISHED}@prodigy-plus-schedule-free==1.9.0"), 90, 0, lambda *_: None
     )
 
 
 @pytest.fixture(scope="session")
 def published() -> Survey:
     """The published package, surveyed with the errata of its release."""
-    return run.survey_of(run.implementation_for(PUBLISHED), 300, 0, lambda *_: None)
+    return run.survey_of(run.implementation_for(PUBLISHED), 160, 0, lambda *_: None)

@@ -31,9 +31,9 @@ def move(item: Item, rule: Rule, by: Coefficients, outcome: Outcome) -> None:
 
 
 def _without_average(y: Tensor, update: Tensor, rule: Rule, by: Coefficients) -> Tensor:
+    decayed = y - y * by.y_decay if rule.decays else y
     # clause: PPSF-Z-012 ec80dd2d
-    new_y = y - update * by.z_step
-    return new_y - y * by.y_decay if rule.decays else new_y
+    return decayed - update * by.z_step
 
 
 def _average(y: Tensor, z: Tensor, update: Tensor, rule: Rule, by: Coefficients) -> tuple[Tensor, Tensor]:

@@ -210,12 +210,13 @@ def _unrectifiable(implementation: Implementation) -> Iterator[Finding]:
 
 
 def _undivided(implementation: Implementation) -> Iterator[Finding]:
-    averages = options_of(revision_of(implementation)).use_schedulefree
+    defaults = options_of(revision_of(implementation))
+    averages, beta2 = defaults.use_schedulefree, defaults.betas[1]
     for beta1 in (0.0, 0.1):
         expected = outcome(errors.refuse_undivided, averages, beta1)
         for construct in (
-            _construct(implementation, two_groups(), betas=(beta1, 0.99)),
-            _construct(implementation, two_groups(betas=(beta1, 0.99))),
+            _construct(implementation, two_groups(), betas=(beta1, beta2)),
+            _construct(implementation, two_groups(betas=(beta1, beta2))),
         ):
             got = outcome(construct)
             yield Finding(agrees(expected, got, KINDS), f"betas[0]={beta1}: {got}, not {expected}")
