@@ -195,7 +195,7 @@ def _unserved(implementation: Implementation) -> Iterator[Finding]:
 def _unrectifiable(implementation: Implementation) -> Iterator[Finding]:
     law = revision_of(implementation)
     correction = options.correction(law.bias_correction, options_of(law).use_schedulefree)
-    if not {"use_bias_correction", "betas"} <= implementation.capabilities.options:
+    if correction == "adam" or not {"use_bias_correction", "betas"} <= implementation.capabilities.options:
         return
     for use in (True, False):
         for beta2 in (0.0, 0.6, 0.61, 0.99):
