@@ -32,7 +32,7 @@ UPDATE, WEIGHTS = "backends/update.py", "backends/weights.py"
 PATCHES = (
     Patch("every tenth element", "PPSF-N-001", "options.py", 'count(1), 11)', 'count(1), 10)'),
     Patch("lr off by 1e-6", "PPSF-G-004", COEFFICIENTS, "* rule.lr", "* (rule.lr * (1 + 1e-6))"),
-    Patch("idle groups in the mean", "PPSF-G-003", COEFFICIENTS, "active = weight > 0", "active = weight >= 0"),
+    Patch("idle groups in the mean", "PPSF-G-003", COEFFICIENTS, "]) > FIRST_STEP", "]) >= FIRST_STEP"),
     Patch("weight d", "PPSF-D-001", COEFFICIENTS, "root = d.sqrt()", "root = d"),
     Patch("s never decays", "PPSF-D-003", STATISTICS, 'state["s"].float() * rule.beta3', 'state["s"].float()'),
     Patch("sum without magnitude", "PPSF-D-004", STATISTICS, "total(s.abs())", "total(s)"),
@@ -41,7 +41,7 @@ PATCHES = (
     Patch("d may fall", "PPSF-D-007", ESTIMATE, '{"d": torch.maximum(d, d_hat)}', '{"d": d_hat}'),
     Patch("one step early", "PPSF-D-008", COEFFICIENTS, "k <= rule.prodigy_steps", "k < rule.prodigy_steps"),
     Patch("rescaled once", "PPSF-V-001", COEFFICIENTS, '(scalars["d_prev"] / d) ** 2', '(scalars["d_prev"] / d)'),
-    Patch("mean over the wrong axis", "PPSF-V-005", MOMENTS, "mean_over(row, column_axis)", "mean_over(row, row_axis)"),
+    Patch("mean over the wrong axis", "PPSF-V-005", MOMENTS, "mean_over(row, column_axis)", "row"),
     Patch(
         "wide for ever", "PPSF-U-001", "revisions.py",
         "bound_later=1.0", "bound_later=50.0",
@@ -106,7 +106,7 @@ PATCHES = (
         "x0 = 0", "PPSF-L-001", "state.py",
         "return start.clone()", "return torch.zeros_like(start)",
     ),
-    Patch("runs on NaN", "PPSF-L-004", "plan.py", "bool(torch.isfinite(grad.float()).all())", "True"),
+    Patch("runs on NaN", "PPSF-L-004", "plan.py", "isfinite(grad.float()).all()", "ones((), dtype=torch.bool)"),
     Patch(
         "truncates", "PPSF-R-003", "numerics.py",
         "(values.view(torch.int32) + noise)", "(values.view(torch.int32) + 0 * noise)",
@@ -118,7 +118,7 @@ PATCHES = (
     ),
     Patch(
         "steps in eval mode", "PPSF-X-004", "base.py",
-        'if not all(group["train_mode"]', 'if False and all(group["train_mode"]',
+        '# clause: PPSF-X-004 a7e60766\n        if not all', '# clause: PPSF-X-004 a7e60766\n        if False and all',
     ),
 )  # fmt: skip
 
