@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 import pytest
 
 from ppsf_conformance import cli, peers, run, verdicts
+from ppsf_conformance.commands.common import FAILS, HOLDS, MISUSED
 from ppsf_conformance.report import Report
 
 MODULE = """
@@ -71,20 +72,20 @@ def verdicts_of(report: Report, index: int = 0) -> Mapping[str, str]:
 
 
 def test_a_class_that_holds_every_clause_exits_with_0(here: Path) -> None:
-    assert cli.main(["run", "stranger_optimizers:Mine", "--map", "fewer.toml", "--profile", "standard"]) == cli.HOLDS
+    assert cli.main(["run", "stranger_optimizers:Mine", "--map", "fewer.toml", "--profile", "standard"]) == HOLDS
     found = verdicts_of(report_in(here / "report"))
     assert set(found.values()) == {"pass", "unsupported"}  # what it does not offer is not held against it
     assert (found["PPSF-Z-003"], found["PPSF-D-009"], found["PPSF-R-004"]) == ("pass", "unsupported", "unsupported")
 
 
 def test_a_class_that_breaks_a_clause_exits_with_1(here: Path, capsys: Any) -> None:
-    assert cli.main(["run", "stranger_optimizers:Broken", "--profile", "quick"]) == cli.FAILS == 1
+    assert cli.main(["run", "stranger_optimizers:Broken", "--profile", "quick"]) == FAILS == 1
     assert "fail" in verdicts_of(report_in(here / "report")).values()
     assert "Does not conform" in capsys.readouterr().out
 
 
 def test_too_few_problems_decide_nothing_and_say_so(here: Path, capsys: Any) -> None:
-    assert cli.main(["run", "stranger_optimizers:Mine", "--profile", "quick"]) == cli.FAILS
+    assert cli.main(["run", "stranger_optimizers:Mine", "--profile", "quick"]) == FAILS
     assert "not-run" in verdicts_of(report_in(here / "report")).values()
     assert "look harder with a larger --profile" in capsys.readouterr().out
 
@@ -109,7 +110,7 @@ def test_too_few_problems_decide_nothing_and_say_so(here: Path, capsys: Any) -> 
 def test_a_request_that_makes_no_sense_exits_with_2_and_says_why(
     here: Path, capsys: Any, arguments: list[str], said: str
 ) -> None:
-    assert cli.main(["run", *arguments, "--profile", "quick"]) == cli.MISUSED == 2
+    assert cli.main(["run", *arguments, "--profile", "quick"]) == MISUSED == 2
     shown = capsys.readouterr()
     assert shown.err.startswith("ppsf-conformance: ")
     assert said in shown.err
@@ -121,7 +122,7 @@ def test_a_request_that_makes_no_sense_exits_with_2_and_says_why(
 def test_unknown_arguments_exit_with_2(here: Path, capsys: Any, arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         cli.main(arguments)
-    assert stopped.value.code == cli.MISUSED
+    assert stopped.value.code == MISUSED
     assert "usage: ppsf-conformance" in capsys.readouterr().err
 
 
@@ -137,7 +138,7 @@ def test_two_releases_of_one_class_stand_side_by_side(here: Path) -> None:
 
 
 def test_the_list_of_peers_says_which_are_missing(tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
-    assert cli.main(["peers"]) == cli.HOLDS
+    assert cli.main(["peers"]) == HOLDS
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(peers.known())
     assert all(line.startswith("installed ") for line in lines)
@@ -149,7 +150,7 @@ def test_the_list_of_peers_says_which_are_missing(tmp_path: Path, capsys: Any, m
 def test_only_what_is_missing_is_installed(tmp_path: Path, monkeypatch: Any) -> None:
     wanted: list[str] = []
     monkeypatch.setattr(peers, "install", lambda release: wanted.append(str(release)))
-    assert cli.main(["peers", "--install"]) == cli.HOLDS
+    assert cli.main(["peers", "--install"]) == HOLDS
     assert wanted == []
     monkeypatch.setenv(peers.HOME, str(tmp_path))
     cli.main(["peers", "--install"])

@@ -1,0 +1,33 @@
+"""The commands of ``ppsf-conformance``, one module each: ``add`` declares its arguments, ``run`` carries it out."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from rich.console import Console
+
+from ppsf_conformance.commands import audit, follow, judge, mutants, peers
+
+
+class Command(Protocol):
+    """What each module here has."""
+
+    def add(self, commands: Any) -> None:
+        """Declare the arguments; ``commands`` is what :meth:`argparse.ArgumentParser.add_subparsers` returns."""
+        ...
+
+    def run(self, given: argparse.Namespace, console: Console) -> int:
+        """Carry the command out; returns the exit code."""
+        ...
+
+
+#: By name, in the order in which help lists them.
+COMMANDS: Mapping[str, Command] = {
+    "run": judge,
+    "audit": audit,
+    "mutants": mutants,
+    "peers": peers,
+    "follow": follow,
+}

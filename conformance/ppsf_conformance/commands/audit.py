@@ -1,0 +1,36 @@
+"""``audit``: judge ppsf_fast and the published package, and train with both."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from typing import Any
+
+from rich.console import Console
+
+from ppsf_conformance import run as surveying
+from ppsf_conformance.commands.common import add_report, add_seed, bars, finish
+
+
+def add(commands: Any) -> None:
+    """Declare the arguments."""
+    command = commands.add_parser("audit", help="judge ppsf_fast and the published package, and train with both")
+    add_report(command)
+    add_seed(command)
+
+
+def run(given: argparse.Namespace, console: Console) -> int:
+    """Judge, train, and write the report."""
+    given.out.mkdir(parents=True, exist_ok=True)
+    request = surveying.Request(surveying.AUDITED, profile=given.profile, seed=given.seed)
+    with bars(console) as shown:
+        report = surveying.judged(request, shown)
+        epochs = shown("training on digits")
+        done: list[Any] = []
+
+        def progress(epoch: Any) -> None:
+            done.append(epoch)
+            epochs("epochs", len(done), len(surveying.AUDITED) * 3 * epoch.epochs)
+
+        report = replace(report, training=surveying.trained(surveying.AUDITED, progress))
+    return finish(report, given, console)

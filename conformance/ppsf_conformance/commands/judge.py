@@ -1,0 +1,29 @@
+"""``run``: judge one class, or several side by side."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from rich.console import Console
+
+from ppsf_conformance import run as surveying
+from ppsf_conformance.commands.common import add_report, add_seed, add_targets, bars, finish
+
+
+def add(commands: Any) -> None:
+    """Declare the arguments."""
+    command = commands.add_parser("run", help="judge one class, or several side by side")
+    add_targets(command, "targets", nargs="+")
+    command.add_argument("--revision", default="", help="revision to judge by (default: that of the class)")
+    add_report(command)
+    add_seed(command)
+
+
+def run(given: argparse.Namespace, console: Console) -> int:
+    """Judge, and write the report."""
+    given.out.mkdir(parents=True, exist_ok=True)  # now rather than after the work
+    request = surveying.Request(tuple(given.targets), given.revision, given.profile, given.seed, given.map)
+    with bars(console) as shown:
+        report = surveying.judged(request, shown)
+    return finish(report, given, console)
