@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -38,6 +38,7 @@ from ppsf_ref import (
     train,
     whole_options,
 )
+from ppsf_ref.carrier import everywhere, somewhere
 from ppsf_ref.clauses.options import group_options
 from ppsf_ref.law import Rule
 from ppsf_ref.options import WHOLE_OPTIMIZER
@@ -106,8 +107,7 @@ class Transition:
     raised: str = ""
 
 
-@dataclass(frozen=True)
-class Comparison:
+class Comparison(NamedTuple):
     """One output of one transition. ``ratio`` is the largest error over bound; exact outputs have bound 0."""
 
     output: str
@@ -350,17 +350,29 @@ def _number(output: str, where: str, want: Any, got: Array) -> tuple[Comparison,
     radius = np.maximum(high - value, value - low)
     free = ~np.isfinite(radius)
     inside = free | ((low <= got) & (got <= high))
-    error = np.abs(got - value)
-    ratios = np.where(
-        free, 0, np.where(radius > 0, error / np.where(radius > 0, radius, 1), np.where(inside, 0, np.inf))
-    )
     inexact = ~free & (radius > 0) & (not getattr(want, "on_grid", False))
-    worst = float(ratios[inexact | ~inside].max(initial=0.0))
-    detail = "" if inside.all() else _describe(output, where, value, got, radius, ratios, inside)
-    comparison = Comparison(
-        output, where, bool(inside.all()), worst, not inexact.any(), int(free.sum()), value.size, detail
-    )
-    return comparison, np.asarray(ratios[inexact], np.float64).reshape(-1)
+    ok, error = everywhere(inside), np.abs(got - value)
+    measured = _measured(error, radius, inexact)
+    worst, detail = float(measured.max(initial=0.0)), ""
+    if not ok:
+        ratios = _ratios(error, radius, free, inside)
+        worst = float(ratios[inexact | ~inside].max())
+        detail = _describe(output, where, value, got, radius, ratios, inside)
+    comparison = Comparison(output, where, ok, worst, not measured.size, somewhere(free), value.size, detail)
+    return comparison, np.asarray(measured, np.float64)
+
+
+def _measured(error: Array, radius: Array, inexact: Array) -> Array:
+    """Error over bound where there is a bound to use up, as a vector."""
+    if everywhere(inexact):
+        return (error / radius).reshape(-1)
+    return error[inexact] / radius[inexact] if somewhere(inexact) else NO_RATIOS
+
+
+def _ratios(error: Array, radius: Array, free: Array, inside: Array) -> Array:
+    """Error over bound: 0 where nothing can be said, and 0 or infinite where the bound is 0."""
+    exact = np.where(inside, 0, np.inf)
+    return np.where(free, 0, np.where(radius > 0, error / np.where(radius > 0, radius, 1), exact))
 
 
 def _range(want: Any) -> tuple[Array, Array, Array]:
