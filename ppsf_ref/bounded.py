@@ -71,6 +71,16 @@ class Kind(Enum):
 
 
 EXACT, ROUNDED, MIXED = Kind
+#: Integers up to here are numbers of every format.
+WHOLE = 256
+
+
+def kind_of(bound: Array) -> Kind:
+    """The kind of a number with these bounds, all of them finite."""
+    inexact = somewhere(bound)
+    if not inexact:
+        return EXACT
+    return ROUNDED if inexact == bound.size else MIXED
 
 
 class Bounded:
@@ -85,28 +95,38 @@ class Bounded:
     """
 
     __array_ufunc__ = None
-    __slots__ = ("_kind", "arithmetic", "bound", "form", "is_array", "value")
+    __slots__ = ("arithmetic", "bound", "form", "is_array", "kind", "value")
 
     def __init__(self, value: Any, bound: Any, form: Format, is_array: bool, arithmetic: Arithmetic) -> None:
         value, bound = carried(value), carried(bound)
         # Past the largest number the computed result may be infinite: nothing can be said of it.
         tame = abs(value) + bound <= form.largest
-        self._kind: Kind | None = None if everywhere(tame) else MIXED
-        if self._kind is MIXED:
-            bound = chosen(tame, bound, INFINITY)
+        if everywhere(tame):
+            self.kind = kind_of(bound)
+        else:
+            self.kind, bound = MIXED, chosen(tame, bound, INFINITY)
         self.value: Array = value
         self.bound: Array = bound if bound.shape == value.shape else np.zeros(value.shape, CARRIER) + bound
         self.form, self.is_array, self.arithmetic = form, is_array, arithmetic
 
     @classmethod
     def _of(
-        cls, value: Array, bound: Array, form: Format, is_array: bool, arithmetic: Arithmetic, kind: Kind | None
+        cls, value: Array, bound: Array, form: Format, is_array: bool, arithmetic: Arithmetic, kind: Kind
     ) -> Bounded:
-        """A number that is known to be in range where its bound is finite."""
+        """A number that is known to be in range where its bound is finite, of a known kind."""
         made = cls.__new__(cls)
         made.value, made.bound, made.form = value, bound, form
-        made.is_array, made.arithmetic, made._kind = is_array, arithmetic, kind
+        made.is_array, made.arithmetic, made.kind = is_array, arithmetic, kind
         return made
+
+    @classmethod
+    def stored(cls, values: Array, form: Format, arithmetic: Arithmetic) -> Bounded:
+        """Float64 numbers that a parameter holds, as operations in ``form`` see them."""
+        kept = nearest(values, form)
+        if everywhere((kept == values) & np.isfinite(kept)):  # they are numbers of that format
+            value = carried(values)
+            return cls._of(value, np.zeros(value.shape, CARRIER)[()], form, True, arithmetic, EXACT)
+        return cls(values, ZERO, FLOAT64, True, arithmetic).cast(form, True)
 
     # --- structure ---------------------------------------------------------------------------------------------
 
@@ -126,20 +146,12 @@ class Bounded:
     def high(self) -> Array:
         return self.value + self.bound
 
-    @property
-    def kind(self) -> Kind:
-        """What can be said of all bounds at once."""
-        if self._kind is None:  # in range everywhere
-            inexact = somewhere(self.bound)
-            self._kind = ROUNDED if inexact == self.value.size else MIXED if inexact else EXACT
-        return self._kind
-
     def _like(self, value: Any, bound: Any) -> Bounded:
         return Bounded(value, bound, self.form, self.is_array, self.arithmetic)
 
     def _part(self, value: Any, bound: Any) -> Bounded:
         """Some elements of this number, perhaps with another sign."""
-        return Bounded._of(value, bound, self.form, self.is_array, self.arithmetic, self._kind)
+        return Bounded._of(value, bound, self.form, self.is_array, self.arithmetic, self.kind)
 
     def reshape(self, *shape: int) -> Bounded:
         return self._part(self.value.reshape(*shape), self.bound.reshape(*shape))
@@ -147,10 +159,13 @@ class Bounded:
     def __getitem__(self, index: Any) -> Bounded:
         return self._part(self.value[index], self.bound[index])
 
-    def _exactly(self, number: float) -> Mask:
+    def _exactly(self, *numbers: float) -> Mask:
+        """Where the number is certainly one of these."""
         if self.kind is ROUNDED:
             return False
-        same = self.value == number
+        same = self.value == numbers[0]
+        for number in numbers[1:]:
+            same = same | (self.value == number)
         if self.kind is MIXED:
             same = same & (self.bound == 0)
         return same if somewhere(same) else False
@@ -162,9 +177,8 @@ class Bounded:
         if form is self.form and is_array is self.is_array:
             return self
         if form.precision >= self.form.precision:
-            kind = self._kind if form.largest >= self.form.largest else None
-            if kind is not None:
-                return Bounded._of(self.value, self.bound, form, is_array, self.arithmetic, kind)
+            if form.largest >= self.form.largest:
+                return Bounded._of(self.value, self.bound, form, is_array, self.arithmetic, self.kind)
             return Bounded(self.value, self.bound, form, is_array, self.arithmetic)
         return Bounded(self.value, self._converted(form), form, is_array, self.arithmetic)
 
@@ -183,6 +197,8 @@ class Bounded:
 
     def _meet(self, other: Any) -> tuple[Bounded, Bounded]:
         if not isinstance(other, Bounded):
+            if type(other) is int and -WHOLE <= other <= WHOLE:
+                return self, Bounded._of(carried(other), ZERO, self.form, self.is_array, self.arithmetic, EXACT)
             other = Bounded(other, ZERO, FLOAT64, False, self.arithmetic)
         if self.is_array is other.is_array:
             form = self.form if self.form.precision <= other.form.precision else other.form
@@ -202,7 +218,7 @@ class Bounded:
         bound = error if exact is False else chosen(exact, propagated, error)
         # The bound is at most unit * reach + tiny above what was propagated: half the range leaves room for both.
         if bound.shape == value.shape and everywhere(reach <= self.form.largest / (2 + 2 * unit)):
-            kind = ROUNDED if h and exact is False else None
+            kind = ROUNDED if h and exact is False else kind_of(bound)
             return Bounded._of(value, bound, self.form, self.is_array, self.arithmetic, kind)
         return self._like(value, bound)
 
@@ -216,7 +232,7 @@ class Bounded:
         a, b = self._meet(other)
         if a.kind is MIXED or b.kind is MIXED:
             return a._times(b)
-        exact = a._exactly(0) | b._exactly(0) | a._exactly(1) | b._exactly(1)
+        exact = a._exactly(0, 1) | b._exactly(0, 1)
         if b.kind is EXACT:
             spread = ZERO if a.kind is EXACT else abs(b.value) * a.bound
         elif a.kind is EXACT:
@@ -293,7 +309,7 @@ class Bounded:
 
     def sqrt(self) -> Bounded:
         middle = np.sqrt(np.maximum(self.value, ZERO))
-        exact = self._exactly(0) | self._exactly(1)
+        exact = self._exactly(0, 1)
         if self.kind is EXACT:
             spread = ZERO
         else:
@@ -308,13 +324,13 @@ class Bounded:
         exponents = {float(exponent), float(nearest(np.asarray(exponent, CARRIER), self.form))}
         corners = [base**e for base in (np.maximum(self.low, ZERO), self.high) for e in exponents]
         spread = largest([abs(corner - middle) for corner in corners])
-        return self._rounded(middle, spread, exact=self._exactly(0) | self._exactly(1), ulps=1.0)
+        return self._rounded(middle, spread, exact=self._exactly(0, 1), ulps=1.0)
 
     def signed_sqrt(self) -> Bounded:
         """sign(x) sqrt(|x|), which rises with x."""
         low, middle, high = (np.copysign(np.sqrt(abs(x)), x) for x in (self.low, self.value, self.high))
         spread = np.maximum(high - middle, middle - low)
-        exact = self._exactly(0) | self._exactly(1)
+        exact = self._exactly(0, 1)
         return self._rounded(middle, spread, exact=exact, ulps=self.arithmetic.sqrt_ulps, h=False)
 
     def atan2(self, x: Bounded) -> Bounded:

@@ -68,7 +68,7 @@ class Running:
         return Bounded(value, 0, FLOAT64, False, self.arithmetic).cast(self.arithmetic.scalar, False)
 
     def array(self, value: Array) -> Number:
-        return Bounded(value, 0, FLOAT64, True, self.arithmetic).cast(self.arithmetic.array, True)
+        return Bounded.stored(value, self.arithmetic.array, self.arithmetic)
 
 
 def _is_precise(x: Number) -> bool:

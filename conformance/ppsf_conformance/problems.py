@@ -314,7 +314,7 @@ def values_of(name: str, revision: Revision) -> tuple[Any, ...]:
     return tuple(value for value in values if name != "betas" or value[0] > 0 or not averages)
 
 
-def _without_refused(given: dict[str, Any], overrides: dict[str, Any], revision: Revision) -> dict[str, Any]:
+def without_refused(given: dict[str, Any], overrides: dict[str, Any], revision: Revision) -> dict[str, Any]:
     """Options of a group less a beta2 that PPSF-X-008 refuses."""
     betas = overrides.get("betas", given.get("betas"))
     rectified = given.get("use_bias_correction", False) and revision.bias_correction != "adam"
@@ -338,7 +338,7 @@ def problems(
     """
     law = load_revision(revision)
     given = {**_some_of(draw, OPTION_VALUES, options, law), **always}
-    given = _without_refused(given, given, law)
+    given = without_refused(given, given, law)
     split = whole_options(law, given).get("split_groups", True)
     own = IN_ANY_GROUP + (IN_OWN_POOL if split else ())
     layouts = draw(st.sampled_from((("contiguous",), ("contiguous", "transposed"))))
@@ -358,7 +358,7 @@ def problems(
             )
         )
         overrides = _some_of(draw, own, options, law) if draw(st.booleans()) else {}
-        groups.append(GroupSpec(tuple(params), _without_refused(given, overrides, law)))
+        groups.append(GroupSpec(tuple(params), without_refused(given, overrides, law)))
     return Problem(
         options=given,
         groups=tuple(groups),
