@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from ppsf_ref import numbers as num
 from ppsf_ref import variants
 from ppsf_ref.clauses import average, distance, errors, groups, lifecycle
 from ppsf_ref.formats import Array
 from ppsf_ref.frame import Frame, frames
+from ppsf_ref.frozen import replace
 from ppsf_ref.numbers import Float64, Number, Numbers
 from ppsf_ref.options import Config
 from ppsf_ref.state import GroupState, Measured, ParamState, State

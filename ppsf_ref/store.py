@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 
 from ppsf_ref.clauses import rounding
 from ppsf_ref.formats import BFLOAT16, Format
 from ppsf_ref.frame import Frame
+from ppsf_ref.frozen import replace
 from ppsf_ref.options import Options
 from ppsf_ref.state import ParamState
 

@@ -5,7 +5,6 @@ Each function here makes one choice. What it chooses from are clauses; what it a
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
 from ppsf_ref import numbers as num
@@ -27,6 +26,7 @@ from ppsf_ref.clauses import (
 )
 from ppsf_ref.clauses.moment import Axes, Factors
 from ppsf_ref.frame import Frame
+from ppsf_ref.frozen import replace
 from ppsf_ref.numbers import Number
 from ppsf_ref.state import GroupState, Measured, ParamState
 from ppsf_ref.store import formats

@@ -51,6 +51,9 @@ MOST_REPLAYED = 6
 #: In the place of a clause's id: the whole step, for what a release does that no clause has a place for.
 STEP = "step"
 
+#: Of a state that no lawful step leaves behind, and of a wrong law that cannot run.
+CANNOT_GO_ON = "the law cannot go on from this state"
+
 #: The clause that owns each output: where a deviation is booked that no known fault explains.
 OWNERS: Mapping[str, str] = {
     "y": "PPSF-Z-002",
@@ -277,7 +280,7 @@ def _judge_once(transition: Transition, capabilities: Capabilities, outcomes: Se
             raised = transition.raised.partition(":")[0]
             comparisons = [(_fact("raises", f"{transition.kind}()", str(name), raised or "nothing"), NO_RATIOS)]
         except Exception as error:  # from a state that no lawful step leaves behind
-            what = f"the law cannot go on from this state: {type(error).__name__}: {error}"
+            what = f"{CANNOT_GO_ON}: {type(error).__name__}: {error}"
             comparisons = [(Comparison("presence", "state", False, 0.0, True, 0, 1, what), NO_RATIOS)]
     return _verdict(comparisons, trace, () if capabilities.knows_bits else ("PPSF-R-004",))
 

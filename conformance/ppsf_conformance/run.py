@@ -15,7 +15,7 @@ import torch
 
 from ppsf_conformance import pinned
 from ppsf_conformance.errata import Erratum, KnownDeviations, all_errata, errata_of
-from ppsf_conformance.killing import Recorded, record
+from ppsf_conformance.killing import Corpus, record
 from ppsf_conformance.name_map import import_class, map_for, target_of
 from ppsf_conformance.report import Implementation, Report, Training, html, junit, model
 from ppsf_conformance.survey import Progress, Survey
@@ -143,9 +143,9 @@ def own() -> list[TorchImplementation]:
     return [implementation_for(target, revision=revision) for revision, target in OWN.items()]
 
 
-def recorded(examples: int, seed: int) -> list[Recorded]:
+def recorded(examples: int, seed: int) -> Corpus:
     """Transitions of our optimizers, ``examples`` problems of every revision: what mutants are held against."""
-    return [one for implementation in own() for one in record(implementation, examples, seed)]
+    return Corpus([one for implementation in own() for one in record(implementation, examples, seed)])
 
 
 def trained(targets: Iterable[str], progress: Callable[[Any], None]) -> Training:

@@ -9,7 +9,7 @@ import pytest
 
 from ppsf_conformance import run
 from ppsf_conformance.errata import KnownDeviations
-from ppsf_conformance.killing import Recorded
+from ppsf_conformance.killing import Corpus
 from ppsf_conformance.survey import Survey
 from ppsf_conformance.torch_adapter import TorchImplementation
 
@@ -45,7 +45,7 @@ def own() -> list[TorchImplementation]:
 
 
 @pytest.fixture(scope="session")
-def corpus() -> list[Recorded]:
+def corpus() -> Corpus:
     """Transitions of our optimizers of all revisions, against which mutants are held."""
     return run.recorded(examples=200, seed=1)
 

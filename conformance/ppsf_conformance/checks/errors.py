@@ -99,6 +99,10 @@ def _unknown(implementation: Implementation) -> Iterator[Finding]:
         expected = outcome(errors.refuse_unknown, name, known)
         got = outcome(_construct(implementation, two_groups(), **{name: 1.0}))
         yield Finding(agrees(expected, got, KINDS), f"option {name}: {got}, not {expected}")
+    for name in sorted(implementation.capabilities.options):
+        expected = outcome(errors.refuse_unknown, name, known)
+        got = outcome(_construct(implementation, two_groups(), **{name: TRIED[name][0]}))
+        yield Finding(agrees(expected, got, KINDS), f"option {name}: {got}, not {expected}")
 
 
 def _domains(implementation: Implementation) -> Iterator[Finding]:
@@ -167,6 +171,10 @@ def _foreign_gradients(implementation: Implementation) -> Iterator[Finding]:
         yield Finding(agrees(expected, got, KINDS), f"a {kind} gradient: {got}, not {expected}")
         changed = difference(before, session.snapshot().state)
         yield Finding(not changed, f"a refused {kind} gradient changes {changed}")
+    session = implementation.new(two_groups(), {})
+    expected = outcome(errors.refuse_gradient, "strided", False)
+    got = outcome(session.step, gradients(session, 0))
+    yield Finding(agrees(expected, got, KINDS), f"a dense real gradient: {got}, not {expected}")
 
 
 def _parameters(implementation: Implementation) -> Iterator[Finding]:
