@@ -47,6 +47,11 @@ class Corpus:
         return self._by_clause.get(clause, ())
 
 
+def weight(transition: Transition) -> int:
+    """How many weights take part, and with that the time that a judgement takes."""
+    return sum(int(np.size(p.y)) for group in transition.before.state.groups for p in group.params)
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What became of a mutant.

@@ -129,6 +129,7 @@ class State:
 
     def _take_alarm(self, number: int, revision: str, alarm: Alarm) -> None:
         known = {"batch": number, "revision": revision, "commit": maker()["commit"], "settled_by": "", **asdict(alarm)}
+        known["open_guards"] = list(alarm.open_guards)
         self.alarms = [*(old for old in self.alarms if old["batch"] != number or old["settled_by"]), known]
 
     def _part(self) -> Part:
@@ -194,6 +195,7 @@ def _unpacked(data: Mapping[str, Any]) -> Found:
     pairs = {
         name: {other for place, other in enumerate(names) if int(row, 16) >> place & 1}
         for name, row in zip(names, rows, strict=True)
+        if int(row, 16)
     }
     counts = {key: {name: Counter(one) for name, one in data[key].items()} for key in ("guards", "options", "drawn")}
     return Found(**{**data, **counts, "clauses": Counter(data["clauses"]), "pairs": pairs})

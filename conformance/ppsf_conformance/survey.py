@@ -64,10 +64,16 @@ class Survey:
     Args:
         implementation: the class under judgement.
         known: the errata of its release.
+        keep: is given every transition that the law allows, with its verdict.
     """
 
-    def __init__(self, implementation: Implementation, known: KnownDeviations) -> None:
-        self.implementation, self.known = implementation, known
+    def __init__(
+        self,
+        implementation: Implementation,
+        known: KnownDeviations,
+        keep: Callable[[Transition, Verdict], None] = lambda *_: None,
+    ) -> None:
+        self.implementation, self.known, self.keep = implementation, known, keep
         self.clauses: dict[str, ClauseTally] = defaultdict(ClauseTally)
         self.outputs: dict[str, OutputTally] = defaultdict(OutputTally)
         self.regimes: dict[str, RegimeTally] = defaultdict(RegimeTally)
@@ -85,20 +91,14 @@ class Survey:
         seed: int,
         progress: Progress = lambda *_: None,
         diagnose: bool = True,
-        first_only: bool = False,
     ) -> None:
-        """Judge ``examples`` problems drawn from ``seed``, and find the causes of what deviates.
-
-        Args:
-            first_only: pass the problems after the first deviation by.
-        """
+        """Judge ``examples`` problems drawn from ``seed``, and find the causes of what deviates."""
         capabilities = self.implementation.capabilities
         plain = {dtype: problems.of_dtype(dtype, capabilities.revision) for dtype in capabilities.dtypes}
         dtypes = tuple(dtype for dtype, problem in plain.items() if not self.known.excludes(problem))
 
         def visit(problem: Problem) -> None:
-            if not (first_only and self.deviating):
-                self.judge_problem(problem)
+            self.judge_problem(problem)
             progress("problems", self.problems, examples)
 
         draw_problems(dtypes, capabilities.options, examples, seed, visit, capabilities.revision, capabilities.always)
@@ -126,6 +126,7 @@ class Survey:
         verdict = lockstep.judge(transition, capabilities)
         if verdict.ok:
             self._count(verdict, regime)
+            self.keep(transition, verdict)
             return True
         followed = lockstep.judge(transition, capabilities, self.known.rules) if self.known.followed else verdict
         if followed.ok:

@@ -24,7 +24,7 @@ CASES = [
 LEAST, LEAST_IN_ALL = 5, 250
 
 
-@pytest.mark.xdist_group("mutants")
+@pytest.mark.xdist_group("surveys")
 @pytest.mark.parametrize("mutant", CASES)
 def test_mutant_is_killed(mutant: Mutant, corpus: Corpus, own: list[TorchImplementation]) -> None:
     (outcome,) = kill([mutant], corpus, own)

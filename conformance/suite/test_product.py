@@ -29,6 +29,8 @@ CLAUSES = (
     "PPSF-Z-010", "PPSF-Z-011", "PPSF-Z-012",
 )  # fmt: skip
 
+pytestmark = pytest.mark.xdist_group("surveys")
+
 #: A check whose largest error stays below this share of its bound says nothing.
 VACUOUS = 0.01
 #: What every revision computes, and what some do.
