@@ -10,6 +10,7 @@ from ppsf_ref import variants
 from ppsf_ref.clauses import average, distance, errors, groups, lifecycle
 from ppsf_ref.formats import Array
 from ppsf_ref.frame import Frame, frames
+from ppsf_ref.law import place
 from ppsf_ref.numbers import Float64, Number, Numbers
 from ppsf_ref.options import Config
 from ppsf_ref.state import GroupState, Measured, ParamState, State
@@ -17,6 +18,7 @@ from ppsf_ref.store import released, stored
 from ppsf_ref.variants import StepSize
 
 
+@place
 def step(
     config: Config, state: State, gradients: Sequence[Sequence[Array | None]], numbers: Numbers | None = None
 ) -> State:

@@ -47,9 +47,6 @@ Kind = Literal["step", "eval", "train"]
 #: More undecided guards than this in one step are not replayed (2**n replays).
 MOST_REPLAYED = 6
 
-#: In the place of a clause's id: the whole step, for what a release does that no clause has a place for.
-STEP = "step"
-
 #: The clause that owns each output: where a deviation is booked that no known fault explains.
 OWNERS: Mapping[str, str] = {
     "y": "PPSF-Z-002",
@@ -243,15 +240,13 @@ def judge(transition: Transition, capabilities: Capabilities, rules: Mapping[str
 
     Where a jump guard is undecidable either outcome is right: the others are tried until one agrees.
     """
-    clauses = {**base_rules(capabilities), **(rules or {})}
-    run = clauses.pop(STEP, step)
-    with np.errstate(all="ignore"), overriding(clauses):
-        first = _judge_once(transition, capabilities, (), run)
+    with np.errstate(all="ignore"), overriding({**base_rules(capabilities), **(rules or {})}):
+        first = _judge_once(transition, capabilities, ())
         doubts = sum(not decision.certain for decision in first.decisions)
         if first.ok or not 0 < doubts <= MOST_REPLAYED:
             return first
         every = itertools.product((False, True), repeat=doubts)
-        replays = (_judge_once(transition, capabilities, outcomes, run) for outcomes in every)
+        replays = (_judge_once(transition, capabilities, outcomes) for outcomes in every)
         return next((verdict for verdict in replays if verdict.ok), first)
 
 
@@ -265,13 +260,13 @@ def base_rules(capabilities: Capabilities) -> dict[str, Rule]:
     return {} if capabilities.knows_bits else {"PPSF-R-003": next_to_it}
 
 
-def _judge_once(transition: Transition, capabilities: Capabilities, outcomes: Sequence[bool], run: Rule) -> Verdict:
+def _judge_once(transition: Transition, capabilities: Capabilities, outcomes: Sequence[bool]) -> Verdict:
     lift = Running(capabilities.arithmetic)
     with tracing() as trace, replaying(outcomes):
         config = config_of(transition.problem, transition.rates)
         before = lifted(config, transition.before.state, lift)
         try:
-            expected = _expected(transition, config, before, lift, run)
+            expected = _expected(transition, config, before, lift)
             comparisons = list(_compare(expected, transition, config))
         except Raises as name:
             raised = transition.raised.partition(":")[0]
@@ -282,10 +277,9 @@ def _judge_once(transition: Transition, capabilities: Capabilities, outcomes: Se
     return _verdict(comparisons, trace, () if capabilities.knows_bits else ("PPSF-R-004",))
 
 
-def _expected(transition: Transition, config: Config, before: State, lift: Numbers, run: Rule) -> State:
+def _expected(transition: Transition, config: Config, before: State, lift: Numbers) -> State:
     if transition.kind == "step":
-        after: State = run(config, before, transition.gradients, lift)
-        return after
+        return step(config, before, transition.gradients, lift)
     return (evaluate if transition.kind == "eval" else train)(config, before, lift)
 
 
