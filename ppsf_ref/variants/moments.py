@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ppsf_ref import numbers as num
 from ppsf_ref.clauses import adopt, average, focus, lifecycle, moment, muon, options, orthograd
 from ppsf_ref.clauses.moment import Axes, Factors
 from ppsf_ref.frame import Frame
@@ -43,7 +44,7 @@ def created(f: Frame, p: ParamState, axes: Axes | None, dtype: str) -> ParamStat
 def decayed_gradient(f: Frame, p: ParamState, g: Number) -> Number:
     """The gradient with the decay that is a part of it."""
     coupled = f.options.weight_decay != 0 and not f.options.decouple
-    return average.coupled_gradient(g, p.y, f.weight_decay) if coupled else g  # W-011
+    return num.as_array(average.coupled_gradient(g, p.y, f.weight_decay)) if coupled else g  # W-011
 
 
 def only_fills(f: Frame, p: ParamState, k: int) -> bool:
