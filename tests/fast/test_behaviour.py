@@ -12,7 +12,6 @@ from torch import Tensor
 
 from ppsf_fast import Prodigy, ProdigyPlusScheduleFree
 
-
 #: Powers of ten between the size of an input and that of most others.
 SPREAD = 1.0
 
@@ -45,7 +44,7 @@ def fitted(shape: tuple[int, int], transposed: bool, **options: Any) -> float:
 
 @pytest.mark.parametrize("revision", ["1.9", "2.0"])
 def test_a_matrix_trains_alike_tall_and_wide(revision: str) -> None:
-    """ERR-0001: releases leave one axis of a tall matrix without normalization; its error is a thousand times as large."""
+    """ERR-0001: releases do not normalize one axis of a tall matrix; its error is a thousand times as large."""
     tall, wide = (fitted((64, 32), turned, d0=1e-3, revision=revision) for turned in (False, True))
     assert tall < 1e-6
     assert wide < 1e-6
