@@ -38,6 +38,7 @@ from ppsf_ref import (
     train,
     whole_options,
 )
+from ppsf_ref.clauses.distance import Share
 from ppsf_ref.clauses.options import group_options
 from ppsf_ref.law import Rule
 from ppsf_ref.options import WHOLE_OPTIMIZER
@@ -235,18 +236,24 @@ def lifted(config: Config, state: State, lift: Numbers) -> State:
     return replace(state, groups=tuple(map(group, state.groups, fresh.groups)))
 
 
-def judge(transition: Transition, capabilities: Capabilities, rules: Mapping[str, Rule] | None = None) -> Verdict:
+def judge(
+    transition: Transition,
+    capabilities: Capabilities,
+    rules: Mapping[str, Rule] | None = None,
+    elsewhere: Sequence[Share] = (),
+) -> Verdict:
     """Compare what an implementation did with the law, or with the law under overriding ``rules``.
 
-    Where a jump guard is undecidable either outcome is right: the others are tried until one agrees.
+    ``elsewhere`` is what other processes contribute to the estimate (PPSF-D-032). Where a jump guard is undecidable
+    either outcome is right: the others are tried until one agrees.
     """
     with np.errstate(all="ignore"), overriding({**base_rules(capabilities), **(rules or {})}):
-        first = _judge_once(transition, capabilities, ())
+        first = _judge_once(transition, capabilities, (), elsewhere)
         doubts = sum(not decision.certain for decision in first.decisions)
         if first.ok or not 0 < doubts <= MOST_REPLAYED:
             return first
         every = itertools.product((False, True), repeat=doubts)
-        replays = (_judge_once(transition, capabilities, outcomes) for outcomes in every)
+        replays = (_judge_once(transition, capabilities, outcomes, elsewhere) for outcomes in every)
         return next((verdict for verdict in replays if verdict.ok), first)
 
 
@@ -260,13 +267,15 @@ def base_rules(capabilities: Capabilities) -> dict[str, Rule]:
     return {} if capabilities.knows_bits else {"PPSF-R-003": next_to_it}
 
 
-def _judge_once(transition: Transition, capabilities: Capabilities, outcomes: Sequence[bool]) -> Verdict:
+def _judge_once(
+    transition: Transition, capabilities: Capabilities, outcomes: Sequence[bool], elsewhere: Sequence[Share]
+) -> Verdict:
     lift = Running(capabilities.arithmetic)
     with tracing() as trace, replaying(outcomes):
         config = config_of(transition.problem, transition.rates)
         before = lifted(config, transition.before.state, lift)
         try:
-            expected = _expected(transition, config, before, lift)
+            expected = _expected(transition, config, before, lift, elsewhere)
             comparisons = list(_compare(expected, transition, config))
         except Raises as name:
             raised = transition.raised.partition(":")[0]
@@ -277,9 +286,12 @@ def _judge_once(transition: Transition, capabilities: Capabilities, outcomes: Se
     return _verdict(comparisons, trace, () if capabilities.knows_bits else ("PPSF-R-004",))
 
 
-def _expected(transition: Transition, config: Config, before: State, lift: Numbers) -> State:
-    if transition.kind == "step":
-        return step(config, before, transition.gradients, lift)
+def _expected(
+    transition: Transition, config: Config, before: State, lift: Numbers, elsewhere: Sequence[Share]
+) -> State:
+    if transition.kind == "step":  # overrides of the whole step are of releases, which are judged alone
+        others = {"elsewhere": elsewhere} if elsewhere else {}
+        return step(config, before, transition.gradients, lift, **others)
     return (evaluate if transition.kind == "eval" else train)(config, before, lift)
 
 
