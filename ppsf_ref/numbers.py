@@ -222,9 +222,9 @@ def value_of(x: Number) -> Array:
     return nearest(x.value, x.form) if isinstance(x, Bounded) else x
 
 
-def _unrounded(x: Number) -> Array:
-    """50-digit numbers as what a state holds: an array, also of one number."""
-    return np.asarray(x, object)
+def as_array(x: Number) -> Number:
+    """50-digit numbers as an array, also where arithmetic has made one number of an array without dimensions."""
+    return np.asarray(x, object) if _is_precise(x) else x
 
 
 def round_nearest(x: Number, form: Format) -> Number:
@@ -232,7 +232,7 @@ def round_nearest(x: Number, form: Format) -> Number:
     if isinstance(x, Allowed):
         return x
     if _is_precise(x):
-        return _unrounded(x)
+        return as_array(x)
     if not isinstance(x, Bounded):
         return nearest(x, form)
     if x.is_array and x.form.precision <= form.precision:  # the last operation was that rounding
@@ -244,7 +244,7 @@ def round_either_way(x: Number, form: Format) -> Number:
     """Stored value of ``x`` where only its two neighbours in ``form`` are known; a plain number is rounded down."""
     if isinstance(x, Bounded):
         return Allowed(x.value, down(x.low, form), up(x.high, form), on_grid=True)
-    return _unrounded(x) if _is_precise(x) else down(x, form)
+    return as_array(x) if _is_precise(x) else down(x, form)
 
 
 def round_exact(x: Number, form: Format) -> Number:
@@ -257,7 +257,7 @@ def round_exact(x: Number, form: Format) -> Number:
 def round_by(x: Number, rounding: Callable[[Array], Array]) -> Number:
     """Stored value of ``x`` under a nondecreasing rounding of float32 numbers."""
     if _is_precise(x):
-        return _unrounded(x)
+        return as_array(x)
     if not isinstance(x, Bounded):
         return rounding(nearest(x, FLOAT32))
     low, high = (rounding(nearest(edge, FLOAT32)) for edge in (x.low, x.high))

@@ -39,6 +39,7 @@ from ppsf_ref import (
     whole_options,
 )
 from ppsf_ref.carrier import everywhere, somewhere
+from ppsf_ref.clauses.distance import Share
 from ppsf_ref.clauses.options import group_options
 from ppsf_ref.law import Rule
 from ppsf_ref.options import WHOLE_OPTIMIZER
@@ -47,9 +48,6 @@ from ppsf_ref.store import formats
 Kind = Literal["step", "eval", "train"]
 #: More undecided guards than this in one step are not replayed (2**n replays).
 MOST_REPLAYED = 6
-
-#: In the place of a clause's id: the whole step, for what a release does that no clause has a place for.
-STEP = "step"
 
 #: Of a state that no lawful step leaves behind, and of a wrong law that cannot run.
 CANNOT_GO_ON = "the law cannot go on from this state"
@@ -241,20 +239,24 @@ def lifted(config: Config, state: State, lift: Numbers) -> State:
     return replace(state, groups=tuple(map(group, state.groups, fresh.groups)))
 
 
-def judge(transition: Transition, capabilities: Capabilities, rules: Mapping[str, Rule] | None = None) -> Verdict:
+def judge(
+    transition: Transition,
+    capabilities: Capabilities,
+    rules: Mapping[str, Rule] | None = None,
+    elsewhere: Sequence[Share] = (),
+) -> Verdict:
     """Compare what an implementation did with the law, or with the law under overriding ``rules``.
 
-    Where a jump guard is undecidable either outcome is right: the others are tried until one agrees.
+    ``elsewhere`` is what other processes contribute to the estimate (PPSF-D-032). Where a jump guard is undecidable
+    either outcome is right: the others are tried until one agrees.
     """
-    clauses = {**base_rules(capabilities), **(rules or {})}
-    run = clauses.pop(STEP, step)
-    with np.errstate(all="ignore"), overriding(clauses):
-        first = _judge_once(transition, capabilities, (), run)
+    with np.errstate(all="ignore"), overriding({**base_rules(capabilities), **(rules or {})}):
+        first = _judge_once(transition, capabilities, (), elsewhere)
         doubts = sum(not decision.certain for decision in first.decisions)
         if first.ok or not 0 < doubts <= MOST_REPLAYED:
             return first
         every = itertools.product((False, True), repeat=doubts)
-        replays = (_judge_once(transition, capabilities, outcomes, run) for outcomes in every)
+        replays = (_judge_once(transition, capabilities, outcomes, elsewhere) for outcomes in every)
         return next((verdict for verdict in replays if verdict.ok), first)
 
 
@@ -268,13 +270,15 @@ def base_rules(capabilities: Capabilities) -> dict[str, Rule]:
     return {} if capabilities.knows_bits else {"PPSF-R-003": next_to_it}
 
 
-def _judge_once(transition: Transition, capabilities: Capabilities, outcomes: Sequence[bool], run: Rule) -> Verdict:
+def _judge_once(
+    transition: Transition, capabilities: Capabilities, outcomes: Sequence[bool], elsewhere: Sequence[Share]
+) -> Verdict:
     lift = Running(capabilities.arithmetic)
     with tracing() as trace, replaying(outcomes):
         config = config_of(transition.problem, transition.rates)
         before = lifted(config, transition.before.state, lift)
         try:
-            expected = _expected(transition, config, before, lift, run)
+            expected = _expected(transition, config, before, lift, elsewhere)
             comparisons = list(_compare(expected, transition, config))
         except Raises as name:
             raised = transition.raised.partition(":")[0]
@@ -285,10 +289,12 @@ def _judge_once(transition: Transition, capabilities: Capabilities, outcomes: Se
     return _verdict(comparisons, trace, () if capabilities.knows_bits else ("PPSF-R-004",))
 
 
-def _expected(transition: Transition, config: Config, before: State, lift: Numbers, run: Rule) -> State:
-    if transition.kind == "step":
-        after: State = run(config, before, transition.gradients, lift)
-        return after
+def _expected(
+    transition: Transition, config: Config, before: State, lift: Numbers, elsewhere: Sequence[Share]
+) -> State:
+    if transition.kind == "step":  # overrides of the whole step are of releases, which are judged alone
+        others = {"elsewhere": elsewhere} if elsewhere else {}
+        return step(config, before, transition.gradients, lift, **others)
     return (evaluate if transition.kind == "eval" else train)(config, before, lift)
 
 

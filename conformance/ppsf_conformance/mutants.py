@@ -7,7 +7,7 @@ outside the bounds, on some input that the regimes of :mod:`ppsf_conformance.pro
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,13 +22,18 @@ from ppsf_conformance.state_mutants import STATE_MUTANTS
 from ppsf_ref import BFLOAT16, FLOAT32, Options
 from ppsf_ref import numbers as num
 from ppsf_ref.clauses.average import Averaging, Decay, Decaying
-from ppsf_ref.clauses.distance import Estimate, Window
+from ppsf_ref.clauses.distance import Estimate, Share, Window
 from ppsf_ref.clauses.moment import Axes, Factors
 from ppsf_ref.clauses.muon import LEAST_NORM, POLYNOMIAL, STEPS, Direction
 from ppsf_ref.clauses.orthograd import component, length
 from ppsf_ref.clauses.speed import GROWTH
 from ppsf_ref.law import Rule
 from ppsf_ref.newton_schulz import Polynomial, Turned
+
+
+def _mean_over_processes(own: Share, elsewhere: Sequence[Share]) -> Share:
+    summed: Share = _law("PPSF-D-032", own, elsewhere)
+    return Share(*(part / (1 + len(elsewhere)) for part in summed))
 
 
 def _axes_swapped(shape: tuple[int, ...], factored: bool, min_dim: int) -> Axes | None:
@@ -652,11 +657,12 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("accepted", clause="PPSF-X-005", kind="refusal", rule=_accepts),
     Mutant("accepted", clause="PPSF-X-006", kind="refusal", rule=_accepts),
     Mutant("refused", clause="PPSF-X-006", kind="refusal", rule=_refuses),
-    Mutant("accepted", clause="PPSF-X-007", kind="refusal", rule=_accepts),
     Mutant("accepted", clause="PPSF-X-008", kind="refusal", rule=_accepts),
     Mutant("accepted", clause="PPSF-X-009", kind="refusal", rule=_accepts),
     Mutant("refused", clause="PPSF-X-009", kind="refusal", rule=_refuses),
     Mutant("refused", clause="PPSF-X-008", kind="refusal", rule=_refuses),
+    Mutant("own share alone", clause="PPSF-D-032", kind="dropped", rule=lambda own, elsewhere: own),
+    Mutant("mean over processes", clause="PPSF-D-032", kind="formula", rule=_mean_over_processes),
     *REVISION_MUTANTS,
     *FUSED_MUTANTS,
     *FORMULA_MUTANTS,

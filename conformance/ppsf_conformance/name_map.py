@@ -19,7 +19,7 @@ from packaging.version import InvalidVersion, Version
 from ppsf_conformance import peers
 from ppsf_conformance.adapter import SHOWN, Capabilities
 from ppsf_ref import Arithmetic
-from ppsf_ref.clauses.errors import DOMAINS, EXTENSIONS
+from ppsf_ref.clauses.errors import DOMAINS
 from ppsf_ref.formats import FORMATS
 from ppsf_ref.options import load_revision, revision_names
 
@@ -84,7 +84,7 @@ def _faults(table: Mapping[str, Any]) -> Iterator[str]:
     lacks = table.get("lacks", {})
     if isinstance(lacks, dict) and (unknown := [name for name in lacks if name not in table.get("revisions", [])]):
         yield f"lacks: {', '.join(map(repr, unknown))} is not among the revisions of the map"
-    for key, known in (("options", DOMAINS), ("serves", {*DOMAINS, *EXTENSIONS}), ("revisions", revision_names())):
+    for key, known in (("options", DOMAINS), ("serves", DOMAINS), ("revisions", revision_names())):
         given = table.get(key, [])
         if unknown := [name for name in given if name not in known] if isinstance(given, list) else []:
             yield f"{key}: the law has no {', '.join(map(repr, unknown))}; it has {', '.join(sorted(known))}"

@@ -288,6 +288,7 @@ OPTION_VALUES: Mapping[str, tuple[Any, ...]] = {
     "warmup_steps": (0, 3, 6),
     "decouple": (True, False),
     "safeguard_warmup": (False, True),
+    "fsdp_in_use": (False, True),
     "growth_rate": (math.inf, 1.02, 2.0),
     "cosine_decay": (False, True),
     "peak_patience": (50, 1, 0, 2),

@@ -6,14 +6,24 @@ import contextlib
 import copy
 import io
 import pickle
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from ppsf_conformance.adapter import COUNTS, SCALARS, SHOWN, Array, Capabilities, Gradients, Group, Snapshot, Weights
+from ppsf_conformance.adapter import (
+    COUNTS,
+    SCALARS,
+    SHOWN,
+    Array,
+    Capabilities,
+    Gradients,
+    Group,
+    Snapshot,
+    Weights,
+    fused_order,
+)
 from ppsf_conformance.name_map import NameMap, target_of, version_of
 from ppsf_ref import GroupState, ParamState, State, load_revision, options_of
 from ppsf_ref.clauses.lifecycle import Place
@@ -78,14 +88,6 @@ def _revision_argument(names: NameMap) -> dict[str, Any]:
     """The argument that chooses the revision; none where there is no choice, or the default is meant."""
     revision = names.capabilities.revision
     return {} if revision == names.revisions[0] else {"revision": revision}
-
-
-def _shuffled(gradients: Gradients) -> list[Place]:
-    """All places, in an order that differs from step to step and is the same for the same gradients."""
-    places = [(i, j) for i, row in enumerate(gradients) for j in range(len(row))]
-    given = b"".join(gradient.tobytes() for row in gradients for gradient in row if gradient is not None)
-    order = np.random.default_rng(zlib.crc32(given)).permutation(len(places))
-    return [places[index] for index in order]
 
 
 def _group_dict(group: Group) -> dict[str, Any]:
@@ -170,7 +172,7 @@ class TorchSession:
 
     def step(self, gradients: Gradients) -> None:
         if self.fused:
-            for place in _shuffled(gradients):
+            for place in fused_order(gradients):
                 self.step_alone(place, gradients[place[0]][place[1]])
             self.end_step()
             return

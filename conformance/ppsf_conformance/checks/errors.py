@@ -192,15 +192,6 @@ def _parameters(implementation: Implementation) -> Iterator[Finding]:
         yield Finding(agrees(expected, got, KINDS), f"add_param_group with a float64 parameter: {got}, not {expected}")
 
 
-def _unserved(implementation: Implementation) -> Iterator[Finding]:
-    capabilities = implementation.capabilities
-    for name in sorted(capabilities.lacks | (errors.EXTENSIONS & revision_of(implementation).options)):
-        for value in (False, True):
-            expected = outcome(errors.refuse_unserved, name, value, capabilities.serves)
-            got = outcome(_construct(implementation, two_groups(), **{name: value}))
-            yield Finding(agrees(expected, got, KINDS), f"{name}={value}: {got}, not {expected}")
-
-
 def _unrectifiable(implementation: Implementation) -> Iterator[Finding]:
     law = revision_of(implementation)
     correction = options.correction(law.bias_correction, options_of(law).use_schedulefree)
@@ -239,6 +230,5 @@ ERROR_CHECKS: dict[str, Check] = {
     "PPSF-X-009": _undivided,
     "PPSF-X-005": _foreign_gradients,
     "PPSF-X-006": _parameters,
-    "PPSF-X-007": _unserved,
     "PPSF-X-008": _unrectifiable,
 }
