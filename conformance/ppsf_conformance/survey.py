@@ -12,6 +12,7 @@ import numpy as np
 from ppsf_conformance import lockstep, problems
 from ppsf_conformance.adapter import Array, Implementation
 from ppsf_conformance.checks import CHECKS, Check
+from ppsf_conformance.deviating import FINAL, MOST_IN_ONE, REFUSED, wrong_outputs
 from ppsf_conformance.diagnosis import Deviation, causes
 from ppsf_conformance.drawing import draw_problems
 from ppsf_conformance.errata import Erratum, KnownDeviations
@@ -26,16 +27,8 @@ EDGES = tuple(float(edge) for edge in np.arange(-6, 1.01, 0.25))
 MOST_ATTRIBUTED = 3
 MOST_ALIKE = 4
 MOST_DIAGNOSED = 12
-#: Deviations in one problem after which it is left.
-MOST_IN_ONE = 2
-#: After these a state may be one that no lawful step starts from.
-FINAL = frozenset({"raises", "mode", "presence", "format"})
 
 Progress = Callable[[str, int, int], None]
-
-
-def _wrong_outputs(verdict: Verdict) -> tuple[str, ...]:
-    return tuple(sorted({comparison.output for comparison in verdict.comparisons if not comparison.ok}))
 
 
 @dataclass
@@ -43,7 +36,7 @@ class ClauseTally:
     """What was seen of one clause.
 
     Attributes:
-        problem: one on which it fails.
+        problem, output: one on which it fails, and where it shows.
         explains: how many of the diagnosed deviations it explains.
         broken: how the judge itself failed in checking it.
     """
@@ -53,6 +46,7 @@ class ClauseTally:
     errata: set[str] = field(default_factory=set)
     failures: list[str] = field(default_factory=list)
     problem: Problem | None = None
+    output: str = ""
     explains: int = 0
     broken: str = ""
 
@@ -140,7 +134,7 @@ class Survey:
                 if chances <= 0:
                     return
         except lockstep.Refused as refusal:
-            self._book("PPSF-X-002", str(refusal), problem)
+            self._book("PPSF-X-002", str(refusal), problem, REFUSED)
 
     def _deviates(self, transition: Transition, regime: RegimeTally) -> int:
         """Judge a transition: 0 if it agrees, 1 if not, more if nothing can be said of what comes after it."""
@@ -155,7 +149,7 @@ class Survey:
             self._attribute(transition, verdict)
             return 0
         self._keep(Deviation(transition, followed))
-        return 1 if FINAL.isdisjoint(_wrong_outputs(followed)) else MOST_IN_ONE
+        return 1 if FINAL.isdisjoint(wrong_outputs(followed)) else MOST_IN_ONE
 
     def _count(self, verdict: Verdict, regime: RegimeTally) -> None:
         for clause in verdict.clauses:
@@ -175,7 +169,7 @@ class Survey:
 
     def _attribute(self, transition: Transition, verdict: Verdict) -> None:
         """Book a deviation to the errata without which the release cannot be followed."""
-        signature = _wrong_outputs(verdict)
+        signature = wrong_outputs(verdict)
         self._attributed[signature] += 1
         if self._attributed[signature] > MOST_ATTRIBUTED:
             return
@@ -188,7 +182,7 @@ class Survey:
     def _keep(self, deviation: Deviation) -> None:
         """Keep a deviation for diagnosis, one of each kind: kinds differ in what was evaluated and what is wrong."""
         self.deviating += 1
-        outputs = _wrong_outputs(deviation.verdict)
+        outputs = wrong_outputs(deviation.verdict)
         kind = (deviation.verdict.clauses, outputs)
         alike = sum(other == outputs for _, other in self._kinds)
         if kind not in self._kinds and alike < MOST_ALIKE and len(self._deviations) < MOST_DIAGNOSED:
@@ -203,14 +197,16 @@ class Survey:
             self.clauses[cause.clause].explains += len(cause.deviations)
             for deviation in cause.deviations:
                 manner = f"; as if: {cause.what}" if cause.what else ""
-                self._book(cause.clause, deviation.verdict.witness.detail + manner, deviation.transition.problem)
+                witness, problem = deviation.verdict.witness, deviation.transition.problem
+                self._book(cause.clause, witness.detail + manner, problem, witness.output)
         self._deviations.clear()
         self._kinds.clear()
 
-    def _book(self, clause: str, message: str, problem: Problem | None) -> None:
+    def _book(self, clause: str, message: str, problem: Problem | None = None, output: str = "") -> None:
         tally = self.clauses[clause]
         tally.failures.append(message)
-        tally.problem = tally.problem or problem
+        if tally.problem is None and problem is not None:
+            tally.problem, tally.output = problem, output
 
     @property
     def suspects(self) -> tuple[str, ...]:
@@ -252,13 +248,13 @@ class Survey:
             if shows:
                 self.clauses[clause].errata.add(erratum.id)
             else:
-                self._book(clause, f"{erratum.id} does not show any more on its pinned input: retire it", None)
+                self._book(clause, f"{erratum.id} does not show any more on its pinned input: retire it")
 
     def _book_finding(self, clause: str, message: str, errata: tuple[str, ...]) -> None:
         if errata:
             self.clauses[clause].errata.update(errata)
         else:
-            self._book(clause, message, None)
+            self._book(clause, message)
 
     @property
     def undecided_fraction(self) -> float:

@@ -116,8 +116,10 @@ def verdict_counts(implementation: Implementation) -> dict[Verdict, int]:
 
 
 def failures(implementation: Implementation) -> tuple[ClauseVerdict, ...]:
-    """The clauses that failed."""
-    return tuple(clause for clause in implementation.clauses if clause.verdict == "fail")
+    """The clauses that failed, the one that explains most first."""
+    failed = [clause for clause in implementation.clauses if clause.verdict == "fail"]
+    ranks = {clause: rank for rank, clause in enumerate(implementation.suspects)}
+    return tuple(sorted(failed, key=lambda clause: ranks.get(clause.id, len(ranks))))
 
 
 def judgement(implementation: Implementation) -> Judgement:
