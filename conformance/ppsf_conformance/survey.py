@@ -242,13 +242,13 @@ class Survey:
                 else:
                     tally.broken = described(error)
 
-    def replayed(self, erratum: Erratum, shows: bool) -> None:
-        """Note whether the pinned input of an erratum still shows it."""
+    def replayed(self, erratum: Erratum, shows: bool, otherwise: str = "retire it") -> None:
+        """Note whether an erratum still shows, and if not what is to be done with it."""
         for clause in erratum.clauses:
             if shows:
                 self.clauses[clause].errata.add(erratum.id)
             else:
-                self._book(clause, f"{erratum.id} does not show any more on its pinned input: retire it")
+                self._book(clause, f"{erratum.id} does not show any more: {otherwise}")
 
     def _book_finding(self, clause: str, message: str, errata: tuple[str, ...]) -> None:
         if errata:

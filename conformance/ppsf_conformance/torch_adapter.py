@@ -33,15 +33,23 @@ def to_tensor(weights: Weights) -> torch.Tensor:
     return torch.tensor(weights.values.transpose(axes).copy()).to(dtype).permute(axes)
 
 
+def _as(kept: Any, value: float) -> Any:
+    """A number in the form in which a group keeps it."""
+    return torch.full_like(kept, value) if isinstance(kept, torch.Tensor) else value
+
+
 def _dtype_name(tensor: torch.Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Published optimizers print from constructors and steps."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        yield
+    """Published optimizers print from constructors and steps; and none may end the process."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        try:
+            yield
+        except SystemExit as stop:
+            raise RuntimeError(f"calls sys.exit({stop.code!r})") from stop
 
 
 class TorchImplementation:
@@ -63,6 +71,11 @@ class TorchImplementation:
     def capabilities(self) -> Capabilities:
         return self.names.capabilities
 
+    @property
+    def chosen(self) -> Mapping[str, Any]:
+        """The argument that chooses the revision, where there is a choice."""
+        return _revision_argument(self.names)
+
     def new(self, groups: Sequence[Group], options: Mapping[str, Any]) -> TorchSession:
         dicts = [_group_dict(group) for group in groups]
         taken = {name: value for name, value in options.items() if name not in self.capabilities.always}
@@ -80,7 +93,7 @@ def _revision_argument(names: NameMap) -> dict[str, Any]:
     return {} if revision == names.revisions[0] else {"revision": revision}
 
 
-def _shuffled(gradients: Gradients) -> list[Place]:
+def shuffled(gradients: Gradients) -> list[Place]:
     """All places, in an order that differs from step to step and is the same for the same gradients."""
     places = [(i, j) for i, row in enumerate(gradients) for j in range(len(row))]
     given = b"".join(gradient.tobytes() for row in gradients for gradient in row if gradient is not None)
@@ -170,7 +183,7 @@ class TorchSession:
 
     def step(self, gradients: Gradients) -> None:
         if self.fused:
-            for place in _shuffled(gradients):
+            for place in shuffled(gradients):
                 self.step_alone(place, gradients[place[0]][place[1]])
             self.end_step()
             return
@@ -220,6 +233,20 @@ class TorchSession:
     def set_lr(self, group: int, lr: float) -> None:
         self.optimizer.param_groups[group]["lr"] = lr
 
+    def put(self, wanted: Snapshot) -> None:
+        """Overwrite the stored numbers and arrays with those of a snapshot, as far as they are there to be overwritten."""
+        for group, there, forms in zip(self._groups(), wanted.state.groups, wanted.formats, strict=True):
+            for name, key in self.names.group.items():
+                if name not in ("k", "train_mode", *SHOWN, *COUNTS):
+                    group[key] = _as(group[key], float(getattr(there, name)))
+            for param, p, _ in zip(group["params"], there.params, forms, strict=True):
+                tensors = {"y": param, **{name: self._find(param, path) for name, path in self.names.state.items()}}
+                for name, tensor in tensors.items():
+                    value = getattr(p, name)
+                    if tensor is not None and value is not None and tensor.shape == value.shape:
+                        with torch.no_grad():
+                            tensor.copy_(torch.tensor(value))
+
     def train(self) -> None:
         self._switch("train")
 
@@ -228,7 +255,8 @@ class TorchSession:
 
     def _switch(self, mode: Literal["train", "eval"]) -> None:
         if "train_mode" in self.names.group:  # a class that does not store one has no modes
-            getattr(self.optimizer, mode)()
+            with _quiet():
+                getattr(self.optimizer, mode)()
 
     def add_group(self, group: Group) -> None:
         with _quiet():

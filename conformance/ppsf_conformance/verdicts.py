@@ -60,12 +60,12 @@ def spec_reference(revision: str) -> model.Spec:
     return model.Spec(revision, hashlib.sha256(index_text().encode()).hexdigest())
 
 
-def implementation_report(survey: Survey) -> model.Implementation:
-    """Everything a survey found."""
+def implementation_report(survey: Survey, shrink: bool = True) -> model.Implementation:
+    """Everything a survey found, with the smallest problem for each clause that fails unless told otherwise."""
     capabilities = survey.implementation.capabilities
     failing = {name: clause_titles()[name] for name in survey.suspects if name in clause_titles()}
     titles = {**clause_titles(capabilities.revision), **failing}  # a fault may look like a clause of another revision
-    judged = tuple(_judged(survey, identifier, title) for identifier, title in titles.items())
+    judged = tuple(_judged(survey, identifier, title, shrink) for identifier, title in titles.items())
     arithmetic = capabilities.arithmetic
     return model.Implementation(
         name=survey.implementation.name,
@@ -95,7 +95,7 @@ def implementation_report(survey: Survey) -> model.Implementation:
     )
 
 
-def _judged(survey: Survey, identifier: str, title: str) -> model.ClauseVerdict:
+def _judged(survey: Survey, identifier: str, title: str, shrink: bool) -> model.ClauseVerdict:
     tally = survey.clauses.get(identifier, ClauseTally())
     errata = tuple(sorted(tally.errata))
     verdict: model.Verdict = "pass"
@@ -118,7 +118,7 @@ def _judged(survey: Survey, identifier: str, title: str) -> model.ClauseVerdict:
         checks=tally.checks,
         max_ratio=tally.max_ratio or None,
         message=_message(tally.failures) or (tally.broken if verdict == "not-run" else ""),
-        minimal=_minimal(survey, identifier, tally),
+        minimal=_minimal(survey, identifier, tally, shrink),
     )
 
 
@@ -142,10 +142,10 @@ def _output(survey: Survey, name: str) -> model.OutputStats:
     )
 
 
-def _minimal(survey: Survey, clause: str, tally: ClauseTally) -> Mapping[str, Any] | None:
+def _minimal(survey: Survey, clause: str, tally: ClauseTally, shrink: bool) -> Mapping[str, Any] | None:
     """The smallest input that shows a failure, or the check that does."""
     if tally.problem is not None:
-        return _smallest(survey, tally.problem).as_data()
+        return (_smallest(survey, tally.problem) if shrink else tally.problem).as_data()
     return {"check": clause} if tally.failures and clause in CHECKS else None
 
 
