@@ -235,17 +235,21 @@ class TorchSession:
 
     def put(self, wanted: Snapshot) -> None:
         """Overwrite the stored numbers and arrays with those of a snapshot, as far as they are there to be overwritten."""
-        for group, there, forms in zip(self._groups(), wanted.state.groups, wanted.formats, strict=True):
+        kept = load_revision(self.names.capabilities.revision).scalars
+        for group, there in zip(self._groups(), wanted.state.groups, strict=True):
             for name, key in self.names.group.items():
-                if name not in ("k", "train_mode", *SHOWN, *COUNTS):
+                if name in kept and key in group:
                     group[key] = _as(group[key], float(getattr(there, name)))
-            for param, p, _ in zip(group["params"], there.params, forms, strict=True):
-                tensors = {"y": param, **{name: self._find(param, path) for name, path in self.names.state.items()}}
-                for name, tensor in tensors.items():
-                    value = getattr(p, name)
-                    if tensor is not None and value is not None and tensor.shape == value.shape:
-                        with torch.no_grad():
-                            tensor.copy_(torch.tensor(value))
+            for param, p in zip(group["params"], there.params, strict=True):
+                self._put_arrays(param, p)
+
+    @torch.no_grad()
+    def _put_arrays(self, param: torch.Tensor, wanted: ParamState) -> None:
+        tensors = {"y": param, **{name: self._find(param, path) for name, path in self.names.state.items()}}
+        for name, tensor in tensors.items():
+            value = getattr(wanted, name)
+            if tensor is not None and value is not None and tensor.shape == value.shape:
+                tensor.copy_(torch.tensor(value))
 
     def train(self) -> None:
         self._switch("train")
