@@ -3,8 +3,8 @@
 Both are given the same weights and gradients. Before each step the second is put into the state that the first is in,
 so that a difference is one of that step. If both are within their bounds of the law, they differ by less than both
 bounds together, and nothing is said. Where they differ by more, at least one of them is outside, and the law tells
-which. Where the second cannot be put into the state of the first - it keeps other arrays, or in other dtypes - each is
-judged from its own state, and what they keep differently is told.
+which. Where the second cannot be put into the state of the first - it keeps other arrays, or cannot hold their values -
+each is judged from its own state, and what they keep differently is told.
 """
 
 from __future__ import annotations
@@ -254,9 +254,5 @@ def _apart(first: Snapshot, second: Snapshot) -> str:
                     return f"only {'the second' if there is None else 'the first'} keeps {name}"
                 if there is not None and np.shape(there) != np.shape(here):
                     return f"{name} has other shapes"
-    for row, other in zip(first.formats, second.formats, strict=True):
-        for forms, others in zip(row, other, strict=True):
-            if unlike := [name for name in forms if forms[name] != others.get(name)]:
-                return f"{unlike[0]} is {forms[unlike[0]]} in the first, {others.get(unlike[0])} in the second"
     where = difference(first.state, second.state)
-    return f"{where.split('.')[-1].split(' ')[0]} cannot be set" if where else ""
+    return f"{where.split('.')[-1].split(' ')[0]} of the first cannot be put into the second" if where else ""

@@ -19,7 +19,7 @@ from ppsf_ref.law import Rule
 #: Deviations in one problem after which it is left.
 MOST_IN_ONE = 2
 #: After these a state may be one that no lawful step starts from.
-FINAL = frozenset({"raises", "mode", "presence", "format"})
+FINAL = frozenset({"raises", "mode", "presence"})
 #: In the place of an output where the constructor refuses a problem.
 REFUSED = "constructor"
 

@@ -58,7 +58,7 @@ def read(path: Path) -> Stored:
     if faults:
         raise ValueError(f"{path} is not a problem ({SCHEMA}):\n" + "\n".join(faults))
     texts = {name: data.get(name, "") for name in ("check", "target", "clause", "message")}
-    return Stored(_problem(data["problem"]) if "problem" in data else None, **texts)
+    return Stored(problem_of(data["problem"]) if "problem" in data else None, **texts)
 
 
 def _faults(data: Mapping[str, Any]) -> Iterator[str]:
@@ -81,7 +81,8 @@ def _faults(data: Mapping[str, Any]) -> Iterator[str]:
             yield f"$.problem: weights start as {', '.join(STARTS)}, not as {param['start']!r}"
 
 
-def _problem(data: Mapping[str, Any]) -> Problem:
+def problem_of(data: Mapping[str, Any]) -> Problem:
+    """The problem that :meth:`Problem.as_data` made, also after a way through JSON."""
     return Problem(**{**data, "options": _options(data["options"]), "groups": tuple(map(_group, data["groups"]))})
 
 
@@ -130,4 +131,4 @@ def _stored(implementation: Implementation, clause: ClauseVerdict, minimal: Mapp
     facts = {"target": implementation.class_, "clause": clause.id, "message": clause.message}
     if "check" in minimal:
         return Stored(None, check=str(minimal["check"]), **facts)
-    return Stored(_problem(codec.encode(minimal)), **facts)
+    return Stored(problem_of(codec.encode(minimal)), **facts)
