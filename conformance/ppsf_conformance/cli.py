@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code."""
     given = parser().parse_args(arguments)
     sys.path.insert(0, str(Path.cwd()))
-    colors = {"no_color": True} if given.no_color else {}
+    colors: dict[str, Any] = {"no_color": True} if given.no_color else {}
     try:
         return COMMANDS[given.command].run(given, Console(**colors))
     except (ValueError, OSError) as error:

@@ -6,7 +6,7 @@ implementation did. There are two kinds:
 - a *known fault*: a mutant, or what some release does;
 - a *freed clause*: its result may be anything, and everything that follows from it too. Of the freed clauses that
   explain as much, the one is named that was evaluated in deviating transitions rather than in agreeing ones (Ochiai's
-  measure of suspicion), and of these the one nearest to the outputs.
+  measure of suspicion), of these the one that leaves least undecided, and of these the one nearest to the outputs.
 
 Causes are found one after the other: of the hypotheses that explain the smallest deviation left, the one that explains
 most of the others. A known fault says more than a freed clause, but a freed clause can do all that a known fault of it
@@ -56,6 +56,14 @@ class _Hypothesis:
     rules: Mapping[str, Rule]
 
 
+@dataclass(frozen=True)
+class _Explained:
+    """What a hypothesis explains, and about how many numbers of the first of them it says nothing."""
+
+    deviations: tuple[Deviation, ...]
+    undecided: int
+
+
 def causes(
     deviations: Sequence[Deviation],
     capabilities: Capabilities,
@@ -89,26 +97,28 @@ def _size(deviation: Deviation) -> int:
 
 def _explained_of(
     left: Sequence[Deviation], capabilities: Capabilities, rules: Mapping[str, Rule], hypothesis: _Hypothesis
-) -> tuple[Deviation, ...]:
+) -> _Explained:
     """The deviations that a hypothesis explains; none unless the first one is among them."""
-    if not _explains(hypothesis, left[0], capabilities, rules):
-        return ()
-    return (left[0], *(d for d in left[1:] if _explains(hypothesis, d, capabilities, rules)))
+    freed = _explains(hypothesis, left[0], capabilities, rules)
+    if freed is None:
+        return _Explained((), 0)
+    others = (d for d in left[1:] if _explains(hypothesis, d, capabilities, rules) is not None)
+    return _Explained((left[0], *others), freed)
 
 
 def _best(
     hypotheses: Sequence[_Hypothesis],
-    explained: Callable[[_Hypothesis], tuple[Deviation, ...]],
+    explained: Callable[[_Hypothesis], _Explained],
     left: Sequence[Deviation],
     agreeing: Mapping[str, int],
 ) -> Cause:
-    best, most = Cause("", "", ()), (0, 0.0, 0)
+    best, most = Cause("", "", ()), (0, 0.0, 0, 0)
     for hypothesis in hypotheses:
-        if deviations := explained(hypothesis):
-            clause = hypothesis.clause
-            weight = (len(deviations), _ochiai(clause, left, agreeing), _lateness(clause, left))
-            if not best.deviations or weight > most:
-                best, most = Cause(clause, hypothesis.what, deviations), weight
+        found, clause = explained(hypothesis), hypothesis.clause
+        count = len(found.deviations)
+        weight = (count, _ochiai(clause, left, agreeing), -found.undecided, _lateness(clause, left))
+        if count and (not best.deviations or weight > most):
+            best, most = Cause(clause, hypothesis.what, found.deviations), weight
     return best
 
 
@@ -125,15 +135,18 @@ def _ochiai(clause: str, deviations: Sequence[Deviation], agreeing: Mapping[str,
 
 def _explains(
     hypothesis: _Hypothesis, deviation: Deviation, capabilities: Capabilities, rules: Mapping[str, Rule]
-) -> bool:
+) -> int | None:
+    """About how many numbers it says nothing, if it explains a deviation."""
     if hypothesis.clause not in deviation.verdict.clauses:
-        return False
+        return None
     try:
         verdict = lockstep.judge(deviation.transition, capabilities, {**rules, **hypothesis.rules})
     except Exception:  # a wrong rule may not even run on this input
-        return False
+        return None
     numbers = [comparison for comparison in verdict.comparisons if comparison.output != "raises"]
-    return all(comparison.ok for comparison in numbers or verdict.comparisons)  # a rule that raises has no numbers
+    if not all(comparison.ok for comparison in numbers or verdict.comparisons):  # a rule that raises has no numbers
+        return None
+    return sum(comparison.undecided for comparison in numbers)
 
 
 @cache

@@ -34,8 +34,11 @@ def script_of(
     """
     problem = deviation.transition.problem
     lines = [*_head(implementation, told), *_constructed(implementation, problem)]
+    rates = lockstep.given_rates(problem)
     for transition in _up_to(implementation, deviation.transition):
-        lines += ["", *_event(transition, bool(problem.options.get("fused_back_pass", False)))]
+        changed = {i: now for i, (then, now) in enumerate(zip(rates, transition.rates, strict=True)) if now != then}
+        lines += ["", *_event(transition, changed, bool(problem.options.get("fused_back_pass", False)))]
+        rates = transition.rates
     return "\n".join([*lines, "", *_shown(implementation, deviation, dict(rules or {}))]) + "\n"
 
 
@@ -101,14 +104,13 @@ def _floats(values: Array) -> str:
 # ------------------------------------------------------------------------------------------------------- what happened
 
 
-def _event(transition: Transition, fused: bool) -> Iterator[str]:
+def _event(transition: Transition, rates: Mapping[int, float], fused: bool) -> Iterator[str]:
     if transition.kind != "step":
         yield f"optimizer.{transition.kind}()"
         return
     yield f"# step {transition.t + 1}"
-    for i, rate in enumerate(transition.rates):
-        if transition.t or rate == 0:
-            yield f'optimizer.param_groups[{i}]["lr"] = {rate!r}'
+    for i, rate in rates.items():
+        yield f'optimizer.param_groups[{i}]["lr"] = {rate!r}'
     dtypes = [[param.dtype for param in group.params] for group in transition.problem.groups]
     if fused:
         yield from _fused(transition.gradients, dtypes)
@@ -192,4 +194,3 @@ def told(target: str, clause: str, title: str, message: str) -> str:
     return "\n".join(textwrap.wrap(f"{target} leaves {clause} ({title}).", WIDTH)) + (
         "\n\n" + "\n".join(textwrap.wrap(message, WIDTH)) if message else ""
     )
-

@@ -234,7 +234,7 @@ class TorchSession:
         self.optimizer.param_groups[group]["lr"] = lr
 
     def put(self, wanted: Snapshot) -> None:
-        """Overwrite the stored numbers and arrays with those of a snapshot, as far as they are there to be overwritten."""
+        """Overwrite the stored numbers and arrays with those of a snapshot, as far as they are there."""
         kept = load_revision(self.names.capabilities.revision).scalars
         for group, there in zip(self._groups(), wanted.state.groups, strict=True):
             for name, key in self.names.group.items():

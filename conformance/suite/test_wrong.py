@@ -1,4 +1,4 @@
-"""A class that is right passes every clause that it claims; ten that are wrong are diagnosed, each by its own clause."""
+"""A right class passes every clause that it claims; ten wrong ones are diagnosed, each by its own clause."""
 
 from __future__ import annotations
 

@@ -53,8 +53,8 @@ def _frequencies(implementation: Implementation, transition: Transition) -> Iter
             slack = math.sqrt(n * math.log(2 * ODDS) / 2) + float(doubts[chosen].sum())
             yield Finding(
                 abs(found - expected) <= slack,
-                f"of {n} elements of {what} that lie {side} the middle of two bfloat16 numbers {found} were rounded away "
-                f"from zero, where stochastic rounding makes it {expected:.0f}, give or take {slack:.0f}",
+                f"of {n} elements of {what} that lie {side} the middle of two bfloat16 numbers {found} were rounded "
+                f"away from zero, where stochastic rounding makes it {expected:.0f}, give or take {slack:.0f}",
             )
 
 

@@ -21,8 +21,12 @@ def add(commands: Any) -> None:
     """Declare the arguments."""
     command = commands.add_parser("compare", help="two classes in lockstep: where they differ, and which is right")
     for name in ("first", "second"):
-        command.add_argument(name, metavar=f"module:{'A' if name == 'first' else 'B'}", help="a class, as `run` takes it")
-        command.add_argument(f"--map-{'a' if name == 'first' else 'b'}", type=Path, help=f"name map of the {name} (TOML)")
+        command.add_argument(
+            name, metavar=f"module:{'A' if name == 'first' else 'B'}", help="a class, as `run` takes it"
+        )
+        command.add_argument(
+            f"--map-{'a' if name == 'first' else 'b'}", type=Path, help=f"name map of the {name} (TOML)"
+        )
     command.add_argument("--revision", default="", help="revision that both follow (default: that of each)")
     command.add_argument("--problems", type=int, default=60, help="problems played (default: %(default)s)")
     command.add_argument("--out", type=Path, metavar="FILE.json", help="file for the result")

@@ -25,7 +25,9 @@ from ppsf_conformance.verdicts import clause_titles
 def add(commands: Any) -> None:
     """Declare the arguments."""
     command = commands.add_parser("replay", help="run exactly one problem of a report again")
-    command.add_argument("problem", type=Path, metavar="PROBLEM.json", help="a file from the folder problems/ of a report")
+    command.add_argument(
+        "problem", type=Path, metavar="PROBLEM.json", help="a file from the folder problems/ of a report"
+    )
     command.add_argument("--target", default="", metavar="module:Class", help="another class than the file names")
     add_map(command)
     add_script(command)

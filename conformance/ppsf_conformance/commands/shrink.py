@@ -19,7 +19,9 @@ def add(commands: Any) -> None:
     """Declare the arguments."""
     command = commands.add_parser("shrink", help="find the smallest problem on which a class still deviates")
     add_targets(command, "target")
-    command.add_argument("problem", type=Path, metavar="PROBLEM.json", help="a problem, as reports and `replay` have it")
+    command.add_argument(
+        "problem", type=Path, metavar="PROBLEM.json", help="a problem, as reports and `replay` have it"
+    )
     command.add_argument("--out", type=Path, metavar="FILE.json", help="write the smallest problem there")
     command.add_argument(
         "--seconds", type=float, default=MOST_SECONDS, help="time to spend at most (default: %(default)s)"

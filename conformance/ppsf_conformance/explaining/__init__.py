@@ -37,12 +37,14 @@ def identified(given: str) -> str:
 
 def data_of(identifier: str) -> Mapping[str, Any]:
     """Everything, for programs."""
-    return _module(identifier).data(identifier)
+    found: Mapping[str, Any] = _module(identifier).data(identifier)
+    return found
 
 
 def page_of(identifier: str) -> Page:
     """The same, for people."""
-    return _module(identifier).page(identifier)
+    shown: Page = _module(identifier).page(identifier)
+    return shown
 
 
 def _module(identifier: str) -> Any:

@@ -83,6 +83,10 @@ def lines(page: Page, width: int) -> Iterable[tuple[Kind, str]]:
 
 
 def _fact(block: Block, label: int, room: int) -> Iterable[str]:
-    rows = [row for line in block.text.splitlines() for row in textwrap.wrap(line, max(room - label, 20), break_on_hyphens=False)]
+    rows = [
+        row
+        for line in block.text.splitlines()
+        for row in textwrap.wrap(line, max(room - label, 20), break_on_hyphens=False)
+    ]
     for number, row in enumerate(rows):
         yield (block.label if number == 0 else "").ljust(label) + row

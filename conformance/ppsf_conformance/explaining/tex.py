@@ -25,9 +25,22 @@ SYMBOLS: Mapping[str, str] = {
     r"\oplus": "⊕", r"\circ": "∘", r"\approx": "≈", r"\lt": "<", r"\gt": ">", r"\epsilon": "ε", r"\Vert": "‖",
 }  # fmt: skip
 #: Blanks, and what only says how large or how close something is.
-SPACES: Mapping[str, str] = {r"\,": " ", r"\ ": " ", r"\;": " ", r"\:": " ", r"\!": "", r"\quad": "  ", r"\qquad": "   "}
+SPACES: Mapping[str, str] = {
+    r"\,": " ",
+    r"\ ": " ",
+    r"\;": " ",
+    r"\:": " ",
+    r"\!": "",
+    r"\quad": "  ",
+    r"\qquad": "   ",
+}
 SILENT = {
-    r"\left", r"\right", r"\bigl", r"\bigr", r"\big", r"\Big", r"\Bigl", r"\Bigr", r"\displaystyle", r"\limits", r"\mathopen",
+    r"\left", r"\right", r"\bigl", r"\bigr", r"\big", r"\Big", r"\Bigl", r"\Bigr", r"\displaystyle", r"\limits",
+}  # fmt: skip
+#: Symbols after which a minus sign stands between two terms.
+TERMS = {
+    r"\beta", r"\rho", r"\pi", r"\xi", r"\lambda", r"\tau", r"\mu", r"\infty", r"\rVert", r"\rangle", r"\rfloor",
+    r"\rceil", r"\varepsilon",
 }  # fmt: skip
 #: Commands whose argument is shown as it is.
 PLAIN = {r"\text", r"\mathrm", r"\operatorname", r"\texttt", r"\mathbf", r"\mathit", r"\mathcal", r"\textbf"}
@@ -238,9 +251,8 @@ class _Reader:
     def _is_between(self) -> bool:
         """Whether the sign just read stands between two terms, and not in front of one."""
         before = [token for token in self._tokens[: self._at - 1] if not token.isspace() and token not in SPACES]
-        return bool(before) and (before[-1] not in "(=,{&^_<>[" and before[-1] not in SILENT | set(SYMBOLS) - {
-            r"\beta", r"\rho", r"\pi", r"\xi", r"\lambda", r"\tau", r"\mu", r"\infty", r"\rVert", r"\rangle", r"\rfloor", r"\rceil",
-        })  # fmt: skip
+        operators = SILENT | set(SYMBOLS) - TERMS
+        return bool(before) and before[-1] not in "(=,{&^_<>[" and before[-1] not in operators
 
     def _factor_follows(self) -> bool:
         """Whether what comes next is multiplied, so that a quotient needs brackets."""

@@ -42,11 +42,8 @@ def encode(value: object) -> Any:
 
 
 def decode(kind: type[T], data: Mapping[str, Any]) -> T:
-    """The dataclass of type ``kind`` whose JSON value is ``data``, which the schema must have accepted.
-
-    What the schema does not require and the data does not have keeps its default.
-    """
-    hints = {name: hint for name, hint in typing.get_type_hints(kind).items() if _json_name(name) in data}
+    """The dataclass of type ``kind`` whose JSON value is ``data``, which the schema must have accepted."""
+    hints = typing.get_type_hints(kind)
     return kind(**{name: _decode_value(hint, data[_json_name(name)]) for name, hint in hints.items()})
 
 

@@ -1,4 +1,4 @@
-"""Ten mistakes that people make in this optimizer, each one edit of ``lawful.py``, and the clause that each one breaks."""
+"""Ten mistakes that people make in this optimizer: each one edit of ``lawful.py``, and the clause that it breaks."""
 
 from __future__ import annotations
 
