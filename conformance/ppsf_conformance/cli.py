@@ -19,6 +19,8 @@ EXIT_CODES = """exit codes:
   1    something does not hold, or was not reached
   2    the request makes no sense; the message says what to do
   130  stopped by the user; `run` and `audit` leave a report of what was found until then
+
+docs/tool.md shows every command with what it prints.
 """
 
 
@@ -42,11 +44,10 @@ def parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(dest="command", required=True, metavar="command")
     for command in COMMANDS.values():
         command.add(commands)
-    for name, command in commands.choices.items():
-        command.epilog = command.epilog or f"{EXIT_CODES}\n`{name}` is explained in docs/tool.md."
-        command.formatter_class = argparse.RawDescriptionHelpFormatter
-        command.add_argument("--quiet", action="store_true", help="print the result only: no progress, no tables")
-        command.add_argument("--no-color", action="store_true", help="no colours (the variable NO_COLOR does the same)")
+    for own in commands.choices.values():
+        own.epilog, own.formatter_class = EXIT_CODES, argparse.RawDescriptionHelpFormatter
+        own.add_argument("--quiet", action="store_true", help="print the result only: no progress, no tables")
+        own.add_argument("--no-color", action="store_true", help="no colours (the variable NO_COLOR does the same)")
     return root
 
 

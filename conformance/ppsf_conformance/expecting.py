@@ -20,7 +20,7 @@ from typing import Any
 from ppsf_conformance.errata import Erratum, all_errata
 
 _KEYS = {"erratum", "reason"}
-_SHAPE = 'entries are [[expected]] with erratum = "ERR-0000" and reason = "..."'
+_SHAPE = 'entries are [[expected]] with erratum = "ERR-0007" and reason = "..."'
 
 
 def expected(file: Path) -> tuple[Erratum, ...]:

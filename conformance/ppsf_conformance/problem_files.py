@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -15,12 +14,11 @@ import jsonschema
 
 from ppsf_conformance.checks import CHECKS
 from ppsf_conformance.problems import REGIMES, STARTS, GroupSpec, ParamSpec, Problem
-from ppsf_conformance.report import ClauseVerdict, Implementation, Report, codec
+from ppsf_conformance.report import ClauseVerdict, Implementation, Report, codec, view
+from ppsf_conformance.report.view import PROBLEMS
 from ppsf_ref.options import load_revision, revision_names
 
 SCHEMA = "problem-1"
-#: Folder of the problems in that of a report.
-FOLDER = "problems"
 _NOT_FINITE = {name: float(name) for name in ("inf", "-inf", "nan")}
 
 
@@ -107,20 +105,15 @@ def _validator() -> Any:
 # ---------------------------------------------------------------------------------------------------------- in reports
 
 
-def place_of(implementation: Implementation, clause: ClauseVerdict) -> str:
-    """Where the problem of a failing clause lies in the folder of a report."""
-    return f"{FOLDER}/{re.sub(r'[^A-Za-z0-9.-]+', '-', implementation.name)}/{clause.id}.json"
-
-
 def write_all(report: Report, folder: Path) -> list[Path]:
     """Write the problem of each failing clause; those of an earlier report are removed."""
-    for old in (folder / FOLDER).glob("*/PPSF-*.json"):
+    for old in (folder / PROBLEMS).glob("*/PPSF-*.json"):
         old.unlink()
     written = []
     for implementation in report.implementations:
         for clause in implementation.clauses:
             if clause.verdict == "fail" and clause.minimal is not None:
-                path = folder / place_of(implementation, clause)
+                path = folder / view.place_of(implementation, clause)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text_of(_stored(implementation, clause, clause.minimal)), "utf-8")
                 written.append(path)

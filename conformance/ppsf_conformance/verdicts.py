@@ -11,7 +11,7 @@ from typing import Any
 from ppsf_conformance import lockstep, problems
 from ppsf_conformance.adapter import Capabilities
 from ppsf_conformance.checks import CHECKS
-from ppsf_conformance.deviating import first_outputs
+from ppsf_conformance.deviating import REFUSED, deviations, first_outputs
 from ppsf_conformance.lockstep import OWNERS
 from ppsf_conformance.problems import Problem
 from ppsf_conformance.report import model
@@ -110,6 +110,7 @@ def _judged(survey: Survey, identifier: str, title: str, shrink: bool) -> model.
         absent = clause_options()[identifier] & lacking(capabilities)
         absent |= SHOWN_BY.get(identifier, frozenset()) - capabilities.shows
         verdict = "unsupported" if absent else "not-run"
+    smallest = tally.problem if tally.problem is None or not shrink else _smallest(survey, tally.problem)
     return model.ClauseVerdict(
         id=identifier,
         title=title,
@@ -117,16 +118,34 @@ def _judged(survey: Survey, identifier: str, title: str, shrink: bool) -> model.
         errata=errata,
         checks=tally.checks,
         max_ratio=tally.max_ratio or None,
-        message=_message(tally.failures) or (tally.broken if verdict == "not-run" else ""),
-        minimal=_minimal(survey, identifier, tally, shrink),
+        message=_message(survey, tally, smallest) or (tally.broken if verdict == "not-run" else ""),
+        minimal={"check": identifier} if smallest is None and _has_check(identifier, tally) else _data(smallest),
     )
 
 
-def _message(failures: list[str]) -> str:
-    if not failures:
+def _has_check(clause: str, tally: ClauseTally) -> bool:
+    return bool(tally.failures) and clause in CHECKS
+
+
+def _data(problem: Problem | None) -> Mapping[str, Any] | None:
+    return None if problem is None else problem.as_data()
+
+
+def _message(survey: Survey, tally: ClauseTally, smallest: Problem | None) -> str:
+    """What is wrong, told of the smallest problem."""
+    if not tally.failures:
         return ""
-    more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
-    return failures[0] + more
+    detail, as_if, fault = tally.failures[0].partition("; as if: ")
+    detail = _detail(survey, smallest, tally.output) or detail
+    more = f" (and {len(tally.failures) - 1} more)" if len(tally.failures) > 1 else ""
+    return detail + as_if + fault + more
+
+
+def _detail(survey: Survey, problem: Problem | None, output: str) -> str:
+    if problem is None or output == REFUSED:
+        return ""
+    witnesses = (found.verdict.witness for found in deviations(survey.implementation, survey.known, problem))
+    return next((witness.detail for witness in witnesses if witness.output == output), "")
 
 
 def _output(survey: Survey, name: str) -> model.OutputStats:
@@ -140,13 +159,6 @@ def _output(survey: Survey, name: str) -> model.OutputStats:
         max_ratio=tally.max_ratio,
         histogram=model.Histogram(EDGES, tuple(map(int, tally.counts))) if measured else model.Histogram(),
     )
-
-
-def _minimal(survey: Survey, clause: str, tally: ClauseTally, shrink: bool) -> Mapping[str, Any] | None:
-    """The smallest input that shows a failure, or the check that does."""
-    if tally.problem is not None:
-        return (_smallest(survey, tally.problem) if shrink else tally.problem).as_data()
-    return {"check": clause} if tally.failures and clause in CHECKS else None
 
 
 def _smallest(survey: Survey, problem: Problem) -> Problem:

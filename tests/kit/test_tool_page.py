@@ -1,6 +1,6 @@
 """docs/tool.md shows what the tool prints. ``PPSF_PAGES=write`` writes the output into the page, long ones included.
 
-Numbers are not compared: they belong to the machine, and to the number of problems, clauses and tests there happen to be.
+Numbers are not compared: they belong to the machine, and to how many problems, clauses and tests there happen to be.
 """
 
 from __future__ import annotations

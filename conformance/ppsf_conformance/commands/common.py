@@ -19,8 +19,8 @@ from rich.progress import (
 )
 
 from ppsf_conformance import run
-from ppsf_conformance.problem_files import FOLDER
 from ppsf_conformance.report import Report, terminal
+from ppsf_conformance.report.view import PROBLEMS
 
 #: Exit codes: every clause holds; some do not, or were not reached; the request makes no sense; stopped by the user.
 HOLDS, FAILS, MISUSED, STOPPED = 0, 1, 2, 130
@@ -96,7 +96,7 @@ def finish(report: Report, given: argparse.Namespace, console: Console) -> int:
 
 
 def _print_paths(paths: Any, given: argparse.Namespace, console: Console) -> None:
-    problems = [path for path in paths if FOLDER in path.relative_to(given.out).parts]
+    problems = [path for path in paths if PROBLEMS in path.relative_to(given.out).parts]
     for path in (path for path in paths if path not in problems):
         print_plain(console, f"  {path}")
     if problems:
