@@ -1,4 +1,4 @@
-"""docs/tool.md shows what the tool prints. ``PPSF_PAGES=write`` writes the output into the page, long ones included.
+"""What docs/tool.md shows is printed. ``PPSF_PAGES=write`` writes the output into the page, long ones included.
 
 Numbers are not compared: they belong to the machine, and to how many problems, clauses and tests there happen to be.
 """
@@ -28,10 +28,8 @@ def printed(command: str, capsys: Any) -> str:
     return "".join(line.rstrip() + "\n" for line in capsys.readouterr().out.splitlines())
 
 
-def comparable(text: str) -> str:
-    """Lists of places and faults grow; what stays is how the page is built."""
-    kept = [line for line in text.splitlines() if not re.match(r"(product|tests|mutants|) {2,}\S+", line)]
-    return NUMBER.sub("#", "\n".join(kept))
+def comparable(text: str) -> list[str]:
+    return [" ".join(NUMBER.sub("#", line).split()) for line in text.splitlines()]
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +51,9 @@ def test_the_page_shows_what_the_tool_prints(long: str | None, command: str, sho
             "utf-8",
         )
         return
-    assert comparable(found) == comparable(shown)
+    printed_lines = iter(comparable(found))
+    missing = [line for line in comparable(shown) if line not in printed_lines]  # in this order, maybe among others
+    assert not missing
 
 
 def test_every_command_is_on_the_page() -> None:

@@ -108,7 +108,7 @@ def _print_paths(paths: Any, given: argparse.Namespace, console: Console) -> Non
 
 @contextmanager
 def bars(console: Console, quiet: bool = False) -> Iterator[Callable[[str], Callable[[str, int, int], None]]]:
-    """A progress bar for each phase of each implementation; none if it is to be quiet."""
+    """A progress bar for each phase of each implementation; none if it is to be quiet, or where nobody watches."""
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -117,7 +117,7 @@ def bars(console: Console, quiet: bool = False) -> Iterator[Callable[[str], Call
         TimeElapsedColumn(),
     )
     with ExitStack() as shown:
-        progress = Progress(*columns, console=console, disable=quiet)
+        progress = Progress(*columns, console=console, disable=quiet or not console.is_terminal)
 
         def start(name: str) -> Callable[[str, int, int], None]:
             if not progress.live.is_started:  # nothing is drawn before there is something to show
