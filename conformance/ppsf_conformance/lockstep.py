@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from ppsf_conformance import problems as pb
-from ppsf_conformance.adapter import ARRAYS, COUNTS, Array, Capabilities, Gradients, Implementation, Snapshot
+from ppsf_conformance.adapter import ARRAYS, COUNTS, Array, Capabilities, Gradients, Implementation, Session, Snapshot
 from ppsf_ref import (
     BFLOAT16,
     Allowed,
@@ -186,8 +186,20 @@ def play(implementation: Implementation, problem: pb.Problem) -> Iterator[Transi
             after = session.snapshot()
             yield Transition(problem, kind, t, rates, before, (), after, raised)
             before = after
-        if not _is_finite(before):
+        if not is_finite(before):
             return
+
+
+def happened(
+    problem: pb.Problem, kind: Kind, t: int, rates: tuple[float, ...], session: Session, gradients: Gradients
+) -> Transition:
+    """Let one event happen to a session: the transition."""
+    before = session.snapshot()
+    for i, rate in enumerate(rates):
+        session.set_lr(i, rate)
+    call = {"step": lambda: session.step(gradients), "eval": session.eval, "train": session.train}[kind]
+    raised = _attempt(call)
+    return Transition(problem, kind, t, rates, before, gradients, session.snapshot(), raised)
 
 
 def _attempt(call: Callable[..., None], *args: Any) -> str:
@@ -202,7 +214,8 @@ def _switches(problem: pb.Problem, t: int) -> tuple[Kind, ...]:
     return ("eval", "eval", "train") if problem.switches and t % 2 == 0 else ()
 
 
-def _is_finite(snapshot: Snapshot) -> bool:
+def is_finite(snapshot: Snapshot) -> bool:
+    """Whether all live weights are finite."""
     return all(np.isfinite(p.y).all() for group in snapshot.state.groups for p in group.params)
 
 

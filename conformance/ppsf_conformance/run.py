@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from ppsf_conformance import pinned
+from ppsf_conformance import pinned, problem_files
 from ppsf_conformance.errata import Erratum, KnownDeviations, all_errata, errata_of
 from ppsf_conformance.killing import Corpus, record
 from ppsf_conformance.name_map import import_class, map_for, target_of
@@ -49,6 +49,7 @@ class Request:
     profile: str = "standard"
     seed: int = 0
     name_map: Path | None = None
+    expected: tuple[Erratum, ...] = ()
 
 
 def implementation_for(target: str, name_map: Path | None = None, revision: str = "") -> TorchImplementation:
@@ -67,30 +68,73 @@ def implementation_for(target: str, name_map: Path | None = None, revision: str 
     return TorchImplementation(cls, names.under(revision) if revision else names)
 
 
-def survey_of(implementation: TorchImplementation, examples: int, seed: int, progress: Progress) -> Survey:
-    """Judge one implementation: lockstep on drawn problems, then the checks."""
-    known = KnownDeviations(errata_of(implementation.names.distribution, implementation.version))
+def survey_of(
+    implementation: TorchImplementation,
+    examples: int,
+    seed: int,
+    progress: Progress,
+    expected: Sequence[Erratum] = (),
+) -> Survey:
+    """Judge one implementation: lockstep on drawn problems, then the checks.
+
+    Args:
+        expected: errata beside those of its release; each has to show.
+
+    Raises:
+        Interrupted: the user stopped it; what was found so far comes with it.
+    """
+    own = errata_of(implementation.names.distribution, implementation.version)
+    known = KnownDeviations((*own, *(erratum for erratum in expected if erratum not in own)))
     survey = Survey(implementation, known)
-    survey.run(examples, seed, progress)
-    survey.check(progress)
-    released = target_of(implementation.cls, implementation.names) is not None
-    for done, erratum in enumerate(known.errata, 1):
-        shows = _shows(erratum, implementation)
-        if shows or released:  # a subclass may have mended what its parent does
-            survey.replayed(erratum, shows)
-        progress("errata", done, len(known.errata))
+    try:
+        survey.run(examples, seed, progress)
+        survey.check(progress)
+        _replay_errata(survey, implementation, own, expected, progress)
+    except KeyboardInterrupt as stop:
+        raise Interrupted(survey) from stop
     return survey
+
+
+class Interrupted(Exception):
+    """The user stopped a survey."""
+
+    def __init__(self, survey: Survey) -> None:
+        super().__init__("stopped by the user")
+        self.survey = survey
+
+
+def _replay_errata(
+    survey: Survey,
+    implementation: TorchImplementation,
+    own: Sequence[Erratum],
+    expected: Sequence[Erratum],
+    progress: Progress,
+) -> None:
+    released = target_of(implementation.cls, implementation.names) is not None
+    seen = {name for tally in survey.clauses.values() for name in tally.errata}
+    for done, erratum in enumerate(survey.known.errata, 1):
+        shows = _shows(erratum, implementation)
+        if erratum in expected:
+            survey.replayed(erratum, shows or erratum.id in seen, "take it out of the expected ones")
+        elif erratum in own and (shows or released):  # a subclass may have mended what its parent does
+            survey.replayed(erratum, shows)
+        progress("errata", done, len(survey.known.errata))
 
 
 def _shows(erratum: Erratum, implementation: TorchImplementation) -> bool:
     """Whether the pinned input still gives something else than the law."""
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        session = pinned.replay(erratum.table["pinned"], implementation.cls)
-    return any(
-        not pinned.agrees(pinned.observe(session, entry.get("upstream_path", entry["path"])), entry["law"])
-        for entry in erratum.table["pinned"]["observe"]
-    )
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            session = pinned.replay(erratum.table["pinned"], implementation.cls)
+        return any(
+            not pinned.agrees(pinned.observe(session, entry.get("upstream_path", entry["path"])), entry["law"])
+            for entry in erratum.table["pinned"]["observe"]
+        )
+    except Exception:
+        if target_of(implementation.cls, implementation.names):
+            raise
+        return False  # a class of other names or options, on which the pinned input cannot be played
 
 
 def judged(request: Request, progress: Callable[[str], Progress]) -> Report:
@@ -105,12 +149,20 @@ def judged(request: Request, progress: Callable[[str], Progress]) -> Report:
     implementations = _told_apart(request)
     revision = _one_revision(implementations)
     found: list[Implementation] = []
+    interrupted = False
     for implementation in implementations:
         callback = progress(f"{implementation.name} {implementation.version}")
-        survey = survey_of(implementation, PROFILES[request.profile], request.seed, callback)
-        found.append(implementation_report(survey))
+        examples = PROFILES[request.profile]
+        try:
+            survey = survey_of(implementation, examples, request.seed, callback, request.expected)
+        except Interrupted as stop:
+            survey, interrupted = stop.survey, True
+            survey.diagnose()
+        found.append(implementation_report(survey, shrink=not interrupted))
+        if interrupted:
+            break
     run = model.run_info(request.seed, request.profile)
-    run = replace(run, seconds=time.monotonic() - started)
+    run = replace(run, seconds=time.monotonic() - started, interrupted=interrupted)
     return Report(spec_reference(revision), run, tuple(found))
 
 
@@ -170,14 +222,22 @@ def entries() -> dict[str, Mapping[str, Any]]:
     return {erratum.id: erratum.table for erratum in all_errata()}
 
 
-def write(report: Report, folder: Path) -> Sequence[Path]:
-    """Write report.json, index.html and junit.xml."""
+#: The files of a report, by the name of their format.
+FORMATS: Mapping[str, str] = {"json": "report.json", "html": "index.html", "junit": "junit.xml"}
+
+
+def write(report: Report, folder: Path, formats: Iterable[str] = FORMATS) -> Sequence[Path]:
+    """Write the files of a report, and the problems on which clauses fail."""
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / name for name in ("report.json", "index.html", "junit.xml")]
-    paths[0].write_text(report.to_json(), "utf-8")
-    html.write(report, paths[1], entries())
-    paths[2].write_text(junit.to_junit(report), "utf-8")
-    return paths
+    texts: Mapping[str, Callable[[], str]] = {
+        "json": report.to_json,
+        "html": lambda: html.render(report, entries()),
+        "junit": lambda: junit.to_junit(report),
+    }
+    paths = [folder / FORMATS[name] for name in FORMATS if name in formats]
+    for path, name in zip(paths, [name for name in FORMATS if name in formats], strict=True):
+        path.write_text(texts[name](), "utf-8")
+    return [*paths, *problem_files.write_all(report, folder)]
 
 
 def passed(report: Report) -> bool:

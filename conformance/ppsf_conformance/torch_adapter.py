@@ -43,15 +43,23 @@ def to_tensor(weights: Weights) -> torch.Tensor:
     return torch.tensor(weights.values.transpose(axes).copy()).to(dtype).permute(axes)
 
 
+def _as(kept: Any, value: float) -> Any:
+    """A number in the form in which a group keeps it."""
+    return torch.full_like(kept, value) if isinstance(kept, torch.Tensor) else value
+
+
 def _dtype_name(tensor: torch.Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Published optimizers print from constructors and steps."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        yield
+    """Published optimizers print from constructors and steps; and none may end the process."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        try:
+            yield
+        except SystemExit as stop:
+            raise RuntimeError(f"calls sys.exit({stop.code!r})") from stop
 
 
 class TorchImplementation:
@@ -72,6 +80,11 @@ class TorchImplementation:
     @property
     def capabilities(self) -> Capabilities:
         return self.names.capabilities
+
+    @property
+    def chosen(self) -> Mapping[str, Any]:
+        """The argument that chooses the revision, where there is a choice."""
+        return _revision_argument(self.names)
 
     def new(self, groups: Sequence[Group], options: Mapping[str, Any]) -> TorchSession:
         dicts = [_group_dict(group) for group in groups]
@@ -222,6 +235,24 @@ class TorchSession:
     def set_lr(self, group: int, lr: float) -> None:
         self.optimizer.param_groups[group]["lr"] = lr
 
+    def put(self, wanted: Snapshot) -> None:
+        """Overwrite the stored numbers and arrays with those of a snapshot, as far as they are there."""
+        kept = load_revision(self.names.capabilities.revision).scalars
+        for group, there in zip(self._groups(), wanted.state.groups, strict=True):
+            for name, key in self.names.group.items():
+                if name in kept and key in group:
+                    group[key] = _as(group[key], float(getattr(there, name)))
+            for param, p in zip(group["params"], there.params, strict=True):
+                self._put_arrays(param, p)
+
+    @torch.no_grad()
+    def _put_arrays(self, param: torch.Tensor, wanted: ParamState) -> None:
+        tensors = {"y": param, **{name: self._find(param, path) for name, path in self.names.state.items()}}
+        for name, tensor in tensors.items():
+            value = getattr(wanted, name)
+            if tensor is not None and value is not None and tensor.shape == value.shape:
+                tensor.copy_(torch.tensor(value))
+
     def train(self) -> None:
         self._switch("train")
 
@@ -230,7 +261,8 @@ class TorchSession:
 
     def _switch(self, mode: Literal["train", "eval"]) -> None:
         if "train_mode" in self.names.group:  # a class that does not store one has no modes
-            getattr(self.optimizer, mode)()
+            with _quiet():
+                getattr(self.optimizer, mode)()
 
     def add_group(self, group: Group) -> None:
         with _quiet():

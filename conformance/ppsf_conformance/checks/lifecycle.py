@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ppsf_conformance.adapter import Group, Implementation, Session, Weights
+from ppsf_conformance.checks.chance import frequencies
 from ppsf_conformance.checks.finding import (
     Check,
     Finding,
@@ -179,6 +180,7 @@ def _neighbours(implementation: Implementation) -> Iterator[Finding]:
         for comparison in verdict.comparisons:
             if comparison.output in {"raises", "y", "z"}:
                 yield Finding(comparison.ok, comparison.detail)
+    yield from frequencies(implementation)
 
 
 #: By the clause each check holds.

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from rich.console import Console
 
-from ppsf_conformance.commands import audit, follow, judge, mutants, peers, soak
+from ppsf_conformance.commands import audit, compare, explain, follow, judge, mutants, peers, replay, shrink, soak
 
 
 class Command(Protocol):
@@ -26,6 +26,10 @@ class Command(Protocol):
 #: By name, in the order in which help lists them.
 COMMANDS: Mapping[str, Command] = {
     "run": judge,
+    "compare": compare,
+    "explain": explain,
+    "replay": replay,
+    "shrink": shrink,
     "audit": audit,
     "mutants": mutants,
     "peers": peers,
