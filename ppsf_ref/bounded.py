@@ -132,6 +132,10 @@ class Bounded:
         """The largest magnitude the computed number can have."""
         return np.abs(self.value) + self.bound
 
+    def in_format(self) -> Array:
+        """The value, rounded to the format it is held in."""
+        return nearest(self.value, self.form)
+
     def _meet(self, other: Any) -> tuple[Bounded, Bounded]:
         if not isinstance(other, Bounded):
             other = Bounded(other, 0, FLOAT64, False, self.arithmetic)
