@@ -13,7 +13,7 @@ ARGS   ?=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help setup audit test trace mutants bench docs lint format pytest clean distclean
+.PHONY: help setup audit test trace mutants vectors bench docs lint format pytest clean distclean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,12 @@ pytest: $(READY)
 
 mutants: $(READY) ## apply every registered mutant; the suite must notice each one
 	$(BIN)/ppsf-conformance mutants $(ARGS)
+
+vectors: $(READY) ## hold the test vectors against the reference, and run them in JavaScript (needs Node 20)
+	@command -v node > /dev/null || { echo "make vectors needs Node 20 or newer (node): install it, or run make test"; exit 1; }
+	$(BIN)/ppsf-conformance vectors check
+	node conformance/runners/javascript/run.mjs
+	$(BIN)/python -m pytest conformance/runners
 
 bench: $(READY) ## time one step of several optimizers, side by side
 	$(BIN)/python benchmarks/step_time.py $(ARGS)

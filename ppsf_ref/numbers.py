@@ -200,7 +200,7 @@ def indicator(x: Number) -> Number:
     """1 where x > 0, else 0, element by element; where the bound leaves that open, either."""
     if isinstance(x, Bounded):
         return _chosen(x, x.value > 0, 0.5)
-    return _each(lambda e: mpmath.mpf(e > 0), x) if _is_precise(x) else np.asarray(x > 0, np.float64)
+    return _each(lambda e: mpmath.mpf(e > 0), x) if _is_precise(x) else np.asarray(x > 0, x.dtype)
 
 
 def sign(x: Number) -> Number:

@@ -48,6 +48,7 @@ def case(scene: Scene, identifier: str) -> dict[str, Any]:
         raise ValueError(f"{identifier}, {scene.comment}: a guard is open")
     with np.errstate(all="ignore"), overriding({"PPSF-M-023": precise_cosine}):
         values = called(scene, scenery, Precise())
+    after = _after(config, values, allowed)
     gradients = [[written("array", g) for g in row] for row in scenery.gradients] if scene.call == "step" else []
     return {
         "id": identifier,
@@ -59,7 +60,7 @@ def case(scene: Scene, identifier: str) -> dict[str, Any]:
         "groups": [_described(config, scene, i) for i in range(len(scene.groups))],
         "before": _state(config, before),
         "gradients": gradients,
-        "after": _after(config, values, allowed),
+        "after": after,
     }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ppsf_conformance.adapter import SCALARS
-from ppsf_conformance.vectors.draws import positive, signed, words
+from ppsf_conformance.vectors.draws import f32, positive, signed, words
 from ppsf_conformance.vectors.scenes import Param, Scene
 from ppsf_ref import Config, GroupState, State, evaluate, initial_state, load_revision, options_of, step, whole_options
 from ppsf_ref.clauses.options import group_options
@@ -33,12 +33,16 @@ class Scenery:
 
 
 def config_of(scene: Scene) -> Config:
-    """The law's reading of a scene's options."""
+    """The law's reading of a scene's options.
+
+    The first estimates are float32 numbers: a stored d is compared with d0, and is to be equal to it in any format.
+    """
     revision = load_revision(scene.revision)
     own = scene.own or [{} for _ in scene.groups]
     defaults = options_of(revision, **{k: v for k, v in scene.options.items() if k not in WHOLE_OPTIMIZER})
+    groups = [group_options(defaults, given) for given in own]
     return Config(
-        groups=tuple(group_options(defaults, given) for given in own),
+        groups=tuple(replace(options, d0=f32(options.d0)) for options in groups),
         dtypes=tuple(tuple(p.dtype for p in row) for row in scene.groups),
         revision=revision,
         **whole_options(revision, scene.options),

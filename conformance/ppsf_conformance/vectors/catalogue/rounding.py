@@ -35,6 +35,12 @@ def _stochastic(i: Any) -> list[int | None]:
         return patterns(rounding.stochastic(i.x, np.asarray(i.r, np.uint32)), "bfloat16")
 
 
+def _of_patterns(i: Any) -> list[int | None]:
+    """As :func:`_stochastic`, from the bits of float32 numbers: which NaN it is matters."""
+    i.x = np.array(i.q, np.uint32).view(np.float32).astype(np.float64)
+    return _stochastic(i)
+
+
 def _bits(i: Any) -> dict[str, list[int]]:
     for_y, for_z = rounding.rounding_bits(i.seed, i.k, i.i, i.count)
     return {"for_y": [int(b) for b in for_y], "for_z": [int(b) for b in for_z]}
@@ -156,20 +162,22 @@ ROUNDING = (
     ),
     exact(
         "PPSF-R-005",
-        "x:raw r:integers",
+        "q:integers r:integers",
         "bits:integers",
-        _stochastic,
-        case("NaN stays NaN", "NonFinite", x=(math.nan, math.nan, math.nan), r=[0, 32768, 65535]),
-        case("infinities stay", "NonFinite", x=(math.inf, -math.inf, math.inf, -math.inf), r=[0, 0, 65535, 65535]),
-        case("zeros keep their sign", "Zero", x=(0.0, -0.0, 0.0, -0.0), r=[0, 0, 65535, 65535]),
+        _of_patterns,
+        case("NaN stays NaN", "NonFinite", q=[0x7FC00000] * 3, r=[0, 32768, 65535]),
+        case("a NaN whose sum overflows to zero", "NonFinite", q=[0x7FFFFFFF, 0xFFFFFFFF], r=[1, 65535]),
+        case("a NaN whose sum is an infinity", "NonFinite", q=[0x7F800001, 0xFF800001], r=[0, 65534]),
+        case("infinities stay", "NonFinite", q=[0x7F800000, 0xFF800000] * 2, r=[0, 0, 65535, 65535]),
+        case("zeros keep their sign", "Zero", q=[0, 0x80000000] * 2, r=[0, 0, 65535, 65535]),
         case(
             "all of them beside ordinary numbers",
             "NonFinite Zero",
-            x=(1.0, math.nan, BETWEEN, -math.inf, -0.0),
+            q=[0x3F800000, 0x7FFFFFFF, 0x3F808000, 0xFF800000, 0x80000000],
             r=[65535] * 5,
         ),
-        case("the largest number of bfloat16 stays", "Exact", x=(LARGEST_BF16, -LARGEST_BF16), r=[65535, 65535]),
-        case("the smallest number of bfloat16 stays", "Exact Subnormal", x=(TINY_BF16, -TINY_BF16), r=[65535, 65535]),
+        case("the largest number of bfloat16 stays", "Exact", q=[0x7F7F0000, 0xFF7F0000], r=[65535, 65535]),
+        case("the smallest number of bfloat16 stays", "Exact Subnormal", q=[0x00010000, 0x80010000], r=[65535, 65535]),
     ),
     exact(
         "PPSF-R-010",
