@@ -82,12 +82,11 @@ def _faults(session: TorchSession, revision: str, case: Case) -> list[str]:
     if case["after"]["train_mode"] != after.state.train_mode:
         found.append("train_mode")
     for i, (want, got) in enumerate(zip(case["after"]["groups"], after.state.groups, strict=True)):
-        for name in ("k", *(name for name in COUNTS if name in want)):
-            if want[name] != getattr(got, name):
-                found.append(f"groups[{i}].{name}: {getattr(got, name)}")
-        for name in load_revision(revision).scalars:
-            if outside(want[name], np.asarray(getattr(got, name))):
-                found.append(f"groups[{i}].{name}: {getattr(got, name)}, not {want[name]}")
+        counts = ["k", *(name for name in COUNTS if name in want)]
+        numbers = load_revision(revision).scalars
+        wrong = [name for name in counts if want[name] != getattr(got, name)]
+        wrong += [name for name in numbers if outside(want[name], np.asarray(getattr(got, name)))]
+        found += [f"groups[{i}].{name}: {getattr(got, name)}, not {want[name]}" for name in wrong]
         for j, (p, q) in enumerate(zip(want["params"], got.params, strict=True)):
             found += [f"groups[{i}].params[{j}].{fault}" for fault in _of_param(p, q, after.formats[i][j])]
     return found

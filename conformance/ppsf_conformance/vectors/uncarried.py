@@ -17,3 +17,7 @@ UNCARRIED_AREAS: Mapping[str, str] = {
 def reason(clause: str) -> str:
     """Why a clause has no vectors; empty where it should have some."""
     return UNCARRIED.get(clause, "") or UNCARRIED_AREAS.get(clause.split("-")[1], "")
+
+
+#: Mutants of carried clauses, by their identifier, that no vector of the clause can notice, each with the reason.
+UNNOTICED: Mapping[str, str] = {}
