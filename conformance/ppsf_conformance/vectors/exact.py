@@ -82,6 +82,15 @@ class Exact(Bounded):
     def _like(self, value: Any, bound: Any) -> Exact:
         return Exact(value, bound, self.form, self.is_array, self.arithmetic)
 
+    def reshape(self, *shape: int) -> Exact:
+        return self._like(self.value.reshape(*shape), self.bound.reshape(*shape))
+
+    def __getitem__(self, index: Any) -> Exact:
+        return self._like(self.value[index], self.bound[index])
+
+    def _exactly(self, *numbers: float) -> Any:
+        return _each(lambda v, b: b == 0 and v in numbers, self.value, self.bound).astype(bool)
+
     def in_format(self) -> Array:
         return _each(lambda v: _number(rounded(v, "nearest", self.form)), self.value)
 
@@ -253,6 +262,18 @@ class Exact(Bounded):
         mean = widest([total / float(terms), total * reciprocal])
         assert isinstance(mean, Exact)
         return mean if axis is None else mean.cast(self.form, self.is_array)
+
+    def mean_square(self, axis: int | None) -> Exact:
+        terms = self.size if axis is None else self.shape[axis]
+        squares = self * self
+        norm = squares._summed(axis, terms).sqrt()
+        if axis is not None:
+            norm = norm.cast(self.form, self.is_array)
+        mean = squares.mean(axis)
+        root = mean.sqrt()
+        widened = widest([mean, norm * norm / float(terms), root * root])
+        assert isinstance(widened, Exact)
+        return widened
 
     def _summed(self, axis: int | None, terms: int) -> Exact:
         keep = axis is not None

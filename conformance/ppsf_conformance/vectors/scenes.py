@@ -70,7 +70,7 @@ WITH: Mapping[str, Mapping[str, Any]] = {
 }
 #: Options whose effect comes later or from other gradients than the rest.
 LEAD: Mapping[str, int] = {"use_bias_correction": 6, "prodigy_steps": 2, "use_speed": 4}
-#: Never served, or without effect on one step.
+#: What needs several processes, and what has no effect on one step.
 LEFT_OUT = frozenset({"fsdp_in_use", "fused_back_pass"})
 
 

@@ -44,14 +44,16 @@ def _pools(i: Any) -> list[list[int]]:
 GROUPS = (
     exact(
         "PPSF-G-001",
-        "has_gradient:boolean lr:option",
+        "gradient:raw lr:option",
         "takes_part:boolean",
-        lambda i: groups.taking_part(True if i.has_gradient else None, i.lr) is not None,
-        case("a gradient and a learning rate", "DefaultOptions", has_gradient=True, lr=1.0),
-        case("no gradient", "", has_gradient=False, lr=1.0),
-        case("lr is 0", "Zero", has_gradient=True, lr=0.0),
-        case("neither", "Zero", has_gradient=False, lr=0.0),
-        case("a tiny lr is one", "NearGuard", has_gradient=True, lr=1e-300),
+        lambda i: groups.taking_part(i.gradient, i.lr) is not None,
+        case("a gradient and a learning rate", "DefaultOptions", gradient=(1.0, -2.0), lr=1.0),
+        case("no gradient", "", gradient=None, lr=1.0),
+        case("a gradient of zeros is one", "ZeroGradient", gradient=(0.0, 0.0), lr=1.0),
+        case("a gradient without elements is one", "Edge", gradient=(), lr=1.0),
+        case("lr is 0", "Zero", gradient=(1.0, -2.0), lr=0.0),
+        case("neither", "Zero", gradient=None, lr=0.0),
+        case("a tiny lr is one", "NearGuard", gradient=(1.0, -2.0), lr=1e-300),
     ),
     exact(
         "PPSF-G-002",

@@ -66,6 +66,19 @@ OPTIONS = (
             defaults={"lr": 1.0, "factored": True},
             given={"lr": 0.0, "factored": False},
         ),
+        case(
+            "all that a group may give",
+            "",
+            defaults={
+                "lr": 1.0,
+                "weight_decay": 0.0,
+                "d_coef": 1.0,
+                "prodigy_steps": 0,
+                "use_speed": False,
+                "beta3": None,
+            },
+            given={"lr": 0.5, "weight_decay": 0.1, "d_coef": 2.0, "prodigy_steps": 9, "use_speed": True, "beta3": 0.9},
+        ),
         case("a pair is replaced whole", "", defaults={"betas": (0.9, 0.99)}, given={"betas": (0.95, 0.999)}),
     ),
     exact(

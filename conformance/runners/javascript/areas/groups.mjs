@@ -18,7 +18,7 @@ function steps(calls) {
 const finite = (array) => array.data.every(Number.isFinite);
 
 export default {
-  "PPSF-G-001": ({ has_gradient, lr }) => ({ takes_part: has_gradient && lr !== 0 }),
+  "PPSF-G-001": ({ gradient, lr }) => ({ takes_part: gradient !== null && lr !== 0 }),
   "PPSF-G-002": ({ count, split_groups }) => ({
     pools: split_groups ? ordinals(count).map((n) => [n]) : [ordinals(count)],
   }),
