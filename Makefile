@@ -15,7 +15,7 @@ JOBS   ?= 2
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help setup audit test nightly trace mutants soak bench docs lint format pytest clean distclean
+.PHONY: help setup audit test nightly trace mutants soak vectors bench docs lint format pytest clean distclean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,12 @@ mutants: $(READY) ## apply every registered mutant; the suite must notice each o
 
 soak: $(READY) ## count false alarms over a million steps; stop it and start it again as you like
 	$(BIN)/ppsf-conformance soak --jobs $(JOBS) $(ARGS)
+
+vectors: $(READY) ## hold the test vectors against the reference, and run them in JavaScript (needs Node 20)
+	@command -v node > /dev/null || { echo "make vectors needs Node 20 or newer (node): install it, or run make test"; exit 1; }
+	$(BIN)/ppsf-conformance vectors check
+	node conformance/runners/javascript/run.mjs
+	$(BIN)/python -m pytest conformance/runners
 
 bench: $(READY) ## time one step of several optimizers, side by side
 	$(BIN)/python benchmarks/step_time.py $(ARGS)

@@ -195,6 +195,10 @@ class Bounded:
         """The largest magnitude the computed number can have."""
         return abs(self.value) if self.kind is EXACT else abs(self.value) + self.bound
 
+    def in_format(self) -> Array:
+        """The value, rounded to the format it is held in."""
+        return nearest(self.value, self.form)
+
     def _meet(self, other: Any) -> tuple[Bounded, Bounded]:
         if not isinstance(other, Bounded):
             if type(other) is int and -WHOLE <= other <= WHOLE:

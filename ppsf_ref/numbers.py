@@ -200,7 +200,7 @@ def indicator(x: Number) -> Number:
     """1 where x > 0, else 0, element by element; where the bound leaves that open, either."""
     if isinstance(x, Bounded):
         return _chosen(x, x.value > 0, 0.5)
-    return _each(lambda e: mpmath.mpf(e > 0), x) if _is_precise(x) else np.asarray(x > 0, np.float64)
+    return _each(lambda e: mpmath.mpf(e > 0), x) if _is_precise(x) else np.asarray(x > 0, x.dtype)
 
 
 def sign(x: Number) -> Number:
@@ -212,14 +212,12 @@ def sign(x: Number) -> Number:
 
 def _chosen(x: Bounded, outcome: Array, middle: float) -> Bounded:
     certain = (np.abs(x.value) > x.bound) | (x.bound == 0)
-    return Bounded(
-        np.where(certain, outcome, middle), np.where(certain, 0, 1 - middle), x.form, x.is_array, x.arithmetic
-    )
+    return x._like(np.where(certain, outcome, middle), np.where(certain, 0, 1 - middle))
 
 
 def value_of(x: Number) -> Array:
     """The value without its bound, in the format it is held in (exact decisions on stored numbers)."""
-    return nearest(x.value, x.form) if isinstance(x, Bounded) else x
+    return x.in_format() if isinstance(x, Bounded) else x
 
 
 def as_array(x: Number) -> Number:

@@ -8,7 +8,19 @@ from typing import Any, Protocol
 
 from rich.console import Console
 
-from ppsf_conformance.commands import audit, compare, explain, follow, judge, mutants, peers, replay, shrink, soak
+from ppsf_conformance.commands import (
+    audit,
+    compare,
+    explain,
+    follow,
+    judge,
+    mutants,
+    peers,
+    replay,
+    shrink,
+    soak,
+    vectors,
+)
 
 
 class Command(Protocol):
@@ -35,4 +47,5 @@ COMMANDS: Mapping[str, Command] = {
     "peers": peers,
     "follow": follow,
     "soak": soak,
+    "vectors": vectors,
 }
