@@ -55,6 +55,8 @@ GROUPS_FOR: Mapping[str, Any] = {
     "stochastic_rounding": BF16,
     "rounding_seed": BF16,
     "bf16_state": ((Param((12,)),),),
+    "use_cautious": MATRIX,
+    "use_grams": MATRIX,
     "slice_p": ((Param((5,)),),),
     "split_groups": PAIR,
     "split_groups_mean": PAIR,
@@ -68,18 +70,31 @@ WITH: Mapping[str, Mapping[str, Any]] = {
     "decouple": {"weight_decay": 0.3},
     "safeguard_warmup": {"lr": 0.5},
 }
+#: A first estimate with which steps are long enough for every part of them to be seen in float32.
+LARGE = 2.0**-7
+#: Options that matter where gradients have changed their sign.
+TURNING = frozenset({"use_cautious", "use_grams", "use_speed", "beta4"})
 #: Options whose effect comes later or from other gradients than the rest.
-LEAD: Mapping[str, int] = {"use_bias_correction": 6, "prodigy_steps": 2, "use_speed": 4}
+LEAD: Mapping[str, int] = {
+    "use_bias_correction": 6,
+    "prodigy_steps": 2,
+    "use_speed": 4,
+    "use_cautious": 4,
+    "use_grams": 4,
+    "beta4": 5,
+}
 #: What needs several processes, and what has no effect on one step.
 LEFT_OUT = frozenset({"fsdp_in_use", "fused_back_pass"})
 
 
 def _for_option(name: str, value: Any, revision: Revision) -> Scene:
-    options = {**WITH.get(name, {}), name: value}
+    large = {"d0": LARGE} if "d0" in revision.options else {}
+    options = {**large, **WITH.get(name, {}), name: value}
     flags = ("Factored",) if name == "factored" and value else ()
     groups = GROUPS_FOR.get(name, VECTOR)
     shown = "None" if value is None else value
-    return Scene(f"{name} {shown}", revision.name, flags, options, groups, lead=LEAD.get(name, 3))
+    gradients = "turning" if name in TURNING else "steady"
+    return Scene(f"{name} {shown}", revision.name, flags, options, groups, (), LEAD.get(name, 3), gradients)
 
 
 def _of_options(revision: Revision) -> list[Scene]:
@@ -175,6 +190,21 @@ def _own(name: str) -> list[Scene]:
             Scene("SPEED, groups in one pool", name, (), {"use_speed": True, "split_groups": False}, PAIR),
             Scene("the first step after the window", name, (), {"prodigy_steps": 3}),
             Scene("the estimate had grown: memory is rescaled", name, (), {"d0": 1e-3}, lead=5),
+            Scene("the last step of the window", name, (), {"prodigy_steps": 4}),
+            Scene("stochastic rounding of two parameters", name, (), TWO_ROUNDED, (BF16[0] * 2,), lead=4),
+            Scene("Muon, not clipped", name, (), {"use_muon_pp": True, "use_stableadamw": False, "d0": LARGE}, MATRIX),
+            Scene("Muon of a tensor", name, (), {"use_muon_pp": True, "d0": LARGE}, ((Param((2, 3, 2)),),)),
+            Scene("FOCUS of a factored group", name, (), {"use_focus": True, "d0": LARGE}, FACTORED),
+            Scene(
+                "cautious and Grams, signs that disagree",
+                name,
+                (),
+                {"use_cautious": True, "use_grams": True, "d0": LARGE},
+                MATRIX,
+                lead=4,
+                gradients="turning",
+            ),
+            Scene("ADOPT, a parameter comes late", name, (), {"use_adopt": True, "d0": LARGE}, PAIR, gradients="late"),
             Scene("amplified, moving estimate", name, (), {"amplify_gradients": True, "beta4": 0.9}),
             Scene(
                 "a NaN in a fused step: one parameter sits out",
@@ -187,9 +217,36 @@ def _own(name: str) -> list[Scene]:
         ],
         "2.0": [
             Scene("factored", name, ("DefaultOptions", "Factored"), groups=FACTORED),
+            Scene("stochastic rounding of two parameters", name, (), TWO_ROUNDED, (BF16[0] * 2,), lead=4),
+            Scene(
+                "SPEED off its peak",
+                name,
+                (),
+                {"use_speed": True, "d0": LARGE, "d_coef": 2.0},
+                lead=6,
+                gradients="turning",
+            ),
+            Scene("Adam-atan2", name, (), {"eps": None, "d0": LARGE}),
+            Scene("refined averaging, cut", name, (), {"schedulefree_c": 50.0, "d0": LARGE}, lead=1),
             Scene("SPEED without averaging", name, (), {"use_speed": True, "use_schedulefree": False}, lead=5),
-            Scene("cautious, without averaging", name, (), {"use_cautious": True, "use_schedulefree": False}),
-            Scene("Grams, without averaging", name, (), {"use_grams": True, "use_schedulefree": False}),
+            Scene(
+                "cautious, without averaging",
+                name,
+                (),
+                {"use_cautious": True, "use_schedulefree": False, "d0": LARGE},
+                MATRIX,
+                lead=4,
+                gradients="turning",
+            ),
+            Scene(
+                "Grams, without averaging",
+                name,
+                (),
+                {"use_grams": True, "use_schedulefree": False, "d0": LARGE},
+                MATRIX,
+                lead=4,
+                gradients="turning",
+            ),
             Scene("ADOPT, without averaging", name, (), {"use_adopt": True, "use_schedulefree": False}, lead=4),
             Scene(
                 "bias correction, without averaging", name, (), {"use_bias_correction": True, "use_schedulefree": False}
@@ -245,6 +302,10 @@ def _own(name: str) -> list[Scene]:
             Scene("decay", name, (), {"weight_decay": 0.3}, MATRIX),
         ],
     }[name]
+
+
+#: Steps long enough that the random bits decide.
+TWO_ROUNDED: Mapping[str, Any] = {"d0": LARGE, "rounding_seed": 7}
 
 
 def scenes(name: str) -> list[Scene]:
