@@ -208,6 +208,26 @@ def test_an_expected_erratum_that_does_not_show_is_an_error(here: Path, capsys: 
     assert failed.message.startswith("ERR-0010 does not show any more: take it out of the expected ones")
 
 
+LAWFUL_NUMERATOR = 'beta3 * group["d_numerator"] + (item if d > group["d0"] else max(item, 0.0))'
+THEIR_NUMERATOR = 'theirs(beta3 * group["d_numerator"], item, d > group["d0"])'
+THEIRS = """
+
+def theirs(decayed, item, grown):
+    return decayed + item if item >= 0 else min(decayed, item) if grown else decayed
+"""
+
+
+def test_a_class_that_departs_as_an_expected_erratum_says_gets_its_verdict(here: Path) -> None:
+    text = LAWFUL.read_text("utf-8")
+    assert LAWFUL_NUMERATOR in text
+    (here / "lawful.py").write_text(text.replace(LAWFUL_NUMERATOR, THEIR_NUMERATOR) + THEIRS)
+    (here / "x.toml").write_text("[[expected]]\nerratum = 'ERR-0010'\nreason = 'until the next release'")
+    main("run", "lawful:Lawful", "--xfail", "x.toml", "--quiet")
+    clauses = {c.id: c for c in report_in(here).implementations[0].clauses}
+    assert (clauses["PPSF-D-005"].verdict, clauses["PPSF-D-005"].errata) == ("erratum", ("ERR-0010",))
+    assert "fail" not in {c.verdict for c in clauses.values()}
+
+
 def report_in(folder: Path) -> Report:
     return Report.from_json((folder / "report" / "report.json").read_text("utf-8"))
 
