@@ -11,7 +11,7 @@ author = "the ppsf developers"
 copyright = "the ppsf developers, Apache-2.0"
 release = "0.1.0"
 
-extensions = ["myst_parser", "sphinxcontrib.bibtex", "clauses", "pages", "statements", "soak", "mathml"]
+extensions = ["myst_parser", "sphinxcontrib.bibtex", "clauses", "pages", "statements", "soak", "mathml", "computed"]
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 bibtex_bibfiles = ["refs.bib"]
@@ -22,7 +22,7 @@ exclude_patterns = ["_*"]
 html_theme = "furo"
 html_title = "ppsf"
 html_static_path = ["_static"]
-html_css_files = ["clauses.css"]
+html_css_files = ["clauses.css", "computed.css"]
 html_math_renderer = "mathml"
 html_show_sphinx = False
 html_copy_source = False

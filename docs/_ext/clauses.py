@@ -6,7 +6,9 @@ and a clause that no page shows is a warning.
 
 from __future__ import annotations
 
+import functools
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
@@ -70,6 +72,22 @@ def linked(text: str, docname: str) -> Iterator[nodes.Node]:
             yield nodes.Text(part)
 
 
+@functools.cache
+def derivations() -> dict[str, list[str]]:
+    """Per clause id the pages of ``docs/derivations`` that mention it."""
+    pages: dict[str, list[str]] = defaultdict(list)
+    for path in sorted((ROOT / "docs" / "derivations").glob("*.md")):
+        for identifier in sorted(set(CITED.findall(path.read_text(encoding="utf-8")))):
+            pages[identifier].append(f"derivations/{path.stem}")
+    return dict(pages)
+
+
+def page_link(page: str, docname: str) -> nodes.Node:
+    """A reference to a whole page, shown with its title."""
+    target = {"refdomain": "std", "reftype": "doc", "reftarget": f"/{page}", "refexplicit": False}
+    return addnodes.pending_xref("", nodes.inline("", page), refdoc=docname, refwarn=True, **target)
+
+
 def headed_section(identifier: str, title: str, kind: str) -> nodes.section:
     """An empty section that carries the label of ``identifier``."""
     section = nodes.section("", names=[anchor(identifier)], classes=[kind])
@@ -105,13 +123,21 @@ class Clause(SphinxDirective):
         self.state.document.note_explicit_target(section)
         section += self.parse_content_to_nodes()
         section += self._reference(identifier, section)
-        section += field_list(self._held_by(identifier) + self._facts())
+        section += field_list(self._held_by(identifier) + self._derived(identifier) + self._facts())
         return [section]
 
     def _facts(self) -> list[Row]:
         shown = [(key, self.options[key]) for key in FIELDS if key in self.options]
         rows = [(FIELDS[key], text) for key, text in shown if (key, text) not in UNREMARKABLE]
         return [(name, list(linked(text, self.env.docname))) for name, text in rows]
+
+    def _derived(self, identifier: str) -> list[Row]:
+        pages = derivations().get(identifier, [])
+        links: list[nodes.Node] = []
+        for page in pages:
+            links += [nodes.Text("; ")] if links else []
+            links.append(page_link(page, self.env.docname))
+        return [("Derivation", links)] if links else []
 
     def _reference(self, identifier: str, section: nodes.section) -> list[nodes.Node]:
         shown: list[nodes.Node] = []

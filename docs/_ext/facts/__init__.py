@@ -1,0 +1,1 @@
+"""What the pages show and the build computes, a module for each page."""

@@ -1,0 +1,34 @@
+"""The page on modifiers."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from computed import Table
+
+DRAWS = 200_000
+
+
+def means(beta2: float) -> tuple[float, float]:
+    """Mean update with the present gradient in the second moment, and without it."""
+    draw = np.random.default_rng(0)
+    terms = 1 if beta2 == 0 else int(np.ceil(np.log(1e-4) / np.log(beta2)))
+    v = np.zeros(DRAWS, dtype=np.float32)
+    for _ in range(terms):  # from the stationary distribution, but for one part in ten thousand
+        v += np.float32(1 - beta2) * (_gradients(draw) ** 2 - v)
+    g = _gradients(draw)
+    renewed = np.float32(beta2) * v + np.float32(1 - beta2) * g**2
+    return float(np.mean(g / np.sqrt(renewed), dtype=np.float64)), float(np.mean(g / np.sqrt(v), dtype=np.float64))
+
+
+def _gradients(draw: np.random.Generator) -> npt.NDArray[np.float32]:
+    return np.where(draw.random(DRAWS, dtype=np.float32) < 0.2, np.float32(10), np.float32(-1))
+
+
+def adopt() -> Table:
+    """Means for several memories."""
+    rows = []
+    for beta2 in (0.0, 0.5, 0.7, 0.9):
+        rows.append((f"{beta2:g}", *(f"{mean:+.2f}" for mean in means(beta2))))
+    return Table((r"$\beta_2$", "Adam", "ADOPT"), tuple(rows))
