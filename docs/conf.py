@@ -4,20 +4,42 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "docs" / "_ext")]
+sys.path[:0] = [str(ROOT), str(ROOT / "conformance"), str(ROOT / "docs" / "_ext")]
 
 project = "ppsf"
 author = "the ppsf developers"
 copyright = "the ppsf developers, Apache-2.0"
 release = "0.1.0"
 
-extensions = ["myst_parser", "sphinxcontrib.bibtex", "clauses", "pages", "statements", "soak", "mathml", "computed"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinxcontrib.bibtex",
+    "clauses",
+    "pages",
+    "statements",
+    "soak",
+    "mathml",
+    "computed",
+]
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 bibtex_bibfiles = ["refs.bib"]
 bibtex_default_style = "unsrt"
 
+# Docstrings write names in single backticks, as everything else here does.
+default_role = "code"
+autodoc_typehints = "none"
+napoleon_use_rtype = False
+autodoc_member_order = "bysource"
+
 nitpicky = True
+# Named in docstrings, and documented elsewhere or not at all.
+nitpick_ignore_regex = [
+    ("py:.*", r"torch\..*|collections\.abc\..*|RemovableHandle"),
+    ("py:.*", r"ppsf_ref\.(bounded\.Arithmetic|numbers|step)|SHOWN"),
+]
 exclude_patterns = ["_*"]
 html_theme = "furo"
 html_title = "ppsf"

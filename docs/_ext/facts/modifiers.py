@@ -28,7 +28,5 @@ def _gradients(draw: np.random.Generator) -> npt.NDArray[np.float32]:
 
 def adopt() -> Table:
     """Means for several memories."""
-    rows = []
-    for beta2 in (0.0, 0.5, 0.7, 0.9):
-        rows.append((f"{beta2:g}", *(f"{mean:+.2f}" for mean in means(beta2))))
+    rows = [(f"{beta2:g}", *(f"{mean:+.2f}" for mean in means(beta2))) for beta2 in (0.0, 0.5, 0.7, 0.9)]
     return Table((r"$\beta_2$", "Adam", "ADOPT"), tuple(rows))
