@@ -72,7 +72,7 @@ def svg(picture: Picture) -> str:
     """The drawing, for inside a page."""
     # Ids follow from the text, not from chance: the same page is the same bytes.
     with mpl.rc_context({**_STYLE, "svg.hashsalt": picture.alt}):
-        figure = Figure(figsize=(5.2, 2.7 * len(picture.panels)), layout="constrained")
+        figure = Figure(figsize=(4.3, 2.5 * len(picture.panels)), layout="constrained")
         figure.patch.set_visible(False)
         rows = figure.subplots(len(picture.panels), squeeze=False)
         for axes, panel in zip(rows[:, 0], picture.panels, strict=True):

@@ -20,6 +20,8 @@ TAG = re.compile(r"\\tag\{([^}]*)\}")
 #: Usual commands that docutils does not know, in terms of ones that it knows.
 ALIASES = {r"\dots": r"\ldots", r"\iff": r"\;\Longleftrightarrow\;", "'": r"^{\prime}"}
 ALIAS = re.compile("|".join(rf"{re.escape(name)}(?![a-zA-Z])" for name in ALIASES))
+#: A fraction whose numerator, or both parts, are single tokens without braces: TeX takes one each, docutils all digits.
+FRACTION = re.compile(r"\\([td]?)frac\s*(\\[a-zA-Z]+|[^\s{\\])\s*(\\[a-zA-Z]+|[^\s{\\]|(?=\{))")
 #: Bars, of which every second one closes; docutils leaves open which.
 BAR = re.compile(r"<mo([^>]*)>([|‖])</mo>")
 
@@ -38,10 +40,18 @@ class Bars:
         return f'<mo{bar[1]} form="{next(self._forms)}"{fixed}>{bar[2]}</mo>'
 
 
+def braced(found: re.Match[str]) -> str:
+    """A fraction with braces around its single tokens."""
+    below = f"{{{found[3]}}}" if found[3] else ""
+    return f"\\{found[1]}frac{{{found[2]}}}{below}"
+
+
 def convert(latex: str, node: nodes.Node, block: bool) -> str:
     """MathML of ``latex``; what cannot be converted is shown as it stands, with a warning."""
     try:
-        mathml = str(tex2mathml(ALIAS.sub(lambda found: ALIASES[found[0]], latex), as_block=block))
+        mathml = str(
+            tex2mathml(FRACTION.sub(braced, ALIAS.sub(lambda found: ALIASES[found[0]], latex)), as_block=block)
+        )
         return BAR.sub(Bars(), mathml)
     except MathError as error:
         logger.warning("equation: %s", error, location=node)

@@ -31,7 +31,7 @@ def constant() -> Table:
     with mpmath.workdps(40):
         exact = 4 / mpmath.pi
         off = abs(mpmath.mpf(SCALE_OF_2) / exact - 1)
-        rows = ((mpmath.nstr(exact, 30), SCALE_OF_2, mpmath.nstr(off, 3)),)
+        rows = ((mpmath.nstr(exact, 15), SCALE_OF_2, mpmath.nstr(off, 3)),)
     return Table((r"$4/\pi$", "revision 2.0", "relative difference"), rows)
 
 
