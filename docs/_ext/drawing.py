@@ -7,11 +7,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
+from typing import Any
 
 import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+Values = Sequence[float] | npt.NDArray[np.float64]
 SERIES = 5
 DASHES: tuple[tuple[float, ...], ...] = ((), (5, 2), (1.5, 1.5), (7, 2, 1.5, 2), (3, 1.5))
 # Stand-ins that matplotlib writes as they are; afterwards each becomes a CSS variable.
@@ -42,8 +46,8 @@ class Curve:
     """A line with its name; a marker in the place of the line where the points stand alone."""
 
     name: str
-    x: Sequence[float]
-    y: Sequence[float]
+    x: Values
+    y: Values
     marker: str = ""
 
 
@@ -71,7 +75,7 @@ class Picture:
 def svg(picture: Picture) -> str:
     """The drawing, for inside a page."""
     # Ids follow from the text, not from chance: the same page is the same bytes.
-    with mpl.rc_context({**_STYLE, "svg.hashsalt": picture.alt}):
+    with mpl.rc_context(_style(picture)):
         figure = Figure(figsize=(4.3, 2.5 * len(picture.panels)), layout="constrained")
         figure.patch.set_visible(False)
         rows = figure.subplots(len(picture.panels), squeeze=False)
@@ -80,6 +84,10 @@ def svg(picture: Picture) -> str:
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     return _inline(buffer.getvalue(), picture.alt)
+
+
+def _style(picture: Picture) -> Any:  # matplotlib types it as a list of all its settings
+    return {**_STYLE, "svg.hashsalt": picture.alt}
 
 
 def _draw(axes: Axes, panel: Panel) -> None:

@@ -16,7 +16,8 @@ SIZE, STEPS, BETA = 64, 400, 0.99
 def rebuilt(v: Matrix) -> Matrix:
     """The estimate from row and column means (PPSF-V-005)."""
     row, col = v.mean(axis=1, keepdims=True), v.mean(axis=0, keepdims=True)
-    return row / row.mean() * col
+    estimate: Matrix = row / row.mean() * col
+    return estimate
 
 
 def _scales(draw: np.random.Generator) -> dict[str, Matrix]:
