@@ -6,12 +6,13 @@ import re
 
 import pytest
 from docutils import nodes
+
 from mathml import convert
 
 
 def fraction(latex: str) -> tuple[str, str]:
     """What stands above and below the line."""
-    shown = re.search(r"<mfrac>(.*?)</mfrac>", convert(latex, nodes.math(), block=False), re.DOTALL)
+    shown = re.search(r"<mfrac[^>]*>(.*?)</mfrac>", convert(latex, nodes.math(), block=False), re.DOTALL)
     assert shown is not None
     above, below = re.findall(r"<m[a-z]+>([^<]*)</m[a-z]+>", shown[1])
     return above, below
