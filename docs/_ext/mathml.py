@@ -22,6 +22,8 @@ ALIASES = {r"\dots": r"\ldots", r"\iff": r"\;\Longleftrightarrow\;", "'": r"^{\p
 ALIAS = re.compile("|".join(rf"{re.escape(name)}(?![a-zA-Z])" for name in ALIASES))
 #: A fraction whose numerator, or both parts, are single tokens without braces: TeX takes one each, docutils all digits.
 FRACTION = re.compile(r"\\([td]?)frac\s*(\\[a-zA-Z]+|[^\s{\\])\s*(\\[a-zA-Z]+|[^\s{\\]|(?=\{))")
+#: An accent with an index, which docutils would set below the letter; an empty group beside it prevents that.
+ACCENT = re.compile(r"\\(hat|tilde|bar)\s*(?:\{([^{}]*)\}|([a-zA-Z]))(?=[_^])")
 #: Bars, of which every second one closes; docutils leaves open which.
 BAR = re.compile(r"<mo([^>]*)>([|‖])</mo>")
 
@@ -46,12 +48,16 @@ def braced(found: re.Match[str]) -> str:
     return f"\\{found[1]}frac{{{found[2]}}}{below}"
 
 
+def plain(latex: str) -> str:
+    """The same equation in terms that docutils sets as TeX does."""
+    known = ALIAS.sub(lambda found: ALIASES[found[0]], latex)
+    return ACCENT.sub(r"{\\\1{\2\3}{}}", FRACTION.sub(braced, known))
+
+
 def convert(latex: str, node: nodes.Node, block: bool) -> str:
     """MathML of ``latex``; what cannot be converted is shown as it stands, with a warning."""
     try:
-        mathml = str(
-            tex2mathml(FRACTION.sub(braced, ALIAS.sub(lambda found: ALIASES[found[0]], latex)), as_block=block)
-        )
+        mathml = str(tex2mathml(plain(latex), as_block=block))
         return BAR.sub(Bars(), mathml)
     except MathError as error:
         logger.warning("equation: %s", error, location=node)

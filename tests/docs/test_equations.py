@@ -7,7 +7,7 @@ import re
 import pytest
 from docutils import nodes
 
-from mathml import convert
+from mathml import convert, plain
 
 
 def fraction(latex: str) -> tuple[str, str]:
@@ -30,3 +30,9 @@ def fraction(latex: str) -> tuple[str, str]:
 )
 def test_a_fraction_takes_one_token_for_each_part_without_braces(latex: str, expected: tuple[str, str]) -> None:
     assert fraction(latex) == expected
+
+
+def test_an_index_stands_beside_an_accented_letter_and_not_below_it() -> None:
+    assert plain(r"\hat V_{ij}") == r"{\hat{V}{}}_{ij}"
+    assert "<msub>" in convert(r"\hat V_{ij}", nodes.math(), block=True)
+    assert "<munder" not in convert(r"\hat V_{ij}", nodes.math(), block=True)
