@@ -14,7 +14,7 @@ The hypothesis that explains most transitions is taken, then the one that explai
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -65,19 +65,40 @@ def causes(
     Args:
         agreeing: how often each clause was evaluated in transitions that agree.
     """
+    explains = cache(lambda hypothesis, deviation: _explains(hypothesis, deviation, capabilities, rules))
     found: list[Cause] = []
     for hypotheses in (_known_faults(), _freed_clauses()):
         left = [d for d in deviations if not any(d in cause.deviations for cause in found)]
-        explained = {h: [d for d in left if _explains(h, d, capabilities, rules)] for h in hypotheses}
         rank = {h: (_ochiai(h.clause, deviations, agreeing), _lateness(h.clause, left)) for h in hypotheses}
-        while best := max(
-            (h for h in hypotheses if explained[h]), key=lambda h: (len(explained[h]), rank[h]), default=None
-        ):
-            found.append(Cause(best.clause, best.what, tuple(explained[best])))
-            gone = found[-1].deviations
-            explained = {h: [d for d in rest if d not in gone] for h, rest in explained.items()}
+        while left and (best := _best(hypotheses, left, explains, rank)):
+            gone = tuple(d for d in left if explains(best, d))
+            found.append(Cause(best.clause, best.what, gone))
+            left = [d for d in left if d not in gone]
     left = [d for d in deviations if not any(d in cause.deviations for cause in found)]
     return found + [Cause(OWNERS[d.verdict.witness.output], "", (d,)) for d in left]
+
+
+def _best(
+    hypotheses: Sequence[_Hypothesis],
+    deviations: Sequence[Deviation],
+    explains: Callable[[_Hypothesis, Deviation], bool],
+    rank: Mapping[_Hypothesis, Any],
+) -> _Hypothesis | None:
+    """The hypothesis that explains most, of equals the one with the highest rank; None if none explains anything.
+
+    Only those that may still be the best are tried on the next deviation.
+    """
+    tried: dict[_Hypothesis, list[bool]] = {hypothesis: [] for hypothesis in hypotheses}
+    while True:
+        fewest = min(outcomes.count(False) for outcomes in tried.values())
+        leading = [hypothesis for hypothesis, outcomes in tried.items() if outcomes.count(False) == fewest]
+        unfinished = [hypothesis for hypothesis in leading if len(tried[hypothesis]) < len(deviations)]
+        if fewest == len(deviations):
+            return None
+        if not unfinished:
+            return max(leading, key=lambda hypothesis: rank[hypothesis])
+        for hypothesis in unfinished:
+            tried[hypothesis].append(explains(hypothesis, deviations[len(tried[hypothesis])]))
 
 
 def _lateness(clause: str, deviations: Sequence[Deviation]) -> int:
