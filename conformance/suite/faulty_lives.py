@@ -201,7 +201,7 @@ class CannotBeLoaded(ProdigyPlusScheduleFree):
         return {**found, "param_groups": [{**group, "kind": Kind.OURS} for group in found["param_groups"]]}
 
 
-#: What is wrong, and the clauses one of which a finding has to name.
+#: The clauses one of which a finding has to name; none where the fault shows in whatever comes next.
 FAULTS: dict[type[ProdigyPlusScheduleFree], tuple[str, ...]] = {
     ForgetsZ: ("PPSF-L-005",),
     CountsSkipped: ("PPSF-L-004",),
@@ -209,15 +209,15 @@ FAULTS: dict[type[ProdigyPlusScheduleFree], tuple[str, ...]] = {
     AveragesTwice: ("PPSF-L-003",),
     CastsState: ("PPSF-L-005",),
     SharesStorage: ("PPSF-L-005",),
-    RemembersStorage: ("PPSF-L-005", "PPSF-Z-002", "PPSF-L-004", "PPSF-G-001"),
-    RemembersRate: ("PPSF-G-001", "PPSF-Z-001", "PPSF-Z-002", "PPSF-L-002"),
+    RemembersStorage: (),
+    RemembersRate: (),
     AddsInTraining: ("PPSF-L-003", "PPSF-L-007"),
     StepsInEval: ("PPSF-X-004",),
-    CountsParameters: ("PPSF-L-008",),
-    ForgetsFused: ("PPSF-L-002", "PPSF-L-009"),
+    CountsParameters: (),
+    ForgetsFused: (),
     CallsTwice: ("PPSF-L-006",),
     ForgetsFrozen: ("PPSF-G-001",),
-    MissingIsZero: ("PPSF-G-001", "PPSF-L-001"),
+    MissingIsZero: (),
     ForgetsMode: ("PPSF-L-005",),
     AddsAfresh: ("PPSF-L-007",),
     CannotBeLoaded: ("PPSF-L-005",),

