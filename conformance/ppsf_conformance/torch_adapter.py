@@ -243,9 +243,7 @@ class TorchSession(TorchEvents):
             for group in self.optimizer.param_groups
         ]
         with quiet():
-            fresh = type(self.optimizer)(
-                [{"params": group["params"]} for group in own], **self._constructor_options()
-            )
+            fresh = type(self.optimizer)([{"params": group["params"]} for group in own], **self._constructor_options())
         fresh.load_state_dict(torch.load(file, weights_only=True))
         return self._with(fresh)
 

@@ -74,7 +74,7 @@ class TorchEvents:
 
     def disturb(self) -> None:
         torch.rand(3)
-        np.random.random_sample(3)  # noqa: NPY002
+        np.random.random_sample(3)
         random.random()
 
     # --- other storage -----------------------------------------------------------------------------------------

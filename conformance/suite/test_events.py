@@ -42,20 +42,21 @@ GROUPS = (
 
 #: One life in which everything happens.
 LIFE: tuple[Event, ...] = (
-    Mode("train"), Mode("eval", 2), Mode("train"), Step(0), Step(1, missing=((0, 1), (1, 0))), Elsewhere(2), Save(), Step(3),
-    Step(4, bad="nan", spoiled=((1, 1),)), Copied("saved"), Step(5), Rate(0, 0.0), Step(6), Added((4, 3), "bfloat16", 0.5),
-    Rate(0, 1.0), Frozen((0, 0)), Step(0), Frozen((0, 0), False), Copied("deepcopy"), Step(1), Edited((0, 1)), Step(2),
-    Edited((1, 0), "swap"), Disturbed(), Step(3), Moved("storage"), Accumulated(4), Moved("state_dict"), Closure(5), Save(),
-    Step(6), Mode("eval"), Step(0), Copied("pickle"), Restore(), Elsewhere(1), Step(7, bad="-inf", spoiled=((2, 0),)), Step(2),
+    Mode("train"), Mode("eval", 2), Mode("train"), Step(0), Step(1, missing=((0, 1), (1, 0))), Elsewhere(2), Save(),
+    Step(3), Step(4, bad="nan", spoiled=((1, 1),)), Copied("saved"), Step(5), Rate(0, 0.0), Step(6), Added((4, 3),
+    "bfloat16", 0.5), Rate(0, 1.0), Frozen((0, 0)), Step(0), Frozen((0, 0), False), Copied("deepcopy"), Step(1),
+    Edited((0, 1)), Step(2), Edited((1, 0), "swap"), Disturbed(), Step(3), Moved("storage"), Accumulated(4),
+    Moved("state_dict"), Closure(5), Save(), Step(6), Mode("eval"), Step(0), Copied("pickle"), Restore(), Elsewhere(1),
+    Step(7, bad="-inf", spoiled=((2, 0),)), Step(2),
 )  # fmt: skip
 
 #: One life of an optimizer whose parameters are stepped one by one.
 FUSED: tuple[Event, ...] = (
-    Step(0), Alone((1, 1)), Alone((0, 0), 1), End(), End(), Alone((0, 1), 2), Alone((0, 1), 3), Alone((1, 0), 3), Save(),
-    Alone((1, 0), 4), Alone((0, 0), 4, "inf"), Alone((0, 0), 5), Mode("train"), Mode("eval"), Alone((0, 0)), Mode("train"),
-    Alone((1, 1), 6), Added((7,)), Alone((2, 0), 6), Rate(0, 0.0), Alone((0, 0), 6), Copied("pickle"), Rate(0, 1.0), Step(7),
-    Alone((0, 1)), Closure(), Alone((0, 1), bad="nan"), End(), Alone((0, 0)), Moved("state_dict"), Alone((0, 0)), Elsewhere(2),
-    Save(), Alone((1, 0), 3), Restore(), Step(4),
+    Step(0), Alone((1, 1)), Alone((0, 0), 1), End(), End(), Alone((0, 1), 2), Alone((0, 1), 3), Alone((1, 0), 3),
+    Save(), Alone((1, 0), 4), Alone((0, 0), 4, "inf"), Alone((0, 0), 5), Mode("train"), Mode("eval"), Alone((0, 0)),
+    Mode("train"), Alone((1, 1), 6), Added((7,)), Alone((2, 0), 6), Rate(0, 0.0), Alone((0, 0), 6), Copied("pickle"),
+    Rate(0, 1.0), Step(7), Alone((0, 1)), Closure(), Alone((0, 1), bad="nan"), End(), Alone((0, 0)),
+    Moved("state_dict"), Alone((0, 0)), Elsewhere(2), Save(), Alone((1, 0), 3), Restore(), Step(4),
 )  # fmt: skip
 
 
@@ -64,7 +65,8 @@ FUSED: tuple[Event, ...] = (
 )
 @pytest.mark.parametrize("revision", OWN)
 def test_everything_may_happen(revision: str) -> None:
-    life = replay(implementation_for(OWN[revision], revision=revision), Problem({}, GROUPS, "pull", revision=revision), LIFE)
+    problem = Problem({}, GROUPS, "pull", revision=revision)
+    life = replay(implementation_for(OWN[revision], revision=revision), problem, LIFE)
     assert len(life.events) == len(LIFE)
     assert len(life.known) == 5
 

@@ -7,7 +7,6 @@ from typing import Literal
 
 import numpy as np
 
-from ppsf_conformance import problems as pb
 from ppsf_conformance.adapter import Array, Group, Snapshot, Weights
 from ppsf_conformance.checks.finding import difference
 from ppsf_conformance.events.life import Checkpoint, Life
@@ -16,6 +15,7 @@ from ppsf_ref import State
 from ppsf_ref.clauses import lifecycle
 from ppsf_ref.clauses.lifecycle import Place
 from ppsf_ref.formats import FORMATS, nearest
+from ppsf_ref.options import load_revision, options_of
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,8 @@ class Edited:
     def _values(self, y: Array, dtype: str) -> Array:
         if self.how == "clamp":
             return np.clip(y, -0.5, 0.5)
-        return nearest(np.random.default_rng(y.size).normal(size=y.shape), FORMATS[dtype])
+        drawn = np.asarray(np.random.default_rng(y.size).normal(size=y.shape))
+        return nearest(drawn, FORMATS[dtype])
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,8 @@ class Added:
     def happen(self, life: Life) -> None:
         """The new group begins afresh, or joins the one pool; the others stay as they are."""
         options = {} if self.lr is None else {"lr": self.lr}
-        values = nearest(np.random.default_rng(len(life.problem.groups)).normal(size=self.shape), FORMATS[self.dtype])
+        drawn = np.asarray(np.random.default_rng(len(life.problem.groups)).normal(size=self.shape))
+        values = nearest(drawn, FORMATS[self.dtype])
         group = Group((Weights(values, self.dtype),), options)
         fresh = life.implementation.new([group], life.problem.options).snapshot().state.groups[0]
         life.do("PPSF-L-007", life.session.add_group, group)
@@ -200,4 +202,4 @@ class Added:
 
 
 def _usual_lr(life: Life) -> float:
-    return float(pb.options_of(pb.load_revision(life.problem.revision)).lr)
+    return options_of(load_revision(life.problem.revision)).lr

@@ -187,5 +187,6 @@ class End:
         raised = life.attempt(life.session.end_step)
         before, after = life.observe()
         refused = not before.state.train_mode
-        life.expect("PPSF-X-004", bool(raised) == refused, f"step() in train mode {not refused}: {raised or 'accepted'}")
+        what = f"step() in train mode {not refused}: {raised or 'accepted'}"
+        life.expect("PPSF-X-004", bool(raised) == refused, what)
         life.interrupted("PPSF-L-009", before, after, "step() where no fused step runs")

@@ -19,7 +19,7 @@ from ppsf_ref import Allowed, Running, evaluate, train
 TRIPS = 30
 
 
-def _known(implementation: Implementation) -> dict[str, bool]:
+def _known(implementation: Implementation) -> dict[str, Any]:
     """Options under which two runs are the same: no random bits, unless they are known."""
     unknown = rounds_stochastically(implementation) and not implementation.capabilities.knows_bits
     return {"stochastic_rounding": False} if unknown else {}
@@ -29,8 +29,8 @@ def _known(implementation: Implementation) -> dict[str, bool]:
 def replicas(implementation: Implementation) -> Iterator[Finding]:
     """Two optimizers with the same weights and gradients stay the same, bit for bit.
 
-    Scope: all options, stochastic rounding included if its bits are those of the specification. Between the steps of one
-    of them others draw from the global random generators. Reason: a step is a function of state and gradients.
+    Scope: all options, stochastic rounding included if its bits are those of the specification. Between the steps of
+    one of them others draw from the global random generators. Reason: a step is a function of state and gradients.
     """
     for problem in cases(implementation, **_known(implementation)):
         one, other = (implementation.new(constructor_groups(problem), problem.options) for _ in range(2))
@@ -57,7 +57,7 @@ def accumulation(implementation: Implementation) -> Iterator[Finding]:
             return
         for t in range(STEPS):
             parts = [_whole(one.snapshot(), t, part) for part in range(3)]
-            total = [[sum(p[i][j] for p in parts) for j in range(len(row))] for i, row in enumerate(parts[0])]
+            total = [[np.add.reduce(arrays) for arrays in zip(*rows, strict=True)] for rows in zip(*parts, strict=True)]
             one.step(total)
             other.step_accumulated(parts)  # type: ignore[attr-defined]
         apart = difference(one.snapshot().state, other.snapshot().state)
@@ -73,9 +73,9 @@ def _whole(snapshot: Snapshot, t: int, part: int) -> list[list[Array]]:
 def there_and_back(implementation: Implementation) -> Iterator[Finding]:
     """eval() and train() give the weights back within the bound of two roundings, and do not drift.
 
-    Scope: wherever weights are averaged. Reason: the two interpolations are inverse to one another, so a round trip moves
-    weights by the rounding of x and of y and no more. Where the bounds leave one number for x and one for y, these two
-    are a cycle: no later round trip moves them any more.
+    Scope: wherever weights are averaged. Reason: the two interpolations are inverse to one another, so a round trip
+    moves weights by the rounding of x and of y and no more. Where the bounds leave one number for x and one for y,
+    these two are a cycle: no later round trip moves them any more.
     """
     if not averages(implementation):
         return

@@ -71,8 +71,8 @@ def unit_of_length(implementation: Implementation) -> Iterator[Finding]:
     """Weights and d0 multiplied by 4**n, with the same gradients, multiply weights and estimates.
 
     Scope: revisions whose candidate is a quotient (an angle is no length), without decay and without SPEED. Reason: the
-    candidate is a length, the statistics weigh steps by powers of d over powers of d0, and updates have d as a factor; so
-    a run has no length of its own but d0.
+    candidate is a length, the statistics weigh steps by powers of d over powers of d0, and updates have d as a
+    factor; so a run has no length of its own but d0.
     """
     if revision_of(implementation).estimate != "ratio":
         return
@@ -93,10 +93,10 @@ def unit_of_length(implementation: Implementation) -> Iterator[Finding]:
 def learning_rate(implementation: Implementation) -> Iterator[Finding]:
     """From zero weights, with a frozen estimate and given gradients, a learning rate times 4 makes all weights times 4.
 
-    Scope: revisions without an estimate, or with a window for it; no decay. Reason: no update depends on the weights, and
-    the averaging weights are shares of powers of the step size, in which a common factor cancels.
+    Scope: revisions without an estimate, or with a window for it; no decay. Reason: no update depends on the weights,
+    and the averaging weights are shares of powers of the step size, in which a common factor cancels.
     """
-    window = {} if revision_of(implementation).estimate == "none" else {"prodigy_steps": 1}
+    window: dict[str, Any] = {} if revision_of(implementation).estimate == "none" else {"prodigy_steps": 1}
     zero = replace(PLAIN, params=tuple(replace(p, start="zero") for p in PLAIN.params))
     for problem in cases(implementation, (zero,), regime="noise", **window):
         told = same_run(

@@ -2,8 +2,8 @@
 
 Weights, gradients and options of the second run follow from those of the first by a *correspondence*; the law is that
 the states do too. How far they may lie apart is derived: the two steps have the same exact result as long as the states
-before them are the same, and each lies inside the bound of the judge around it, so they differ by its width at most. Once
-rounding has told the runs apart they are followed no further.
+before them are the same, and each lies inside the bound of the judge around it, so they differ by its width at most.
+Once rounding has told the runs apart they are followed no further.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def _compare(
         return False, []
     widths = dict(_widths(implementation, problem, before, given))
     wrong = [
-        f"{where} is {_short(a)} in one run and {_short(b)} in the other, up to {float(np.max(np.abs(a - b))):.3g} apart"
+        f"{where} is {_short(a)} in one run and {_short(b)} in the other"
         for where, a, b in differing
         if a.shape != b.shape or not np.all(np.abs(a - b) <= widths.get(where, 0))
     ]
@@ -143,4 +143,3 @@ def _widths(
 def same_run(problem: Problem, **changed: Any) -> Told:
     """The problem as it is, but for what is changed."""
     return replace(Told(constructor_groups(problem), dict(problem.options)), **changed)
-

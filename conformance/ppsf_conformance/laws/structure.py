@@ -43,9 +43,10 @@ def order(implementation: Implementation) -> Iterator[Finding]:
 def one_group(implementation: Implementation) -> Iterator[Finding]:
     """Groups with the same options that form one pool are one group with all their parameters.
 
-    Scope: all take part in every step. Reason: what a group has of its own is its sum of weights, which is then the same.
+    Scope: all take part in every step. Reason: what a group has of its own is its sum of weights, which is then the
+    same.
     """
-    pool = {} if revision_of(implementation).estimate == "none" else {"split_groups": False}
+    pool: dict[str, Any] = {} if revision_of(implementation).estimate == "none" else {"split_groups": False}
     first = len(PLAIN.params)
 
     def back(state: State) -> State:
@@ -78,7 +79,7 @@ def concatenation(implementation: Implementation) -> Iterator[Finding]:
         (p,) = group.params
         return replace(state, groups=(replace(group, params=(_share(p, 0, 0.4), _share(p, 0.4, 1))),))
 
-    wanted = {"use_stableadamw": False, "stochastic_rounding": False, "amplify_gradients": False}
+    wanted: dict[str, Any] = {"use_stableadamw": False, "stochastic_rounding": False, "amplify_gradients": False}
     for problem in cases(implementation, (spec,), **wanted):
         (group,) = constructor_groups(problem)
         whole = Weights(np.concatenate([p.values for p in group.params]), group.params[0].dtype)
@@ -106,7 +107,11 @@ def transposition(implementation: Implementation) -> Iterator[Finding]:
     """
     spec = GroupSpec((ParamSpec((34, 40)), ParamSpec((33, 33)), ParamSpec((40, 33))))
     by_size = revision_of(implementation).factored_axes == "largest_two"
-    wanted = {"factored": True, "prodigy_steps": 1, "stochastic_rounding": False}
+
+    def back(state: State) -> State:
+        return over_params(state, lambda p: _transposed(p, by_size))
+
+    wanted: dict[str, Any] = {"factored": True, "prodigy_steps": 1, "stochastic_rounding": False}
 
     def turned(rows: Gradients) -> Gradients:
         return [[None if g is None else g.T for g in row] for row in rows]
@@ -118,7 +123,7 @@ def transposition(implementation: Implementation) -> Iterator[Finding]:
             problem,
             groups=[Group(params, {})],
             gradients=turned,
-            back=lambda state: over_params(state, lambda p: _transposed(p, by_size)),
+            back=back,
             ignores=frozenset({"s", "x0", "d_numerator", "d_denom", "n_max", "d", "d_prev"}),
         )
         yield from side_by_side(implementation, problem, told, least=1)
@@ -172,4 +177,3 @@ def idle_parameters(implementation: Implementation) -> Iterator[Finding]:
             return [rows[0], [*rows[1], np.zeros(0), None], [None]]
 
         yield from side_by_side(implementation, problem, same_run(problem, groups=groups, gradients=more, back=back))
-
