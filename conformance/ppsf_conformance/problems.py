@@ -332,11 +332,13 @@ def problems(
     regime: str = "",
     revision: str = "1.9",
     always: Mapping[str, Any] = MappingProxyType({}),
+    shapes: tuple[tuple[int, ...], ...] = SHAPES,
 ) -> Problem:
     """Problems of one regime, or of any, for an implementation that takes these dtypes and has these options.
 
     Args:
         always: options that every problem has.
+        shapes: of its parameters.
     """
     law = load_revision(revision)
     given = {**_some_of(draw, OPTION_VALUES, options, law), **always}
@@ -350,7 +352,7 @@ def problems(
             st.lists(
                 st.builds(
                     ParamSpec,
-                    shape=st.sampled_from(SHAPES),
+                    shape=st.sampled_from(shapes),
                     dtype=st.sampled_from(dtypes),
                     start=st.sampled_from(tuple(STARTS)),
                     layout=st.sampled_from(layouts),
