@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import io
 import pickle
 import zlib
@@ -21,7 +22,7 @@ from ppsf_ref.clauses.lifecycle import Place
 
 def to_array(tensor: torch.Tensor) -> Array:
     """Exact float64 values in logical order."""
-    return np.array(tensor.detach().to(torch.float64).cpu().contiguous().numpy())
+    return np.array(tensor.detach().to("cpu", torch.float64).numpy(), order="C")
 
 
 def to_tensor(weights: Weights) -> torch.Tensor:
@@ -33,8 +34,13 @@ def to_tensor(weights: Weights) -> torch.Tensor:
     return torch.tensor(weights.values.transpose(axes).copy()).to(dtype).permute(axes)
 
 
+@functools.cache
+def _name_of(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
 def _dtype_name(tensor: torch.Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
+    return _name_of(tensor.dtype)
 
 
 @contextlib.contextmanager
