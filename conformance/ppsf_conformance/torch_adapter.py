@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import io
 import pickle
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +32,7 @@ from ppsf_ref.clauses.lifecycle import Place
 
 def to_array(tensor: torch.Tensor) -> Array:
     """Exact float64 values in logical order."""
-    return np.array(tensor.detach().to(torch.float64).cpu().contiguous().numpy())
+    return np.array(tensor.detach().to("cpu", torch.float64).numpy(), order="C")
 
 
 def to_tensor(weights: Weights) -> torch.Tensor:
@@ -48,8 +49,13 @@ def _as(kept: Any, value: float) -> Any:
     return torch.full_like(kept, value) if isinstance(kept, torch.Tensor) else value
 
 
+@functools.cache
+def _name_of(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
 def _dtype_name(tensor: torch.Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
+    return _name_of(tensor.dtype)
 
 
 class TorchImplementation:

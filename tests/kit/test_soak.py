@@ -153,6 +153,17 @@ def test_a_soak_can_be_stopped_and_resumed(tmp_path: Path, capsys: pytest.Captur
     assert "steps/s  alarms 0  undecided" in capsys.readouterr().out
 
 
+def test_an_interrupted_soak_keeps_what_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(seed: int, numbers: Any, jobs: int) -> Any:
+        yield batch(next(numbers))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(soaking, "batches", interrupted)
+    assert soak(tmp_path) == HOLDS
+    assert json.loads((tmp_path / "soak.json").read_text())["steps"] == 10
+    assert State.read(tmp_path / "state.json", 0).steps == 10
+
+
 def test_another_seed_needs_another_file(tmp_path: Path) -> None:
     State(3).write(tmp_path / "state.json")
     assert soak(tmp_path) == MISUSED
