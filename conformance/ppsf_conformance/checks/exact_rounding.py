@@ -66,7 +66,7 @@ def fault_of(pattern: int, results: Array) -> str:
         excess = ups * _units(away) + (DRAWS - ups) * _units(toward) - DRAWS * _units(pattern)
         if excess:
             return f"the sum over all draws is off by {excess} * 2**-149"
-    right = np.array_equal(results == away, EVERY_DRAW >= DRAWS - (pattern & 0xFFFF))
+    right = np.array_equal(results == away, DRAWS - (pattern & 0xFFFF) <= EVERY_DRAW)
     return "" if right else "not the draws whose sum with the pattern carries go away from zero"
 
 
