@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
 import pytest
 
+from ppsf_conformance.adapter import Eventful, Group, Weights, offers
 from ppsf_conformance.events import (
     PROFILES,
     Accumulated,
@@ -20,6 +25,7 @@ from ppsf_conformance.events import (
     Frozen,
     Mode,
     Moved,
+    Profile,
     Rate,
     Restore,
     Save,
@@ -47,7 +53,8 @@ LIFE: tuple[Event, ...] = (
     "bfloat16", 0.5), Rate(0, 1.0), Frozen((0, 0)), Step(0), Frozen((0, 0), False), Copied("deepcopy"), Step(1),
     Edited((0, 1)), Step(2), Edited((1, 0), "swap"), Disturbed(), Step(3), Moved("storage"), Accumulated(4),
     Moved("state_dict"), Closure(5), Save(), Step(6), Mode("eval"), Step(0), Copied("pickle"), Restore(), Elsewhere(1),
-    Step(7, bad="-inf", spoiled=((2, 0),)), Step(2),
+    Step(7, bad="-inf", spoiled=((2, 0),)), Step(2), Mode("eval", 2), Moved("state_dict"), Added((5,)),
+    Mode("train", 2), Step(3),
 )  # fmt: skip
 
 #: One life of an optimizer whose parameters are stepped one by one.
@@ -68,7 +75,7 @@ def test_everything_may_happen(revision: str) -> None:
     problem = Problem({}, GROUPS, "pull", revision=revision)
     life = replay(implementation_for(OWN[revision], revision=revision), problem, LIFE)
     assert len(life.events) == len(LIFE)
-    assert len(life.known) == 5
+    assert len(life.known) == 6
 
 
 @pytest.mark.clause("PPSF-L-008", "PPSF-L-009", "PPSF-L-010", "PPSF-L-011", "PPSF-X-020")
@@ -84,6 +91,37 @@ def test_everything_may_happen_to_a_fused_optimizer(revision: str, split: bool) 
 @pytest.mark.parametrize("revision", OWN)
 def test_no_sequence_deviates(revision: str) -> None:
     deviation = search(implementation_for(OWN[revision], revision=revision), PROFILES["quick"], seed=1)
+    assert deviation is None, deviation
+
+
+class Plain:
+    """A session that has nothing beside what every session has."""
+
+    def __init__(self, session: Any) -> None:
+        self.session = session
+
+    def __getattr__(self, name: str) -> Any:
+        if name in vars(Eventful):
+            raise AttributeError(name)
+        return getattr(self.session, name)
+
+    def copied(self, how: Literal["saved", "deepcopy", "pickle"]) -> Plain:
+        return Plain(self.session.copied(how))
+
+
+class PlainImplementation:
+    def __init__(self, made: TorchImplementation) -> None:
+        self.made, self.capabilities = made, made.capabilities
+        self.name, self.version, self.target = made.name, made.version, made.target
+
+    def new(self, groups: Sequence[Group], options: Mapping[str, Any]) -> Plain:
+        return Plain(self.made.new(groups, options))
+
+
+def test_what_a_session_does_not_offer_is_not_asked_of_it(product: TorchImplementation) -> None:
+    plain = PlainImplementation(product)
+    assert not offers(plain.new([Group((Weights(np.ones(3)),), {})], {}), "edit")
+    deviation = search(plain, Profile(8, 20))
     assert deviation is None, deviation
 
 

@@ -22,9 +22,10 @@ from ppsf_ref.clauses import rounding
 D0, GRADIENT = 2.0**-20, 2.0**20
 #: Elements: so many that among the draws for y and z, whose number is twice this, every one occurs.
 MANY = 2**19
-#: Starts (numbers of bfloat16), and what is taken from them.
+#: Starts (numbers of bfloat16), and what is taken from them: the lower halves of the results are a half, a single one,
+#: all ones, nothing, and something; the sizes ordinary, the least normal, subnormal, and the largest.
 TAKEN = (
-    (1.0, 2.0**-9), (1.0, 5_592_405 * 2.0**-24), (-1.5, 0x1235 * 2.0**-23), (0.75, 2.0**-7),
+    (1.0, 2.0**-9), (1.0, 0.5 - 0x10001 * 2.0**-24), (-1.5, 0xFFFF * 2.0**-23), (0.75, 2.0**-7),
     (1.5 * 2.0**-126, 0x1357 * 2.0**-149), (3 * 2.0**-133, 0x2469 * 2.0**-149),
     (-(2 - 2.0**-7) * 2.0**127, 0x4321 * 2.0**104),
 )  # fmt: skip

@@ -63,7 +63,7 @@ class Profile:
 
 
 PROFILES: Mapping[str, Profile] = {
-    "quick": Profile(24, 24),
+    "quick": Profile(15, 20),
     "standard": Profile(200, 30),
     "nightly": Profile(2500, 50, new_processes=True),
 }

@@ -11,6 +11,8 @@ from ppsf_ref.law import Rule
 
 #: Sequences tried at most.
 TRIES = 80
+#: How many events often do, counted from the one that deviates.
+LAST = (1, 2, 3, 5)
 
 
 def deviation_of(
@@ -29,7 +31,8 @@ def deviation_of(
 
 
 def _shorter(events: Sequence[Event]) -> Iterator[Sequence[Event]]:
-    """The sequence without its first half, without its second half, without a quarter ..., without one event."""
+    """Its last few events; the sequence without its first half, its second half, a quarter ..., without one event."""
+    yield from (events[-kept:] for kept in LAST if kept < len(events))
     size = len(events) // 2
     while size:
         for start in range(0, len(events) - 1, size):  # the last event is the one that deviates

@@ -5,7 +5,7 @@ chosen tolerance: what the laws ask for is equality, bit for bit where nothing r
 the bound of the judge.
 """
 
-from ppsf_conformance.laws import repetition, scales, structure
+from ppsf_conformance.laws import limits, repetition, scales, structure
 from ppsf_conformance.laws.law import LAWS, Law
 
-__all__ = ["LAWS", "Law", "repetition", "scales", "structure"]
+__all__ = ["LAWS", "Law", "limits", "repetition", "scales", "structure"]

@@ -126,7 +126,7 @@ def transposition(implementation: Implementation) -> Iterator[Finding]:
             back=back,
             ignores=frozenset({"s", "x0", "d_numerator", "d_denom", "n_max", "d", "d_prev"}),
         )
-        yield from side_by_side(implementation, problem, told, least=1)
+        yield from side_by_side(implementation, problem, told)
 
 
 def _transposed(p: ParamState, by_size: bool) -> ParamState:
