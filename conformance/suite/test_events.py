@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
+from ppsf_conformance import events, problems
 from ppsf_conformance.adapter import Eventful, Group, Weights, offers
 from ppsf_conformance.events import (
     PROFILES,
@@ -140,6 +141,10 @@ def test_a_fault_is_found_and_told_in_a_few_lines(
     with pytest.raises(Deviation) as again:
         replay(faulty, found.problem, found.events)
     assert str(again.value) == str(found)
+    names = {**vars(events), **vars(problems), "implementation": faulty, "inf": float("inf")}
+    with pytest.raises(Deviation) as printed:
+        eval(str(found).partition("\n")[2], names)
+    assert str(printed.value) == str(found)
 
 
 @pytest.mark.parametrize("cls", [ForgetsZ, CastsState, SharesStorage, CannotBeLoaded], ids=lambda cls: cls.__name__)

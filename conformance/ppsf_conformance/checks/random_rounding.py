@@ -8,7 +8,7 @@ less d0 * lr, of which start and lr are chosen so that float32 holds the differe
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -69,9 +69,13 @@ def _patterns(values: Array) -> Array:
 
 
 def _exact(implementation: Implementation) -> Iterator[Finding]:
-    """Under all draws; of an implementation whose draws nobody knows, that it gives one of the neighbours."""
+    """Under all draws; of an implementation whose draws nobody knows, that it gives one of the neighbours
+    and that its draws are independent."""
     yield from neighbours(implementation)
-    if not (rounds_stochastically(implementation) and implementation.capabilities.knows_bits):
+    if not rounds_stochastically(implementation):
+        return
+    if not implementation.capabilities.knows_bits:
+        yield from _independent(dict(_flips(implementation)))
         return
     state = _stepped(implementation, TAKEN, MANY, rounding_seed=5).snapshot().state
     for index, ((start, taken), group) in enumerate(zip(TAKEN, state.groups, strict=True)):
@@ -97,11 +101,8 @@ def _coins(session: Session, name: str) -> list[Array]:
     return [np.asarray(getattr(g.params[0], name)) for g in session.snapshot().state.groups]
 
 
-def _random_bits(implementation: Implementation) -> Iterator[Finding]:
+def _independent(flips: Mapping[str, Array]) -> Iterator[Finding]:
     """Draws of elements, of y and z, of parameters, steps and seeds have nothing to do with one another."""
-    if not rounds_stochastically(implementation):
-        return
-    flips = dict(_flips(implementation))
     reach = math.sqrt(math.log(2 / IMPROBABLE) / (2 * COINS / 2))  # Hoeffding, of half as many pairs
     first = next(iter(flips))
     for name, ups in flips.items():
@@ -109,10 +110,15 @@ def _random_bits(implementation: Implementation) -> Iterator[Finding]:
         for other, (a, b) in others.items():
             if a is not b:
                 alike = float(np.mean(a == b))
-                yield Finding(
-                    abs(alike - 0.5) <= reach, f"draws of {name} and {other} agree in {alike:.1%} of the cases"
-                )
-    if implementation.capabilities.knows_bits:
+                what = f"draws of {name} and {other} agree in {alike:.1%} of the cases"
+                yield Finding(abs(alike - 0.5) <= reach, what)
+
+
+def _random_bits(implementation: Implementation) -> Iterator[Finding]:
+    """The draws are those of the specification, and can be repeated."""
+    if rounds_stochastically(implementation) and implementation.capabilities.knows_bits:
+        flips = dict(_flips(implementation))
+        yield from _independent(flips)
         yield from _known(flips)
         yield from _repeated(implementation)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -31,6 +31,20 @@ class Event(Protocol):
         ...
 
 
+def _told(data: Any) -> str:
+    """What makes a dataclass again, without what it has by default."""
+    if isinstance(data, tuple) and any(map(is_dataclass, data)):
+        return f"({', '.join(map(_told, data))},)"
+    if not is_dataclass(data):
+        return repr(data)
+    unusual = [each for each in fields(data) if getattr(data, each.name) != _default(each)]
+    return f"{type(data).__name__}({', '.join(f'{each.name}={_told(getattr(data, each.name))}' for each in unusual)})"
+
+
+def _default(each: Any) -> Any:
+    return each.default if each.default_factory is MISSING else each.default_factory()
+
+
 class Deviation(AssertionError):
     """An event did something else than the law says.
 
@@ -42,8 +56,8 @@ class Deviation(AssertionError):
 
     def __init__(self, clause: str, what: str, problem: pb.Problem, events: Sequence[Event]) -> None:
         self.clause, self.what, self.problem, self.events = clause, what, problem, tuple(events)
-        lines = "".join(f"    {event!r},\n" for event in events)
-        super().__init__(f"{clause}: {what}\nreplay(implementation, {problem!r}, [\n{lines}])")
+        lines = "".join(f"    {_told(event)},\n" for event in events)
+        super().__init__(f"{clause}: {what}\nreplay(implementation, {_told(problem)}, [\n{lines}])")
 
 
 @dataclass(frozen=True)
@@ -169,7 +183,8 @@ class Life:
         try:
             call(*args)
         except Exception as error:  # any: the question is whether it raises
-            return f"{type(error).__name__}: {error}"
+            first, *_ = str(error).splitlines() or [""]
+            return f"{type(error).__name__}: {first}"
         return ""
 
     def do(self, clause: str, call: Callable[..., Any], *args: Any) -> Any:
