@@ -113,4 +113,5 @@ class ProdigyPlusScheduleFree(RevisedOptimizer):
         warmup_steps: int = 0,
         bf16_state: bool = False,
         revision: str = "1.9",
+        compile: bool = False,
     ) -> None: ...

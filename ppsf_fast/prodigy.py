@@ -65,4 +65,5 @@ class Prodigy(RevisedOptimizer):
         cosine_decay: bool = False,
         peak_patience: int = 50,
         total_training_steps: int | None = None,
+        compile: bool = False,
     ) -> None: ...

@@ -46,4 +46,5 @@ class AdamWScheduleFree(RevisedOptimizer):
         weight_lr_power: float = 2.0,
         *,
         use_bias_correction: bool = False,
+        compile: bool = False,
     ) -> None: ...

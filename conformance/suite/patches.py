@@ -106,7 +106,7 @@ PATCHES = (
         "x0 = 0", "PPSF-L-001", "state.py",
         "return start.clone()", "return torch.zeros_like(start)",
     ),
-    Patch("runs on NaN", "PPSF-L-004", "plan.py", "isfinite(grad.float()).all()", "ones((), dtype=torch.bool)"),
+    Patch("runs on NaN", "PPSF-L-004", "plan.py", "isfinite(norms).all()", "ones((), dtype=torch.bool)"),
     Patch(
         "truncates", "PPSF-R-003", "numerics.py",
         "(values.view(torch.int32) + noise)", "(values.view(torch.int32) + 0 * noise)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -87,8 +88,17 @@ def _signed_root(values: Tensor) -> Tensor:
     return torch.copysign(values.abs().sqrt(), values)
 
 
-def gathered(sums: list[Statistics], device: torch.device) -> Statistics:
-    """The sums over a pool."""
-    inner = torch.stack([each.inner.to(device) for each in sums])
-    norm = torch.stack([each.norm.to(device) for each in sums])
+def gathered(shares: Sequence[Statistics], places: Sequence[int], device: torch.device) -> Statistics:
+    """The sums over a pool, in the order of its parameters, whoever stepped which of them.
+
+    Args:
+        shares: of shape (number of parameters,) each.
+        places: the positions of the parameters of all of them.
+        device: of the pool.
+    """
+    inner = torch.cat([share.inner.to(device) for share in shares])
+    norm = torch.cat([share.norm.to(device) for share in shares])
+    if list(places) != sorted(places):
+        order = torch.tensor(sorted(range(len(places)), key=places.__getitem__), device="cpu").to(device)
+        inner, norm = inner[order], norm[order]
     return Statistics(inner.sum(), norm.sum())
