@@ -20,8 +20,7 @@ using u32 = std::uint32_t;
 using u64 = std::uint64_t;
 
 constexpr i64 CHUNK = 512;       // elements that a stage works on; a multiple of 4, for the random bits
-constexpr i64 PIECE = 4096;      // elements whose samples are taken at once; a multiple of CHUNK
-constexpr i64 TASK = 32768;      // elements that a thread takes at once; a multiple of PIECE
+constexpr i64 TASK = 32768;      // elements that a thread takes at once; a multiple of CHUNK
 constexpr i64 BLOCK = 4096;      // elements of a row that a thread sums at once
 constexpr i64 SMALL = 131072;    // elements up to which a tensor is left to one thread
 constexpr i64 PANELS = 16;       // parts of axis A that are summed apart, at most
@@ -168,7 +167,7 @@ inline float sign(float value) { return value > 0 ? 1.0f : value < 0 ? -1.0f : v
 
 // What a step works on between its stages, for one chunk.
 struct Buffers {
-  float grad[CHUNK], y[CHUNK], z[CHUNK], m[CHUNK], v[CHUNK], denom[CHUNK], update[CHUNK], new_y[CHUNK], new_z[CHUNK];
+  alignas(64) float grad[CHUNK], y[CHUNK], z[CHUNK], m[CHUNK], v[CHUNK], denom[CHUNK], update[CHUNK], new_y[CHUNK], new_z[CHUNK];
   u32 noise_y[CHUNK], noise_z[CHUNK];
 };
 
@@ -179,6 +178,14 @@ struct Task {
 
   Reader reader(Array array) const { return {(&t.grad)[array], bool(t.half >> array & 1)}; }
   bool half(Array array) const { return t.half >> array & 1; }
+
+  // Fetches the chunk after this one into the cache: arithmetic on one hides the way of the next.
+  void fetch(Array array, i64 first) const {
+    const i64 size = half(array) ? 2 : 4, from = first + CHUNK, to = std::min(from + CHUNK, t.numel);
+    const char* data = static_cast<const char*>((&t.grad)[array]);
+    if (data)
+      for (i64 e = from; e < to; e += 64 / size) __builtin_prefetch(data + e * size);
+  }
 
   // The gradient, with an l2 penalty where it is asked for.
   const float* gradient(i64 first, i64 n, Buffers& w) const {
@@ -228,6 +235,7 @@ struct Task {
 
   // The update before it is clipped, in w.update; w.m and w.v are new moments where there are any.
   const float* updated(i64 first, i64 n, Buffers& w) const {
+    fetch(GRAD, first);
     const float* g = gradient(first, n, w);
     if (t.v) own_divisor(g, first, n, w);
     else factored_divisor(first, n, w.denom);
@@ -257,8 +265,9 @@ struct Task {
   }
 
   void shortened(float by, i64 n, Buffers& w) const {
+    const float inverse = 1 / by;
     if (by != 1)
-      for (i64 j = 0; j < n; ++j) w.update[j] *= 1 / by;
+      for (i64 j = 0; j < n; ++j) w.update[j] *= inverse;
   }
 
   // How far y is taken back by the average and the update together.
@@ -291,53 +300,82 @@ struct Task {
     return double(count);
   }
 
-  // The new y in w.new_y.
-  void averaged(const float* y, const float* z, float share, i64 n, Buffers& w) const {
-    const float mix = float(c.mix), y_step = float(c.y_step), y_decay = float(c.y_decay);
+  // The new y and z, where nothing is masked; in place if need be.
+  void averaged(const float* y, const float* z, i64 n, const float* update, float* new_y, float* new_z) const {
+    const float mix = float(c.mix), y_step = float(c.y_step), z_step = float(c.z_step);
     // clause: PPSF-Z-002 f37679bd
-    if (!c.cautious && !c.grams)
-      for (i64 j = 0; j < n; ++j) w.new_y[j] = y[j] + (z[j] - y[j]) * mix - w.update[j] * y_step;
-    else
-      decrease(y, z, n, w);
+    // clause: PPSF-Z-003 ab92e5c3
+#pragma omp simd
+    for (i64 j = 0; j < n; ++j) {
+      const float old_y = y[j], old_z = z[j];
+      new_y[j] = old_y + (old_z - old_y) * mix - update[j] * y_step;
+      new_z[j] = old_z - update[j] * z_step;
+    }
+  }
+
+  // The same where only a part of what y is taken back by is taken.
+  void masked(const float* y, const float* z, float share, i64 n, Buffers& w, float* new_y, float* new_z) const {
+    const float z_step = float(c.z_step), kept = 1 / share;
+    decrease(y, z, n, w);
     // clause: PPSF-M-002 dd8e6b2b
     // clause: PPSF-M-001 9062a592
     if (c.grams)
-      for (i64 j = 0; j < n; ++j) w.new_y[j] = y[j] - std::fabs(w.new_y[j]) * sign(w.update[j]);
-    else if (c.cautious)
-      for (i64 j = 0; j < n; ++j) {
-        const float kept = sign(w.new_y[j]) * sign(w.update[j]) > 0 ? 1 / share : 0.0f;
-        w.new_y[j] = y[j] - w.new_y[j] * kept;
-      }
-    // clause: PPSF-W-002 04320623
-    if (y_decay != 0)
-      for (i64 j = 0; j < n; ++j) w.new_y[j] -= y[j] * y_decay;
+#pragma omp simd
+      for (i64 j = 0; j < n; ++j) new_y[j] = y[j] - std::fabs(w.new_y[j]) * sign(w.update[j]);
+    else
+#pragma omp simd
+      for (i64 j = 0; j < n; ++j)
+        new_y[j] = y[j] - w.new_y[j] * (sign(w.new_y[j]) * sign(w.update[j]) > 0 ? kept : 0.0f);
+#pragma omp simd
+    for (i64 j = 0; j < n; ++j) new_z[j] = z[j] - w.update[j] * z_step;
   }
 
   // Moves the moments and the weights.
-  void apply(i64 first, i64 n, float shorter, float share, Buffers& w) const {
+  // `look` sees the elements while they are in the cache, and before weights change.
+  template <class Look>
+  void apply(i64 first, i64 n, float shorter, float share, Buffers& w, Look look) const {
+    for (const Array array : {Y, Z, MOMENT, V}) fetch(array, first);
     updated(first, n, w);
     if (c.has_moment) write(t.m, half(MOMENT), first, w.m, n, nullptr);
     if (t.v) std::memcpy(static_cast<float*>(t.v) + first, w.v, n * sizeof(float));
-    if (!c.writes_y) return;
+    if (!c.writes_y) return look();
     shortened(shorter, n, w);
     const bool noisy = c.stochastic && (half(Y) || (t.z && half(Z)));
     if (noisy) random_bits(u32(u64(c.seed)), u32(u64(c.k)), t.index, first, n, w.noise_y, w.noise_z);
+    look();
     const float* y = reader(Y).at(first, n, w.y);
-    const float z_step = float(c.z_step), z_decay = float(c.z_decay), y_decay = float(c.y_decay);
+    float* new_y = place(Y, first, w.new_y);
+    const float y_decay = float(c.y_decay), z_decay = float(c.z_decay), z_step = float(c.z_step);
     if (c.averages) {
       const float* z = reader(Z).at(first, n, w.z);
+      float* new_z = place(Z, first, w.new_z);
       decayed(y, n, w);
-      averaged(y, z, share, n, w);
-      // clause: PPSF-Z-003 ab92e5c3
-      for (i64 j = 0; j < n; ++j) w.new_z[j] = z[j] - w.update[j] * z_step;
+      // clause: PPSF-W-002 04320623
+      if (y_decay != 0 || z_decay != 0) y = kept(y, n, w);
+      if (c.cautious || c.grams) masked(y, z, share, n, w, new_y, new_z);
+      else averaged(y, z, n, w.update, new_y, new_z);
+      if (y_decay != 0)
+        for (i64 j = 0; j < n; ++j) new_y[j] -= y[j] * y_decay;
       if (z_decay != 0)
-        for (i64 j = 0; j < n; ++j) w.new_z[j] -= y[j] * z_decay;
-      write(t.z, half(Z), first, w.new_z, n, noisy ? w.noise_z : nullptr);
+        for (i64 j = 0; j < n; ++j) new_z[j] -= y[j] * z_decay;
+      if (half(Z)) write(t.z, true, first, new_z, n, noisy ? w.noise_z : nullptr);
     } else {
       // clause: PPSF-Z-012 ec80dd2d
-      for (i64 j = 0; j < n; ++j) w.new_y[j] = (y[j] - y[j] * y_decay) - w.update[j] * z_step;
+#pragma omp simd
+      for (i64 j = 0; j < n; ++j) new_y[j] = (y[j] - y[j] * y_decay) - w.update[j] * z_step;
     }
-    write(t.y, half(Y), first, w.new_y, n, noisy ? w.noise_y : nullptr);
+    if (half(Y)) write(t.y, true, first, new_y, n, noisy ? w.noise_y : nullptr);
+  }
+
+  // Where new weights are computed: in place, or where they are rounded from.
+  float* place(Array array, i64 first, float* buffer) const {
+    return half(array) ? buffer : static_cast<float*>((&t.grad)[array]) + first;
+  }
+
+  // Weights as they are before they move.
+  const float* kept(const float* y, i64 n, Buffers& w) const {
+    if (y != w.y) std::copy(y, y + n, w.y);
+    return w.y;
   }
 
   // Adds the samples in elements first .. first + n to the two statistics; renews s.
@@ -562,11 +600,11 @@ i64 scratch_bytes(const Item& t) { return 4 * 8 * parts(t) + 64 + (t.row ? Facto
 
 // Runs value(first, n, w) over all chunks; returns the sum of the parts' sums, in their order.
 template <class Value>
-double total(int threads, const Item& t, double* sums, Value value, i64 step = CHUNK) {
+double total(int threads, const Item& t, double* sums, Value value) {
   each(threads, parts(t), [&](i64 task, Buffers& w) {
     double sum = 0;
     const i64 end = std::min(t.numel, (task + 1) * TASK);
-    for (i64 first = task * TASK; first < end; first += step) sum += value(first, std::min(step, end - first), w);
+    for (i64 first = task * TASK; first < end; first += CHUNK) sum += value(first, std::min(CHUNK, end - first), w);
     sums[task] = sum;
   });
   double sum = 0;
@@ -607,13 +645,15 @@ void step_one(int threads, const Item& t, const Numbers& c, char* scratch, doubl
   double* norms = sums + parts(t);
   double inner = total(threads, t, sums, [&](i64 first, i64 n, Buffers& w) {
     double products = 0, sizes = 0;
-    if (measures) task.measure(first, n, products, sizes, w);
-    if (c.moves)
-      for (i64 done = 0; done < n; done += CHUNK) task.apply(first + done, std::min(CHUNK, n - done), shorter, share, w);
+    const auto look = [&] {
+      if (measures) task.measure(first, n, products, sizes, w);
+    };
+    if (c.moves) task.apply(first, n, shorter, share, w, look);
+    else look();
     double* norm = norms + first / TASK;
     *norm = (first % TASK ? *norm : 0.0) + sizes;
     return products;
-  }, PIECE);
+  });
   double norm = 0;
   for (i64 part = 0; part < parts(t); ++part) norm += norms[part];
   if (c.by_signs) inner = inner > 0 ? 1 : inner < 0 ? -1 : inner;
