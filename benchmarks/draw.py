@@ -26,7 +26,9 @@ def draw(document: dict[str, Any], path: Path, yardstick: str) -> None:
         _panel(axis, cell, yardstick)
     for axis in axes.flat[len(cells) :]:
         axis.set_axis_off()
-    where = f"{document['cpu']}, {document['threads']} threads, torch {document['versions']['torch']}, {document['date']}"
+    where = (
+        f"{document['cpu']}, {document['threads']} threads, torch {document['versions']['torch']}, {document['date']}"
+    )
     figure.suptitle(f"Time of one step over that of {yardstick} (bar: median; line: 20th to 80th percentile)\n{where}")
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
     plt.close(figure)

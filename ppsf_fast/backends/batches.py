@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
 from ppsf_fast.backends.coefficients import Coefficients, Outcome, moved_to
 from ppsf_fast.backends.native import run as native
+from ppsf_fast.backends.stacks import Stack, stacked
 from ppsf_fast.backends.statistics import Statistics, measured
 from ppsf_fast.backends.weights import move
 from ppsf_fast.plan import Item
@@ -18,7 +19,7 @@ from ppsf_fast.rule import Rule
 
 @dataclass(slots=True)
 class Batch:
-    """Parameters on one device.
+    """Parameters on one device, all alike unless the kernel steps them.
 
     Attributes:
         items: the parameters.
@@ -35,7 +36,10 @@ class Batch:
         """Update what they remember for the estimate; their shares, in the order of `items`."""
         if self.table is not None:
             return self._run(Outcome(self.by.d, None), measures=True, moves=False)
-        return _joined([measured(item, self.rule, self.by) for item in self.items])
+        stack = Stack.of(self.items)
+        shares = measured(stack, self.rule, self.by)
+        stack.unload(weights=False)
+        return shares
 
     def move(self, outcome: Outcome) -> None:
         """Move moments and weights; `outcome` may be on another device."""
@@ -43,26 +47,24 @@ class Batch:
         if self.table is not None:
             self._run(outcome, measures=False, moves=True)
             return
-        for item in self.items:
-            move(item, self.rule, self.by, outcome)
+        stack = Stack.of(self.items)
+        move(stack, self.rule, self.by, outcome)
+        stack.unload(weights=True)
 
     def step(self) -> Statistics:
         """Both, where no move needs the estimate after the step."""
         outcome = Outcome(self.by.d, self.by.ok)
         if self.table is not None:
             return self._run(outcome, measures=True, moves=True)
-        shares = self.measure()
-        self.move(outcome)
+        stack = Stack.of(self.items)
+        shares = measured(stack, self.rule, self.by)
+        move(stack, self.rule, self.by, outcome)
+        stack.unload(weights=True)
         return shares
 
     def _run(self, outcome: Outcome, measures: bool, moves: bool) -> Statistics:
         assert self.table is not None
         return Statistics(*native.step(self.items, self.table, self.rule, self.by, outcome, measures, moves).unbind(1))
-
-
-def _joined(shares: Iterable[Statistics]) -> Statistics:
-    pairs = [(share.inner, share.norm) for share in shares]
-    return Statistics(*(torch.stack(column) for column in zip(*pairs, strict=True)))
 
 
 def batches(items: Sequence[Item], rule: Rule, by: Coefficients, compiles: bool) -> list[Batch]:
@@ -76,5 +78,5 @@ def batches(items: Sequence[Item], rule: Rule, by: Coefficients, compiles: bool)
         if compiles and native.available(rule, device):
             served, table, here = native.sorted_out(here, rule)
             found += [Batch(served, rule, numbers, table)] if served else []
-        found += [Batch(here, rule, numbers)] if here else []
+        found += [Batch(alike, rule, numbers) for alike in stacked(here, rule)]
     return found

@@ -34,7 +34,13 @@ def sorted_out(items: Sequence[Item], rule: Rule) -> tuple[list[Item], array[int
 
 
 def step(
-    items: Sequence[Item], table: array[int], rule: Rule, by: Coefficients, outcome: Outcome, measures: bool, moves: bool
+    items: Sequence[Item],
+    table: array[int],
+    rule: Rule,
+    by: Coefficients,
+    outcome: Outcome,
+    measures: bool,
+    moves: bool,
 ) -> Tensor:
     """Step items of one group.
 
@@ -56,9 +62,7 @@ def step(
     # Allocated by torch, so that whoever watches memory sees it.
     size = kernel.ppsf_scratch(rows, len(items), threads)
     scratch = torch.empty(size, dtype=torch.uint8)
-    kernel.ppsf_step(
-        rows, len(items), numbers.buffer_info()[0], scratch.data_ptr(), size, threads, results.data_ptr()
-    )
+    kernel.ppsf_step(rows, len(items), numbers.buffer_info()[0], scratch.data_ptr(), size, threads, results.data_ptr())
     if moves:  # autograd has to know that saved weights are not what they were
         torch.autograd.graph.increment_version([item.param for item in items])
     return results
