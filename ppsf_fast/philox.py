@@ -45,7 +45,8 @@ def philox4x32(counter: Block, key: tuple[Tensor, Tensor]) -> Block:
 def _mixed(high: Tensor, other: Tensor) -> Tensor:
     """The exclusive or of two tensors that nobody needs any more, as words."""
     large, small = (high, other) if high.numel() >= other.numel() else (other, high)
-    if large.shape != torch.broadcast_shapes(large.shape, small.shape):
+    fits = small.numel() == 1 or small.shape == large.shape[large.dim() - small.dim() :]
+    if small.dim() > large.dim() or not fits:
         return (large ^ small) & _WORD
     return large.bitwise_xor_(small).bitwise_and_(_WORD)
 
@@ -73,5 +74,5 @@ def rounding_words(numel: int, seed: int, step: Tensor, parameters: Sequence[int
     key = (torch.full_like(step, seed & _WORD), step & _WORD)
     words = torch.empty(len(parameters), blocks, 4, dtype=torch.int32, device=step.device)
     for place, word in enumerate(philox4x32((block & _WORD, upper, position, zero), key)):
-        words[..., place].copy_(word)
-    return words.view(len(parameters), -1)[:, :numel]
+        words.select(2, place).copy_(word)
+    return words.view(len(parameters), 4 * blocks).narrow(1, 0, numel)

@@ -171,6 +171,15 @@ struct Buffers {
   u32 noise_y[CHUNK], noise_z[CHUNK];
 };
 
+// The divisor in whole short rows: over_b of the row times over_a.
+template <int N>
+void short_divisor(const float* over_a, const float* over_b, i64 rows, float* denom) {
+  for (i64 r = 0; r < rows; ++r, denom += N) {
+    const float factor = over_b[r];
+    for (int j = 0; j < N; ++j) denom[j] = over_a[j] * factor;
+  }
+}
+
 struct Task {
   const Item& t;
   const Numbers& c;
@@ -201,6 +210,13 @@ struct Task {
   // clause: PPSF-V-005 170be250
   void factored_divisor(i64 first, i64 n, float* denom) const {
     const i64 length = t.B * t.I;
+    if (t.I == 1 && t.M == 1 && t.O == 1 && CHUNK % length == 0)
+      switch (length) {  // chunks begin and end with rows
+        case 4: return short_divisor<4>(over_a, over_b + first / 4, n / 4, denom);
+        case 8: return short_divisor<8>(over_a, over_b + first / 8, n / 8, denom);
+        case 16: return short_divisor<16>(over_a, over_b + first / 16, n / 16, denom);
+        case 32: return short_divisor<32>(over_a, over_b + first / 32, n / 32, denom);
+      }
     i64 row = first / length, column = first % length;
     for (i64 done = 0; done < n;) {
       const i64 count = std::min(n - done, length - column);
@@ -462,6 +478,35 @@ void add_squares_of_four(const float* const* g, i64 n, double* over_a, double* c
   *over_b[0] += sum0, *over_b[1] += sum1, *over_b[2] += sum2, *over_b[3] += sum3;
 }
 
+// The same for `rows` short rows that follow each other, N elements each, I = 1.
+template <int N>
+void add_squares_of_short(const float* g, i64 rows, double* over_a, double* over_b) {
+  double a[N];
+  std::copy(over_a, over_a + N, a);
+  for (i64 r = 0; r < rows; ++r, g += N) {
+    double sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int j = 0; j < N; ++j) {
+      const double square = double(g[j]) * double(g[j]);
+      a[j] += square;
+      sum += square;
+    }
+    over_b[r] += sum;
+  }
+  std::copy(a, a + N, over_a);
+}
+
+using Short = void (*)(const float*, i64, double*, double*);
+Short short_rows(i64 length) {
+  switch (length) {
+    case 4: return add_squares_of_short<4>;
+    case 8: return add_squares_of_short<8>;
+    case 16: return add_squares_of_short<16>;
+    case 32: return add_squares_of_short<32>;
+    default: return nullptr;
+  }
+}
+
 // Renews the moments of a factored tensor; leaves the factors of its divisor.
 class Factored {
  public:
@@ -493,7 +538,13 @@ class Factored {
     const Task at{t, c, nullptr, nullptr};
     const i64 most = t.I * std::max<i64>(1, CHUNK / t.I);
     i64 r = from * t.M;
-    if (t.I == 1 && t.M == 1 && c.penalty == 0)
+    if (const Short add = t.I == 1 && t.M == 1 ? short_rows(length) : nullptr) {
+      for (i64 count; r < to; r += count) {
+        count = std::min(CHUNK / length, to - r);
+        const float* g = at.gradient((o * t.A + r) * length, count * length, w);
+        add(g, count, a, b + r);
+      }
+    } else if (t.I == 1 && t.M == 1 && c.penalty == 0)
       for (; r + 4 <= to; r += 4)
         for (i64 j = left; j < right; j += CHUNK) {
           const i64 n = std::min(CHUNK, right - j);
@@ -586,6 +637,11 @@ class Factored {
 // Runs work(task) for all tasks, on so many threads.
 template <class Work>
 void each(int threads, i64 tasks, Work work) {
+  if (threads == 1) {  // also inside a parallel region, where another one would cost more than a small tensor
+    Buffers w;
+    for (i64 task = 0; task < tasks; ++task) work(task, w);
+    return;
+  }
 #pragma omp parallel num_threads(threads)
   {
     Buffers w;

@@ -30,29 +30,32 @@ def serves(rule: Rule) -> bool:
 
 def words(item: Item, rule: Rule) -> list[int] | None:
     """An item as the kernel reads it; None if it is not served: not contiguous, of other dtypes, or none of torch's."""
-    get = item.state.get
-    arrays = (item.grad, item.param, *[get(name) for name in _ARRAYS])
-    found, half = [], 0
-    for place, values in enumerate(arrays):
+    param, get = item.param, item.state.get
+    if type(param) not in _PLAIN:
+        return None
+    found, half, place = [], 0, 1
+    for values in (item.grad, param, *map(get, _ARRAYS)):
         if values is None:
             found.append(0)
-            continue
-        if values.dtype is torch.bfloat16:
-            half |= 1 << place
-        elif values.dtype is not torch.float32:
-            return None
-        if type(values) not in _PLAIN or not values.is_contiguous():
-            return None
-        found.append(values.data_ptr())
-    if get("exp_avg_sq") is not None and get("exp_avg_sq").dtype is not torch.float32:
+        else:
+            dtype = values.dtype
+            if dtype is torch.bfloat16:
+                half |= place
+            elif dtype is not torch.float32:
+                return None
+            if not values.is_contiguous():
+                return None
+            found.append(values.data_ptr())
+        place += place
+    if half >> _ARRAYS.index("exp_avg_sq") + 2 & 1:
         return None
     if not found[-2]:  # x0 and s only together
         found[-1] = 0
     elif not found[-1]:
         found[-2] = 0
-    shape = item.param.shape
+    shape = param.shape
     geometry = _geometry(shape, rule.revision.name) if found[5] else (0,) * 6
-    return [*found, half, math.prod(shape), item.index, *geometry]
+    return [*found, half, param.numel(), item.index, *geometry]
 
 
 @functools.lru_cache(maxsize=4096)
