@@ -45,7 +45,7 @@ mutants: $(READY) ## apply every registered mutant; the suite must notice each o
 	$(BIN)/ppsf-conformance mutants $(ARGS)
 
 bench: $(READY) ## time one step of several optimizers, side by side
-	$(BIN)/python benchmarks/step_time.py $(ARGS)
+	$(BIN)/python -m benchmarks $(ARGS)
 
 docs: $(READY) ## build the documentation into build/docs; any warning is an error
 	$(BIN)/python -m sphinx -q -E -W -n --keep-going -b html -d build/doctrees docs build/docs

@@ -95,7 +95,8 @@ def temporary_bytes(optimizer: torch.optim.Optimizer) -> int:
     """Most bytes that a step holds beyond what was there before it."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         optimizer.step()
-    events: Any = profiler.profiler.kineto_results.events()  # type: ignore[union-attr]
+    recorded: Any = profiler.profiler
+    events = recorded.kineto_results.events()
     changes = [(event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]"]
     held = peak = 0
     for _, change in sorted(changes, key=lambda each: each[0]):
@@ -107,11 +108,11 @@ def temporary_bytes(optimizer: torch.optim.Optimizer) -> int:
 # ---------------------------------------------------------------------------------------------------------- operations
 
 
-class Counter(TorchDispatchMode):
+class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts operations that compute; views and empty tensors cost nothing on the device."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.count = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -122,7 +123,8 @@ class Counter(TorchDispatchMode):
 
 def operations(optimizer: torch.optim.Optimizer) -> int:
     """Operations that torch dispatches in one step; a call of a kernel of our own is none of them."""
-    with Counter() as counter:
+    counter = Counter()
+    with counter:
         optimizer.step()
     return counter.count
 

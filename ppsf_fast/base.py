@@ -12,6 +12,7 @@ from typing import Any, ClassVar, ParamSpec, Self
 
 import torch
 from torch import Tensor
+from torch._compile import _disable_dynamo
 from torch.optim.optimizer import Optimizer, ParamsT
 
 from ppsf_fast import checkpoint, plan, state
@@ -147,6 +148,7 @@ class RevisedOptimizer(Optimizer):
 
     # --------------------------------------------------------------------------------------------------- step
 
+    @_disable_dynamo
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Take one step; with `fused_back_pass`, end the one whose parameters :meth:`step_param` has moved.
 
@@ -223,6 +225,7 @@ class RevisedOptimizer(Optimizer):
         """Stop that; does nothing if nobody follows."""
         self._followers = [each for each in self._followers if each != added]
 
+    @_disable_dynamo
     @torch.no_grad()
     def step_param(self, param: Tensor, group: Group | None = None) -> None:
         """Move one parameter now, as a part of a fused step; its gradient may be freed afterwards.

@@ -82,6 +82,10 @@ def stochastic_bfloat16(values: Tensor, noise: Tensor) -> Tensor:
     # clause: PPSF-R-003 86e7aa41
     bits = (values.view(torch.int32) + noise) & _UPPER_HALF
     # clause: PPSF-R-005 77c6d298
+    if readable(values.device) and math.isfinite(
+        values.sum()
+    ):  # there is no NaN: the usual case, at the price of a sum
+        return bits.view(torch.float32).to(torch.bfloat16)
     return torch.where(torch.isnan(values), values, bits.view(torch.float32)).to(torch.bfloat16)
 
 

@@ -67,7 +67,10 @@ PATCHES = (
     Patch("never fills", "PPSF-M-005", "state.py", "able, dtype=torch.bool", "True, dtype=torch.bool"),
     Patch(
         "divides by the new moment", "PPSF-M-006", MOMENTS,
-        "    return before", "    return Divisor([state[name] for name in moment_names(state)], stack.shape, rule, by).of(whole)",
+        "before = Divisor([state[name].float() for name in moment_names(state)], stack.shape, rule, by).of(whole)\n"
+        "    _renewed(stack, grad, rule, _filling(state, by))",
+        "_renewed(stack, grad, rule, _filling(state, by))\n"
+        "    before = Divisor([state[name] for name in moment_names(state)], stack.shape, rule, by).of(whole)",
     ),
     Patch("orthogonal to z", "PPSF-M-007", UPDATE, "orthogonal(grad, y)", 'orthogonal(grad, stack.state["z"].float())'),
     Patch(
@@ -99,7 +102,7 @@ PATCHES = (
         "wide at the start", "PPSF-M-013", COEFFICIENTS,
         "torch.full_like(d, rule.revision.bound_later)", "torch.full_like(d, rule.revision.bound_at_start)",
     ),
-    Patch("no averaging", "PPSF-Z-002", WEIGHTS, "(y + (z - y) * by.mix)", "y"),
+    Patch("no averaging", "PPSF-Z-002", WEIGHTS, "(y + (z - y).mul_(by.mix))", "y.clone()"),
     Patch("ascends", "PPSF-Z-003", WEIGHTS, "new_z = z - update", "new_z = z + update"),
     Patch("half way to x", "PPSF-Z-004", "base.py", "1 - 1 / beta1", "(1 - 1 / beta1) / 2"),
     Patch(

@@ -107,7 +107,8 @@ def factored_moment(
     axes = [axis + 1 for axis in factored_axes(stack.shape, rule.revision) or (0, 0)]
     pieces: tuple[list[Tensor], list[Tensor]] = ([], [])
     for part in parts:
-        square = grad_of(part).to(wide_dtype(stack.y.device)).square()
+        wide = grad_of(part).to(wide_dtype(stack.y.device))
+        square = wide * wide
         for axis, found in zip(axes, pieces, strict=True):
             found.append(square.sum(axis, keepdim=True))
     # clause: PPSF-V-003 e56301e2

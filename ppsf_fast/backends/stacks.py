@@ -115,7 +115,8 @@ def _kind(item: Item, rule: Rule) -> object:
     """What items must have in common; an item that has to be alone is its own kind.
 
     A parameter has to move by the same bits whether it is stacked or comes alone. So nothing is stacked of which an
-    operation rounds differently at different places (atan2, roots), or in different shapes (matrix products, long sums).
+    operation rounds differently at different places (atan2, roots) or in different shapes (matrix products, long
+    sums).
     """
     param = item.param
     inexact = rule.eps is None or rule.muon or rule.by_displacement or rule.amplifies

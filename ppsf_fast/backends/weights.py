@@ -61,7 +61,7 @@ def _average(y: Tensor, z: Tensor, update: Tensor, rule: Rule, by: Coefficients)
 def _new_y(y: Tensor, z: Tensor, update: Tensor, rule: Rule, by: Coefficients) -> Tensor:
     # clause: PPSF-Z-002 f37679bd
     if not (rule.cautious or rule.grams):
-        return (y + (z - y) * by.mix) - update * by.y_step
+        return (y + (z - y).mul_(by.mix)).sub_(update * by.y_step)
     decrease = (y - z) * by.mix + update * by.y_step
     if rule.grams:
         # clause: PPSF-M-002 dd8e6b2b
