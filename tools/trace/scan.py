@@ -155,7 +155,7 @@ def includes(sources: Sources) -> list[tuple[str, int, str]]:
 
 
 def signature_defaults(sources: Sources, path: str, name: str) -> dict[str, object]:
-    """Names and default values of the options of class `name`: the arguments of its constructor, but those `BESIDE` them."""
+    """Names and default values of the options of class `name`: its constructor's arguments, but those in `BESIDE`."""
     arguments = _constructor(sources, path, name)
     values = [*arguments.defaults, *(node for node in arguments.kw_defaults if node)]
     names = [*positional(sources, path, name), *(argument.arg for argument in arguments.kwonlyargs)]
