@@ -214,3 +214,13 @@ def test_without_a_compiler_the_step_goes_on_uncompiled(monkeypatch: pytest.Monk
     plain = ProdigyPlusScheduleFree(whole, d0=1e-2)
     train(plain, whole, range(2))
     assert snapshot(optimizer, params) == snapshot(plain, whole)
+
+
+@needs_compiler
+def test_state_of_other_sizes_is_refused_as_without_it() -> None:
+    params, optimizer = made(torch.float32, ((40, 33),))
+    train(optimizer, params, [0])
+    optimizer.state[params[0]]["exp_avg_sq_col"] = torch.zeros(1, 7)
+    give_gradients(params, 1)
+    with pytest.raises(RuntimeError, match="shape"):
+        optimizer.step()

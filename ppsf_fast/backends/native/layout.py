@@ -18,6 +18,9 @@ from ppsf_fast.state import factored_axes
 
 #: The arrays of an item behind gradient and weights, in the kernel's order.
 _ARRAYS = ("z", "exp_avg", "exp_avg_sq", "exp_avg_sq_row", "exp_avg_sq_col", "p0", "s")
+#: Where they are among all arrays, and the word behind them.
+_V, _ROW, _COLUMN, _X0, _S, _HALF = range(4, 10)
+_NO_GEOMETRY = (0,) * 6
 _PLAIN = (Tensor, torch.nn.Parameter)
 _CLIPS = {"none": 0, "bounded": 1, "soft": 2}
 
@@ -30,11 +33,29 @@ def serves(rule: Rule) -> bool:
 
 def words(item: Item, rule: Rule) -> list[int] | None:
     """An item as the kernel reads it; None if it is not served: not contiguous, of other dtypes, or none of torch's."""
-    param, get = item.param, item.state.get
-    if type(param) not in _PLAIN:
+    param, state = item.param, item.state
+    if type(param) not in _PLAIN or item.grad.shape != param.shape:
         return None
+    found = _pointers((item.grad, param, *map(state.get, _ARRAYS)))
+    if found is None or found[_HALF] >> _V & 1:
+        return None
+    if found[_V]:  # as elsewhere, a moment of each element counts more than factors
+        found[_ROW] = found[_COLUMN] = 0
+    if not (found[_X0] and found[_S]):
+        found[_X0] = found[_S] = 0
+    geometry = _NO_GEOMETRY
+    if found[_ROW]:
+        geometry, row, column = _geometry(param.shape, rule.revision.name)
+        # The kernel trusts the sizes; what does not fit is left to operations that say so.
+        if state["exp_avg_sq_row"].numel() != row or state["exp_avg_sq_col"].numel() != column:
+            return None
+    return [*found, param.numel(), item.index, *geometry]
+
+
+def _pointers(arrays: Sequence[Tensor | None]) -> list[int] | None:
+    """Where the arrays are, 0 for none, and last a word whose bits say which are bfloat16; None if one is not served."""
     found, half, place = [], 0, 1
-    for values in (item.grad, param, *map(get, _ARRAYS)):
+    for values in arrays:
         if values is None:
             found.append(0)
         else:
@@ -47,25 +68,21 @@ def words(item: Item, rule: Rule) -> list[int] | None:
                 return None
             found.append(values.data_ptr())
         place += place
-    if half >> _ARRAYS.index("exp_avg_sq") + 2 & 1:
-        return None
-    if not found[-2]:  # x0 and s only together
-        found[-1] = 0
-    elif not found[-1]:
-        found[-2] = 0
-    shape = param.shape
-    geometry = _geometry(shape, rule.revision.name) if found[5] else (0,) * 6
-    return [*found, half, param.numel(), item.index, *geometry]
+    found.append(half)
+    return found
 
 
 @functools.lru_cache(maxsize=4096)
-def _geometry(shape: torch.Size, revision: str) -> Sequence[int]:
-    """O, A, M, B, I, and whether the row is the mean over B."""
-    row, column = factored_axes(shape, REVISIONS[revision]) or (0, 0)
-    first, second = sorted((row, column))
+def _geometry(shape: torch.Size, revision: str) -> tuple[Sequence[int], int, int]:
+    """O, A, M, B, I, whether the row is the mean over B; and the numbers of elements of row and column."""
+    axes = factored_axes(shape, REVISIONS[revision])
+    if axes is None:
+        return _NO_GEOMETRY, 0, 0
+    first, second = sorted(axes)
     between = (shape[:first], shape[first + 1 : second], shape[second + 1 :])
     outer, middle, inner = (math.prod(sizes) for sizes in between)
-    return outer, shape[first], middle, shape[second], inner, int(row == second)
+    row, column = (math.prod(shape) // shape[axis] for axis in axes)
+    return (outer, shape[first], middle, shape[second], inner, int(axes[0] == second)), row, column
 
 
 def numbers(rule: Rule, by: Coefficients, outcome: Outcome, measures: bool, moves: bool) -> array[float]:

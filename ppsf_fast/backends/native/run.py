@@ -64,5 +64,5 @@ def step(
     scratch = torch.empty(size, dtype=torch.uint8)
     kernel.ppsf_step(rows, len(items), numbers.buffer_info()[0], scratch.data_ptr(), size, threads, results.data_ptr())
     if moves:  # autograd has to know that saved weights are not what they were
-        torch.autograd.graph.increment_version([item.param for item in items])
+        torch.autograd.graph.increment_version([item.param for item in items if not item.param.is_inference()])
     return results
