@@ -53,7 +53,7 @@ def words(item: Item, rule: Rule) -> list[int] | None:
 
 
 def _pointers(arrays: Sequence[Tensor | None]) -> list[int] | None:
-    """Where the arrays are, 0 for none, and last a word whose bits say which are bfloat16; None if one is not served."""
+    """Where the arrays are, 0 for none, and last the bits that say which are bfloat16; None if one is not served."""
     found, half, place = [], 0, 1
     for values in arrays:
         if values is None:
