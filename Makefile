@@ -62,7 +62,7 @@ vectors: $(READY) ## hold the test vectors against the reference, and run them i
 	$(BIN)/python -m pytest conformance/runners
 
 bench: $(READY) ## time one step of several optimizers, side by side
-	$(BIN)/python benchmarks/step_time.py $(ARGS)
+	$(BIN)/python -m benchmarks $(ARGS)
 
 docs: $(READY) ## build the documentation into build/docs; any warning is an error
 	$(BIN)/python -m sphinx -q -E -W -n --keep-going -b html -d build/doctrees docs build/docs
