@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import Optimizer, ParamsT
 
-from ppsf_fast import checkpoint, plan, state
-from ppsf_fast.backends import torch_backend
+from ppsf_fast import backends, checkpoint, plan, state
 from ppsf_fast.fused import FusedStep
 from ppsf_fast.numerics import store
 from ppsf_fast.options import (
@@ -89,6 +88,7 @@ class RevisedOptimizer(Optimizer):
     def _begin_anew(self) -> None:
         """No fused step runs; nobody follows what is added."""
         self._running: FusedStep | None = None
+        self._workspace: dict[object, object] = {}  # what a backend keeps between steps; never needed to go on
         self._turn = threading.RLock()  # autograd calls hooks from a thread per device
         self._followers: list[Callable[[list[Tensor]], None]] = []
 
@@ -189,14 +189,12 @@ class RevisedOptimizer(Optimizer):
         work = plan.gather(groups, rules, self.state, ledger)
         if not work.pools:
             return
-        if not plan.judge(work):
+        backend = backends.choose(work)
+        if not backend.judge(work):
             ledger.count_skip(None)
             return
         plan.equip(work, groups, rules, self.state, ledger)
-        torch_backend.step(work)
-        if work.ok is not None:
-            ledger.count_skip(work.ok)
-        ledger.publish(work.changed)
+        backend.step(work, ledger, self._workspace)
         self._settle(wait=False)
 
     # ------------------------------------------------------------------------------------------------- fused step

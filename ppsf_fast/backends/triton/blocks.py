@@ -1,0 +1,100 @@
+"""Where a program works: tiles of any tensor, seen along five axes with a stride each.
+
+A tile lies along two axes and in the depth of a third; the other two are fixed in it. It is gone through in blocks of
+[BP, BQ, BL] elements, down its first axis.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+from ppsf_fast.backends.triton import columns as C
+
+
+@triton.jit
+def corner(row, tile, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr, LOOPS: tl.constexpr):
+    """The outer two coordinates of a tile, and where it begins along the other three: int64 numbers."""
+    along_q, along_p, along_l = tl.load(row + C.TILES_Q), tl.load(row + C.TILES_P), tl.load(row + C.TILES_L)
+    q0 = (tile % along_q) * BQ
+    tile = tile // along_q
+    p0 = (tile % along_p) * (BP * LOOPS)
+    tile = tile // along_p
+    l0 = (tile % along_l) * BL
+    tile = tile // along_l
+    inner = tl.load(row + C.SIZES + 1)
+    return tile // inner, tile % inner, l0, p0, q0
+
+
+@triton.jit
+def rows(row, start, BP: tl.constexpr, LOOPS: tl.constexpr):
+    """How many positions along its first axis a tile has."""
+    left = tl.load(row + C.SIZES + 3) - start[3]
+    return tl.minimum(left, BP * LOOPS).to(tl.int32)
+
+
+@triton.jit
+def block(row, start, down, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr):
+    """The coordinates of a block, `down` positions below the beginning of its tile; the position of its elements in
+    row-major logical order; and which elements there are."""
+    b0, b1, l0, p0, q0 = start
+    l = l0 + tl.arange(0, BL).to(tl.int64)[None, None, :]
+    p = p0 + down + tl.arange(0, BP).to(tl.int64)[:, None, None]
+    q = q0 + tl.arange(0, BQ).to(tl.int64)[None, :, None]
+    at = (b0, b1, l, p, q)
+    element = offset(row, C.BY_E, at)
+    inside = (p < tl.load(row + C.SIZES + 3)) & (q < tl.load(row + C.SIZES + 4)) & (l < tl.load(row + C.SIZES + 2))
+    return at, element, inside & (element < tl.load(row + C.NUMEL))
+
+
+@triton.jit
+def offset(row, BY: tl.constexpr, at):
+    """Where elements lie in a tensor, int64."""
+    b0, b1, l, p, q = at
+    fixed = b0 * tl.load(row + BY) + b1 * tl.load(row + BY + 1)
+    return fixed + l * tl.load(row + BY + 2) + p * tl.load(row + BY + 3) + q * tl.load(row + BY + 4)
+
+
+@triton.jit
+def pointer(row, AT: tl.constexpr, dtype: tl.constexpr):
+    """The address in a column as one of elements of a dtype."""
+    return tl.load(row + AT).to(tl.pointer_type(dtype))
+
+
+@triton.jit
+def get(row, AT: tl.constexpr, BY: tl.constexpr, at, mask, dtype: tl.constexpr):
+    """Elements of a tensor, in float32; 0 where there is none."""
+    return tl.load(pointer(row, AT, dtype) + offset(row, BY, at), mask=mask, other=0.0).to(tl.float32)
+
+
+@triton.jit
+def put(row, AT: tl.constexpr, BY: tl.constexpr, at, mask, values, dtype: tl.constexpr):
+    """Write elements of a tensor, rounded to nearest."""
+    # clause: PPSF-R-002 cec5ade0
+    tl.store(pointer(row, AT, dtype) + offset(row, BY, at), values.to(dtype), mask=mask)
+
+
+@triton.jit
+def of(numbers, column: tl.constexpr):
+    """A number of a group as arrays meet it: rounded to float32 once."""
+    return tl.load(numbers + column).to(tl.float32)
+
+
+@triton.jit
+def is_set(numbers, column: tl.constexpr):
+    """Whether a number of a group is not 0."""
+    return tl.load(numbers + column) != 0
+
+
+@triton.jit
+def only_if(mask, flag):
+    """A mask where a flag is set, else nothing. The interpreter knows no `&` of a mask and one flag."""
+    return (mask.to(tl.int32) * flag.to(tl.int32)) > 0
+
+
+@triton.jit
+def has_moment(row, F: tl.constexpr):
+    """Under ADOPT: whether there is a second moment to divide by."""
+    if F.adopt:
+        return tl.load(pointer(row, C.FILLED, tl.int8)) != 0
+    return tl.load(row + C.NUMEL) >= 0

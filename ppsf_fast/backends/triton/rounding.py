@@ -1,0 +1,38 @@
+"""Random bits and rounding of the kernels: bit for bit those of `ppsf_fast.philox` and `ppsf_fast.numerics`."""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def words(element, seed, step, index):
+    """One random word for each element of a parameter.
+
+    Args:
+        element: int64, its position in row-major logical order.
+        seed, step, index: int64 numbers; the first two enter with their low 32 bits.
+    """
+    # clause: PPSF-R-004 01ac67d9
+    block = element >> 2
+    zero = (block & 0).to(tl.uint32)
+    w0, w1, w2, w3 = tl.philox(
+        (seed & 0xFFFFFFFF) | ((step & 0xFFFFFFFF) << 32),
+        (block & 0xFFFFFFFF).to(tl.uint32),
+        (block >> 32).to(tl.uint32),
+        zero + index.to(tl.uint32),
+        zero,
+    )
+    lane = (element & 3).to(tl.int32)
+    return tl.where(lane < 2, tl.where(lane == 0, w0, w1), tl.where(lane == 2, w2, w3))
+
+
+@triton.jit
+def stochastic(values, noise):
+    """Round float32 to bfloat16 by random bits: noise is uint32 in [0, 2^16)."""
+    # clause: PPSF-R-003 86e7aa41
+    bits = (values.to(tl.uint32, bitcast=True) + noise) & 0xFFFF0000
+    # clause: PPSF-R-005 77c6d298
+    kept = tl.where(values == values, bits, values.to(tl.uint32, bitcast=True))
+    return kept.to(tl.float32, bitcast=True).to(tl.bfloat16)

@@ -1,0 +1,196 @@
+"""The work of a step as tables: which parameters form a bucket, and what kernels need to know of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from torch import Tensor
+
+from ppsf_fast.backends.triton import columns as C
+from ppsf_fast.backends.triton.features import Features, features_of
+from ppsf_fast.backends.triton.geometry import DEEP, TALL, WIDE, Cut, Geometry, seen
+from ppsf_fast.plan import Item
+from ppsf_fast.rule import Rule
+from ppsf_fast.speed import COURSE
+from ppsf_fast.state import FILLED, factored_axes
+
+#: Operands of each element, in the order of their strides; the logical order follows.
+_OPERANDS = ("y", "g", "z", "m", "v", "row", "column")
+
+
+@dataclass(slots=True)
+class Entry:
+    """One parameter in a bucket.
+
+    Attributes:
+        group: row of its group.
+        number: its position among all parameters of the plan.
+        tensors: its operands by name, as far as there are any, and what else its kernels read.
+    """
+
+    item: Item
+    group: int
+    number: int
+    geometry: Geometry
+    factored: bool
+    tensors: dict[str, Tensor]
+
+    def signature(self) -> tuple[object, ...]:
+        """What its row of the table depends on."""
+        addresses = tuple(tensor.data_ptr() for tensor in self.tensors.values())
+        return (self.group, self.number, self.item.index, self.geometry, *addresses)
+
+
+@dataclass(slots=True)
+class Bucket:
+    """Parameters that the same kernels serve.
+
+    Attributes:
+        first_tile: where the slots of its tiles begin.
+    """
+
+    features: Features
+    entries: list[Entry] = field(default_factory=list)
+    first_tile: int = 0
+
+    @property
+    def tiles(self) -> int:
+        """Number of tiles."""
+        return sum(entry.geometry.count for entry in self.entries)
+
+
+@dataclass(slots=True)
+class Layout:
+    """The tables of a bucket, and the scratch it needs: numbers of float64 and float32 elements."""
+
+    rows: list[int]
+    tiles: list[int]
+    work: list[int]
+    parts: int
+    roots: int
+    means: int
+
+
+def entry_of(item: Item, rule: Rule, group: int, number: int, by: Cut) -> Entry | None:
+    """A parameter with its geometry; None if it has more axes than kernels see."""
+    state = item.state
+    factored = "exp_avg_sq" not in state and "exp_avg_sq_row" in state
+    found = {
+        "y": item.param,
+        "g": item.grad,
+        "z": state.get("z") if rule.averages else None,
+        "m": state.get("exp_avg") if rule.keeps_moment else None,
+        "v": state.get("exp_avg_sq"),
+        "row": state.get("exp_avg_sq_row") if factored else None,
+        "column": state.get("exp_avg_sq_col") if factored else None,
+    }
+    axes = factored_axes(item.param.shape, rule.revision) if factored else None
+    strides = [_strides(found[name], item.param.ndim) for name in _OPERANDS]
+    if axes is not None:
+        strides[5], strides[6] = _without(strides[5], axes[0]), _without(strides[6], axes[1])
+    geometry = seen(tuple(item.param.shape), tuple(strides), axes, by)
+    if geometry is None:
+        return None
+    names = ("p0", "s", FILLED, *COURSE)
+    found |= {name: state.get(name) for name in names}
+    tensors = {name: tensor for name, tensor in found.items() if isinstance(tensor, Tensor)}
+    return Entry(item, group, number, geometry, factored, tensors)
+
+
+def _strides(tensor: Tensor | None, ndim: int) -> tuple[int, ...]:
+    return (0,) * ndim if tensor is None else tuple(tensor.stride())
+
+
+def _without(strides: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    return tuple(0 if i == axis else stride for i, stride in enumerate(strides))
+
+
+def buckets_of(entries: Sequence[tuple[Entry, Rule]], by: Cut) -> list[Bucket]:
+    """The buckets, each with the features that its entries share."""
+    found: dict[Features, Bucket] = {}
+    for entry, rule in entries:
+        key = features_of(entry.item, rule)
+        found.setdefault(key, Bucket(key)).entries.append(entry)
+    first = 0
+    for bucket in found.values():
+        bucket.features = _completed(bucket, by)
+        bucket.first_tile = first
+        first += bucket.tiles
+    return list(found.values())
+
+
+def _completed(bucket: Bucket, by: Cut) -> Features:
+    shapes = {entry.geometry.shape for entry in bucket.entries}
+    kinds = {entry.factored for entry in bucket.entries}
+    return replace(
+        bucket.features,
+        factored=True in kinds,
+        dense=False in kinds,
+        wide=WIDE in shapes,
+        tall=TALL in shapes,
+        deep=DEEP in shapes,
+        blocks=by.blocks,
+        loops=by.loops,
+        piece=by.piece,
+    )
+
+
+def layout_of(bucket: Bucket, by: Cut) -> Layout:
+    """The tables of a bucket."""
+    layout = Layout([], [], [], 0, 0, 0)
+    tile = bucket.first_tile
+    for index, entry in enumerate(bucket.entries):
+        layout.rows += _row(entry, layout, tile, by)
+        for number in range(entry.geometry.count):
+            layout.tiles += (index, number)
+        tile += entry.geometry.count
+        if entry.factored:
+            _add_factors(entry.geometry, layout, index, by)
+    return layout
+
+
+def _pieces(length: int, by: Cut) -> int:
+    return -(-length // by.piece)
+
+
+def _add_factors(geometry: Geometry, layout: Layout, index: int, by: Cut) -> None:
+    """The scratch of a factored second moment, and the work of renewing it."""
+    _, _, _, p, q = geometry.sizes
+    _, tiles_p, tiles_q = geometry.tiles
+    slices = geometry.slices
+    layout.parts += slices * (tiles_q * p + tiles_p * q)
+    layout.roots += slices * (p + q)
+    layout.means += slices * _pieces(p if geometry.row_is_p else q, by)
+    for piece in range(slices * (_pieces(p, by) + _pieces(q, by))):
+        layout.work += (index, piece)
+
+
+def _row(entry: Entry, layout: Layout, tile: int, by: Cut) -> list[int]:
+    geometry, tensors, item = entry.geometry, entry.tensors, entry.item
+    _, _, _, p, q = geometry.sizes
+    row = [0] * C.ITEM_WIDTH
+
+    def put(column: object, *values: int) -> None:
+        first = column.value  # type: ignore[attr-defined]
+        row[first : first + len(values)] = values
+
+    put(C.GROUP, entry.group, item.index, item.param.numel(), int(entry.factored), geometry.shape)
+    put(C.TILES_L, *geometry.tiles)
+    put(C.FIRST_TILE, tile, geometry.count)
+    put(C.PART_P, layout.parts, layout.parts + geometry.slices * geometry.tiles[2] * p)
+    put(C.ROOT_P, layout.roots, layout.roots + geometry.slices * p)
+    put(C.MEAN, layout.means, _pieces(p if geometry.row_is_p else q, by), int(geometry.row_is_p))
+    put(C.SIZES, *geometry.sizes)
+    sides = ("row", "column") if geometry.row_is_p else ("column", "row")
+    addressed = ("y", "g", "z", "m", "v", *sides, "p0", "s", FILLED, *COURSE)
+    put(C.Y, *(tensors[name].data_ptr() if name in tensors else 0 for name in addressed))
+    y, g, z, m, v, of_row, of_column, logical = geometry.strides
+    of_p, of_q = (of_row, of_column) if geometry.row_is_p else (of_column, of_row)
+    for column, strides in ((C.BY_Y, y), (C.BY_G, g), (C.BY_Z, z), (C.BY_M, m), (C.BY_V, v)):
+        put(column, *strides)
+    for column, strides in ((C.BY_E, logical), (C.BY_VP, of_p), (C.BY_VQ, of_q)):
+        put(column, *strides)
+    put(C.BY_X0, *(tensors[name].stride(0) if name in tensors else 0 for name in ("p0", "s")))
+    put(C.ITEM, entry.number)
+    return row
