@@ -10,6 +10,7 @@ import triton
 import triton.language as tl
 
 from ppsf_fast.backends.triton import columns as C
+from ppsf_fast.backends.triton.rounding import nearest
 
 
 @triton.jit
@@ -34,25 +35,33 @@ def rows(row, start, BP: tl.constexpr, LOOPS: tl.constexpr):
 
 
 @triton.jit
-def block(row, start, down, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr):
+def block(row, start, down, F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr):
     """The coordinates of a block, `down` positions below the beginning of its tile; the position of its elements in
     row-major logical order; and which elements there are."""
     b0, b1, l0, p0, q0 = start
-    l = l0 + tl.arange(0, BL).to(tl.int64)[None, None, :]
-    p = p0 + down + tl.arange(0, BP).to(tl.int64)[:, None, None]
-    q = q0 + tl.arange(0, BQ).to(tl.int64)[None, :, None]
+    l = l0.to(F.index) + tl.arange(0, BL).to(F.index)[None, None, :]
+    p = (p0 + down).to(F.index) + tl.arange(0, BP).to(F.index)[:, None, None]
+    q = q0.to(F.index) + tl.arange(0, BQ).to(F.index)[None, :, None]
     at = (b0, b1, l, p, q)
-    element = offset(row, C.BY_E, at)
-    inside = (p < tl.load(row + C.SIZES + 3)) & (q < tl.load(row + C.SIZES + 4)) & (l < tl.load(row + C.SIZES + 2))
-    return at, element, inside & (element < tl.load(row + C.NUMEL))
+    element = offset(row, C.BY_E, at, F)
+    size_l, size_p, size_q = size(row, 2, F), size(row, 3, F), size(row, 4, F)
+    inside = (p < size_p) & (q < size_q) & (l < size_l)
+    return at, element, inside & (element < tl.load(row + C.NUMEL).to(F.index))
 
 
 @triton.jit
-def offset(row, BY: tl.constexpr, at):
-    """Where elements lie in a tensor, int64."""
+def size(row, axis: tl.constexpr, F: tl.constexpr):
+    """The size of an axis, as positions are counted."""
+    return tl.load(row + C.SIZES + axis).to(F.index)
+
+
+@triton.jit
+def offset(row, BY: tl.constexpr, at, F: tl.constexpr):
+    """Where elements lie in a tensor."""
     b0, b1, l, p, q = at
-    fixed = b0 * tl.load(row + BY) + b1 * tl.load(row + BY + 1)
-    return fixed + l * tl.load(row + BY + 2) + p * tl.load(row + BY + 3) + q * tl.load(row + BY + 4)
+    fixed = (b0 * tl.load(row + BY) + b1 * tl.load(row + BY + 1)).to(F.index)
+    by_l, by_p, by_q = tl.load(row + BY + 2), tl.load(row + BY + 3), tl.load(row + BY + 4)
+    return fixed + l * by_l.to(F.index) + p * by_p.to(F.index) + q * by_q.to(F.index)
 
 
 @triton.jit
@@ -62,16 +71,15 @@ def pointer(row, AT: tl.constexpr, dtype: tl.constexpr):
 
 
 @triton.jit
-def get(row, AT: tl.constexpr, BY: tl.constexpr, at, mask, dtype: tl.constexpr):
+def get(row, AT: tl.constexpr, BY: tl.constexpr, at, mask, dtype: tl.constexpr, F: tl.constexpr):
     """Elements of a tensor, in float32; 0 where there is none."""
-    return tl.load(pointer(row, AT, dtype) + offset(row, BY, at), mask=mask, other=0.0).to(tl.float32)
+    return tl.load(pointer(row, AT, dtype) + offset(row, BY, at, F), mask=mask, other=0.0).to(tl.float32)
 
 
 @triton.jit
-def put(row, AT: tl.constexpr, BY: tl.constexpr, at, mask, values, dtype: tl.constexpr):
+def put(row, AT: tl.constexpr, BY: tl.constexpr, at, mask, values, dtype: tl.constexpr, F: tl.constexpr):
     """Write elements of a tensor, rounded to nearest."""
-    # clause: PPSF-R-002 cec5ade0
-    tl.store(pointer(row, AT, dtype) + offset(row, BY, at), values.to(dtype), mask=mask)
+    tl.store(pointer(row, AT, dtype) + offset(row, BY, at, F), nearest(values, dtype), mask=mask)
 
 
 @triton.jit

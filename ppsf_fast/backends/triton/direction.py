@@ -6,7 +6,7 @@ import triton
 import triton.language as tl
 
 from ppsf_fast.backends.triton import columns as C
-from ppsf_fast.backends.triton.blocks import get, has_moment, is_set, of
+from ppsf_fast.backends.triton.blocks import get, has_moment, is_set, of, size
 from ppsf_fast.backends.triton.maths import atan2, negated, sign
 
 #: What is found of a parameter on the way, float64: the divisor of its update; the share of an agreement; what of the
@@ -18,7 +18,7 @@ FOUND_WIDTH = 4
 @triton.jit
 def gradient(row, numbers, at, mask, y, F: tl.constexpr):
     """The gradient, with the decay that is a part of it."""
-    grad = get(row, C.G, C.BY_G, at, mask, F.g)
+    grad = get(row, C.G, C.BY_G, at, mask, F.g, F)
     if F.penalizes:
         # clause: PPSF-W-011 32971b9c
         grad = grad + y * of(numbers, C.N_DECAY)
@@ -37,13 +37,13 @@ def seen(grad, y, found, F: tl.constexpr):
 @triton.jit
 def row_mean(row, means, start, BL: tl.constexpr):
     """The mean of the row of the second moment, float32 of shape [1, 1, BL]."""
-    size = tl.load(row + C.SIZES + 2)
+    depth = tl.load(row + C.SIZES + 2)
     l = start[2] + tl.arange(0, BL).to(tl.int64)[None, None, :]
     parts = tl.load(row + C.MEANS)
     first = tl.load(row + C.MEAN) + _slice(row, start, l) * parts
     sums = tl.zeros((1, 1, BL), tl.float64)
     for part in range(parts.to(tl.int32)):
-        sums += tl.load(means + first + part, mask=l < size, other=0.0)
+        sums += tl.load(means + first + part, mask=l < depth, other=0.0)
     length = tl.where(tl.load(row + C.ROW_IS_P) != 0, tl.load(row + C.SIZES + 3), tl.load(row + C.SIZES + 4))
     return (sums / length.to(tl.float64)).to(tl.float32)
 
@@ -64,11 +64,11 @@ def _side(values, mean, is_row):
 
 
 @triton.jit
-def factored_root(row, roots, mean, start, at):
+def factored_root(row, roots, mean, start, at, F: tl.constexpr):
     """The root of a second moment of a row and a column, [BP, BQ, BL]."""
     # clause: PPSF-V-005 170be250
     _, _, l, p, q = at
-    size_p, size_q, size_l = tl.load(row + C.SIZES + 3), tl.load(row + C.SIZES + 4), tl.load(row + C.SIZES + 2)
+    size_l, size_p, size_q = size(row, 2, F), size(row, 3, F), size(row, 4, F)
     at_p = tl.load(row + C.ROOT_P) + _slice(row, start, l) * size_p + p
     at_q = tl.load(row + C.ROOT_Q) + _slice(row, start, l) * size_q + q
     of_p = tl.load(roots + at_p, mask=(p < size_p) & (l < size_l), other=0.0)
@@ -80,7 +80,7 @@ def factored_root(row, roots, mean, start, at):
 @triton.jit
 def renewed(row, numbers, grad, at, mask, F: tl.constexpr):
     """The second moment of each element: before this step and after it."""
-    before = get(row, C.V, C.BY_V, at, mask, F.v)
+    before = get(row, C.V, C.BY_V, at, mask, F.v, F)
     keep, gain = of(numbers, C.N_KEEP), of(numbers, C.N_GAIN)
     if F.adopt:
         # clause: PPSF-M-005 dfcd9473
@@ -94,7 +94,7 @@ def renewed(row, numbers, grad, at, mask, F: tl.constexpr):
 @triton.jit
 def renewed_average(row, numbers, y, at, mask, F: tl.constexpr):
     """The average of the weights that FOCUS keeps: before this step and after it."""
-    before = get(row, C.V, C.BY_V, at, mask, F.v)
+    before = get(row, C.V, C.BY_V, at, mask, F.v, F)
     gain = of(numbers, C.N_RENEWAL)
     if F.adopt:
         gain = tl.where(has_moment(row, F), gain, 1.0)
@@ -174,11 +174,11 @@ def moment_of(row, numbers, grad, point, y, at, mask, F: tl.constexpr):
         moment = tl.maximum(tl.minimum(grad, limit), negated(limit))
         if F.keeps_moment:
             beta1 = tl.load(numbers + C.N_BETA1)
-            before = get(row, C.M, C.BY_M, at, mask, F.m)
+            before = get(row, C.M, C.BY_M, at, mask, F.m, F)
             moment = before * beta1.to(tl.float32) + moment * (1 - beta1).to(tl.float32)
         return moment, grad
     # clause: PPSF-U-010 3667548e
-    before = get(row, C.M, C.BY_M, at, mask, F.m)
+    before = get(row, C.M, C.BY_M, at, mask, F.m, F)
     return before * of(numbers, C.N_BETA1) + grad * of(numbers, C.N_MOMENT), grad
 
 

@@ -7,6 +7,7 @@ import triton.language as tl
 
 from ppsf_fast.backends.triton import columns as C
 from ppsf_fast.backends.triton.blocks import has_moment, is_set, of, only_if, pointer
+from ppsf_fast.backends.triton.rounding import nearest
 
 _ITEM = tl.constexpr(C.ITEM_WIDTH)
 _NUMBERS = tl.constexpr(C.NUMBERS_WIDTH)
@@ -48,7 +49,7 @@ def _side(
     # clause: PPSF-V-003 e56301e2
     # clause: PPSF-V-011 bfc8a7dc
     after = before * keep + mean * gain
-    tl.store(to, after.to(F.vf), mask=only_if(inside, is_set(numbers, C.N_OK)))
+    tl.store(to, nearest(after, F.vf), mask=only_if(inside, is_set(numbers, C.N_OK)))
     # clause: PPSF-M-006 bc3f0bb3
     used = before if F.adopt else after
     tl.store(roots + tl.load(row + ROOT) + slice_ * size + along, used, mask=inside)

@@ -15,6 +15,8 @@ from ppsf_fast.revisions import Revision
 from ppsf_fast.rule import Rule
 from ppsf_fast.speed import COURSE
 
+#: Positions below it are computed in int32; a tile may end a little beyond the tensor.
+_NEAR = 2**31 - 2**20
 #: The dtypes that kernels read.
 DTYPES: dict[torch.dtype, Any] = {
     torch.float32: tl.float32,
@@ -43,6 +45,7 @@ class Features:
         at_z: whether the displacement is that of z.
         stride: one element in this many enters the statistics.
         norm_sees_y: whether the update depends on the weights.
+        index: dtype of positions: int32 where no tensor reaches farther.
         factored, dense: whether some second moment is a row and a column, and whether some is not.
         wide, tall, deep: the shapes of blocks there are.
         blocks, loops, piece: the sides of these, blocks in a tile, length of a piece of a row or column.
@@ -76,6 +79,7 @@ class Features:
     at_z: bool
     stride: int
     norm_sees_y: bool
+    index: Any
     factored: bool = False
     dense: bool = False
     wide: bool = False
@@ -131,8 +135,12 @@ def is_early(revision: Revision) -> bool:
     return revision.estimate != "none" and (revision.unit == "new_d" or revision.without_evidence == "rests")
 
 
-def features_of(item: Item, rule: Rule) -> Features:
-    """What the kernels for a parameter are compiled for, but for what they share with others of its bucket."""
+def features_of(item: Item, rule: Rule, reach: int) -> Features:
+    """What the kernels for a parameter are compiled for, but for what they share with others of its bucket.
+
+    Args:
+        reach: the largest position in any of its tensors.
+    """
     state, revision = item.state, rule.revision
     z = state.get("z") if rule.averages else None
     noise = rule.stochastic_rounding
@@ -166,6 +174,7 @@ def features_of(item: Item, rule: Rule) -> Features:
         at_z=rule.averages and revision.statistic_point == "z",
         stride=rule.stride,
         norm_sees_y=rule.penalizes or rule.orthograd or rule.focus,
+        index=tl.int32 if reach < _NEAR else tl.int64,
     )
 
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 #: The sides of the blocks: for matrices and whatever lies in one piece; for what is narrow along its memory; for what
 #: has a short axis inside, as kernels of a convolution.
-BLOCKS = ((16, 128, 1), (128, 16, 1), (8, 16, 16))
+BLOCKS = ((8, 128, 1), (64, 16, 1), (8, 8, 16))
 WIDE, TALL, DEEP = range(3)
 #: Blocks in a tile, one below the other.
-LOOPS = 8
+LOOPS = 16
 #: Length of a piece of a row or column of a second moment.
 PIECE = 256
 
@@ -53,6 +53,11 @@ class Geometry:
     row_is_p: bool
     tiles: tuple[int, int, int]
     count: int
+
+    @property
+    def reach(self) -> int:
+        """The largest position of an element in any operand."""
+        return max(sum((size - 1) * abs(by) for size, by in zip(self.sizes, each, strict=True)) for each in self.strides)
 
     @property
     def slices(self) -> int:

@@ -91,12 +91,12 @@ def atan2(y, x):
     q = tl.div_rn(small, large)
     rest = (small.to(tl.float64) - q.to(tl.float64) * large.to(tl.float64)).to(tl.float32)
     s = q * q
-    p = _A7 + s * _A8
-    p = _A4 + s * (_A5 + s * (_A6 + s * p))
-    p = _A0 + s * (_A1 + s * (_A2 + s * (_A3 + s * p)))
+    p = s * _A8 + _A7
+    p = s * (s * (s * p + _A6) + _A5) + _A4
+    p = s * (s * (s * (s * p + _A3) + _A2) + _A1) + _A0
     correction = q * (s * p) + tl.div_rn(tl.div_rn(rest, large), 1.0 + s)
-    high = _HALF_PI - q
-    low = (_HALF_PI - high) - q
+    high = (q - _HALF_PI) * -1.0
+    low = (high - _HALF_PI) * -1.0 - q
     angle = tl.where(steep, high + ((low - correction) + _HALF_PI_REST), q + correction)
     return tl.where(y < 0, negated(angle), angle)
 

@@ -103,7 +103,7 @@ def _decay(options, scalars, k):
         total = tl.load(options + C.TOTAL)
         length = tl.where(total < 0, _DECAY_LENGTH, total - peak)
         done = k - 1.0 - peak
-        cosine = 0.5 * (1.0 + tl.cos(_PI * done / tl.maximum(length, 1.0)))
+        cosine = 0.5 * (1.0 + tl.cos(done * _PI / tl.maximum(length, 1.0)))
         factor = tl.where(peak < 0, 1.0, tl.where(done < length, cosine, 0.0))
     return factor
 
@@ -291,7 +291,7 @@ def _displaced(options, d, numerator, before, largest):
     # clause: PPSF-M-042 fa0ea389
     at_peak = (numerator >= largest) & (numerator > 0) & (before > 0)
     ratio = tl.sqrt(tl.where(at_peak, numerator, 1.0) / tl.where(at_peak, before, 1.0))
-    ratio = tl.minimum(ratio, _LARGEST_STEP)
+    ratio = tl.minimum(ratio, tl.full((), _LARGEST_STEP, tl.float64))
     coefficient = power(tl.load(options + C.D_COEF), d * 0 + 0.125)
     return tl.where(at_peak, tl.maximum(d, d * ratio * coefficient), d)
 

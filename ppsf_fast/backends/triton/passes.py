@@ -9,7 +9,7 @@ import triton
 import triton.language as tl
 
 from ppsf_fast.backends.triton import columns as C
-from ppsf_fast.backends.triton.blocks import block, corner, get, has_moment, is_set, of, only_if, pointer, put, rows
+from ppsf_fast.backends.triton.blocks import block, corner, get, has_moment, is_set, of, offset, only_if, pointer, put, rows
 from ppsf_fast.backends.triton.direction import (
     SHARE,
     agrees,
@@ -26,7 +26,7 @@ from ppsf_fast.backends.triton.direction import (
     update_of,
 )
 from ppsf_fast.backends.triton.maths import sign, signed_root, total
-from ppsf_fast.backends.triton.rounding import stochastic, words
+from ppsf_fast.backends.triton.rounding import nearest, stochastic, words
 
 #: Numbers in the slot of a tile: inner product, sum of magnitudes, and a third where SPEED asks for it.
 SLOT = tl.constexpr(3)
@@ -39,8 +39,8 @@ def find_bad(row, tile, slot, bad, F: tl.constexpr, BP: tl.constexpr, BQ: tl.con
     start = corner(row, tile, BP, BQ, BL, F.loops)
     count = tl.zeros((BP, BQ, BL), tl.int32)
     for down in range(0, rows(row, start, BP, F.loops), BP):
-        at, _, mask = block(row, start, down, BP, BQ, BL)
-        grad = get(row, C.G, C.BY_G, at, mask, F.g)
+        at, _, mask = block(row, start, down, F, BP, BQ, BL)
+        grad = get(row, C.G, C.BY_G, at, mask, F.g, F)
         count += 1 - (tl.abs(grad) < float("inf")).to(tl.int32)
     tl.store(bad + slot, tl.sum(tl.sum(tl.sum(count, axis=2), axis=1), axis=0))
 
@@ -61,11 +61,11 @@ def add_squares(row, tile, slot, found, parts, bad, F: tl.constexpr, BP: tl.cons
     columns = tl.zeros((BQ, BL), tl.float64)
     count = tl.zeros((BP, BQ, BL), tl.int32)
     for down in range(0, rows(row, start, BP, F.loops), BP):
-        at, _, mask = block(row, start, down, BP, BQ, BL)
-        grad = get(row, C.G, C.BY_G, at, mask, F.g)
+        at, _, mask = block(row, start, down, F, BP, BQ, BL)
+        grad = get(row, C.G, C.BY_G, at, mask, F.g, F)
         count += 1 - (tl.abs(grad) < float("inf")).to(tl.int32)
         if F.orthograd:
-            grad = seen(grad, get(row, C.Y, C.BY_Y, at, mask, F.y), found, F)
+            grad = seen(grad, get(row, C.Y, C.BY_Y, at, mask, F.y, F), found, F)
         square = (grad * grad).to(tl.float64)
         p = p0 + down + tl.arange(0, BP).to(tl.int64)[:, None]
         tl.store(parts + to_p + p, tl.sum(square, axis=1), mask=(p < size_p) & (across < size_l))
@@ -88,8 +88,8 @@ def add_components(
     of_both = tl.zeros((BP, BQ, BL), tl.float64)
     of_grad = tl.zeros((BP, BQ, BL), tl.float64)
     for down in range(0, rows(row, start, BP, F.loops), BP):
-        at, _, mask = block(row, start, down, BP, BQ, BL)
-        grad, y = get(row, C.G, C.BY_G, at, mask, F.g), get(row, C.Y, C.BY_Y, at, mask, F.y)
+        at, _, mask = block(row, start, down, F, BP, BQ, BL)
+        grad, y = get(row, C.G, C.BY_G, at, mask, F.g, F), get(row, C.Y, C.BY_Y, at, mask, F.y, F)
         count += 1 - (tl.abs(grad) < float("inf")).to(tl.int32)
         of_y += (y * y).to(tl.float64)
         of_both += (y * grad).to(tl.float64)
@@ -108,9 +108,9 @@ def add_part(
     start = corner(row, tile, BP, BQ, BL, F.loops)
     squares = tl.zeros((BP, BQ, BL), tl.float64)
     for down in range(0, rows(row, start, BP, F.loops), BP):
-        at, _, mask = block(row, start, down, BP, BQ, BL)
-        y = get(row, C.Y, C.BY_Y, at, mask, F.y)
-        part = seen(get(row, C.G, C.BY_G, at, mask, F.g), y, found, F)
+        at, _, mask = block(row, start, down, F, BP, BQ, BL)
+        y = get(row, C.Y, C.BY_Y, at, mask, F.y, F)
+        part = seen(get(row, C.G, C.BY_G, at, mask, F.g, F), y, found, F)
         squares += (part * part).to(tl.float64)
     tl.store(slots + slot * SLOT, total(squares))
 
@@ -132,13 +132,13 @@ def _point(row, numbers, roots, mean, start, at, mask, grad, y, F: tl.constexpr)
         return renewed_average(row, numbers, y, at, mask, F)
     if F.factored and F.dense:
         if tl.load(row + C.FACTORED) != 0:
-            point, after = factored_root(row, roots, mean, start, at), grad
+            point, after = factored_root(row, roots, mean, start, at, F), grad
         else:
             before, after = renewed(row, numbers, grad, at, mask, F)
             point = dense_root(before, after, numbers, F)
         return point, after
     elif F.factored:
-        return factored_root(row, roots, mean, start, at), grad
+        return factored_root(row, roots, mean, start, at, F), grad
     else:
         before, after = renewed(row, numbers, grad, at, mask, F)
         return dense_root(before, after, numbers, F), after
@@ -163,8 +163,8 @@ def count_steered(
     mean = _mean(row, means, start, F, BL)
     count = tl.zeros((BP, BQ, BL), tl.float32)
     for down in range(0, rows(row, start, BP, F.loops), BP):
-        at, _, mask = block(row, start, down, BP, BQ, BL)
-        y = get(row, C.Y, C.BY_Y, at, mask, F.y)
+        at, _, mask = block(row, start, down, F, BP, BQ, BL)
+        y = get(row, C.Y, C.BY_Y, at, mask, F.y, F)
         grad = seen(gradient(row, numbers, at, mask, y, F), y, found, F)
         point, _ = _point(row, numbers, roots, mean, start, at, mask, grad, y, F)
         moment, source = _moment(row, numbers, grad, point, y, at, mask, F)
@@ -182,8 +182,8 @@ def add_norm(
     mean = _mean(row, means, start, F, BL)
     squares = tl.zeros((BP, BQ, BL), tl.float64)
     for down in range(0, rows(row, start, BP, F.loops), BP):
-        at, _, mask = block(row, start, down, BP, BQ, BL)
-        y = get(row, C.Y, C.BY_Y, at, mask & F.norm_sees_y, F.y)
+        at, _, mask = block(row, start, down, F, BP, BQ, BL)
+        y = get(row, C.Y, C.BY_Y, at, mask & F.norm_sees_y, F.y, F)
         grad = seen(gradient(row, numbers, at, mask, y, F), y, found, F)
         point, _ = _point(row, numbers, roots, mean, start, at, mask, grad, y, F)
         moment, source = _moment(row, numbers, grad, point, y, at, mask, F)
@@ -208,8 +208,8 @@ def count_averaged(
     mean = _mean(row, means, start, F, BL)
     count = tl.zeros((BP, BQ, BL), tl.float32)
     for down in range(0, rows(row, start, BP, F.loops), BP):
-        at, _, mask = block(row, start, down, BP, BQ, BL)
-        y, z = get(row, C.Y, C.BY_Y, at, mask, F.y), get(row, C.Z, C.BY_Z, at, mask, F.z)
+        at, _, mask = block(row, start, down, F, BP, BQ, BL)
+        y, z = get(row, C.Y, C.BY_Y, at, mask, F.y, F), get(row, C.Z, C.BY_Z, at, mask, F.z, F)
         grad = seen(gradient(row, numbers, at, mask, y, F), y, found, F)
         point, _ = _point(row, numbers, roots, mean, start, at, mask, grad, y, F)
         update = update_of(grad, grad, grad, point, y, numbers, found, F)
@@ -244,12 +244,8 @@ def _without_average(y, update, numbers, F: tl.constexpr):
 
 
 @triton.jit
-def _put_rounded(row, AT: tl.constexpr, BY: tl.constexpr, at, mask, values, noise, dtype: tl.constexpr):
-    where = pointer(row, AT, dtype)
-    b0, b1, l, p, q = at
-    fixed = b0 * tl.load(row + BY) + b1 * tl.load(row + BY + 1)
-    place = fixed + l * tl.load(row + BY + 2) + p * tl.load(row + BY + 3) + q * tl.load(row + BY + 4)
-    tl.store(where + place, stochastic(values, noise), mask=mask)
+def _put_rounded(row, AT: tl.constexpr, BY: tl.constexpr, at, mask, values, noise, dtype: tl.constexpr, F: tl.constexpr):
+    tl.store(pointer(row, AT, dtype) + offset(row, BY, at, F), stochastic(values, noise), mask=mask)
 
 
 @triton.jit
@@ -267,15 +263,15 @@ def _move(row, numbers, found, at, element, mask, y, z, update, F: tl.constexpr)
             new_y = new_y - y * of(numbers, C.N_YDECAY)
             new_z = new_z - y * of(numbers, C.N_DECAY)
         if F.noise_z:
-            _put_rounded(row, C.Z, C.BY_Z, at, mask, new_z, drawn >> 16, F.z)
+            _put_rounded(row, C.Z, C.BY_Z, at, mask, new_z, drawn >> 16, F.z, F)
         else:
-            put(row, C.Z, C.BY_Z, at, mask, new_z, F.z)
+            put(row, C.Z, C.BY_Z, at, mask, new_z, F.z, F)
     else:
         new_y = _without_average(y, update, numbers, F)
     if F.noise_y:
-        _put_rounded(row, C.Y, C.BY_Y, at, mask, new_y, drawn & 0xFFFF, F.y)
+        _put_rounded(row, C.Y, C.BY_Y, at, mask, new_y, drawn & 0xFFFF, F.y, F)
     else:
-        put(row, C.Y, C.BY_Y, at, mask, new_y, F.y)
+        put(row, C.Y, C.BY_Y, at, mask, new_y, F.y, F)
 
 
 @triton.jit
@@ -303,9 +299,9 @@ def measured(row, numbers, element, mask, grad, y, z, F: tl.constexpr):
         # clause: PPSF-D-003 e3d54af9
         s = tl.load(to, mask=taken, other=0.0).to(tl.float32) * of(numbers, C.N_BETA3) + grad * of(numbers, C.N_SUM)
         keeps = is_set(numbers, C.N_OK) & is_set(numbers, C.N_OPENED) & has_moment(row, F)
-        tl.store(to, s.to(F.s), mask=only_if(taken, keeps))
+        tl.store(to, nearest(s, F.s), mask=only_if(taken, keeps))
         # clause: PPSF-D-004 58e6761c
-        return inner, tl.where(taken, tl.abs(s), 0.0).to(tl.float64), inner
+        return inner, tl.where(taken, tl.abs(s), 0.0).to(tl.float64), 0.0
 
 
 @triton.jit
@@ -326,10 +322,10 @@ def measure(
     norm = tl.zeros((BP, BQ, BL), tl.float64)
     third = tl.zeros((BP, BQ, BL), tl.float64)
     for down in range(0, rows(row, start, BP, F.loops), BP):
-        at, element, mask = block(row, start, down, BP, BQ, BL)
+        at, element, mask = block(row, start, down, F, BP, BQ, BL)
         taken = mask & (element % F.stride == 0)
-        y = get(row, C.Y, C.BY_Y, at, taken, F.y)
-        z = get(row, C.Z, C.BY_Z, at, taken, F.z) if F.at_z else y
+        y = get(row, C.Y, C.BY_Y, at, taken, F.y, F)
+        z = get(row, C.Z, C.BY_Z, at, taken, F.z, F) if F.at_z else y
         one, two, three = measured(row, numbers, element, taken, gradient(row, numbers, at, taken, y, F), y, z, F)
         inner, norm, third = inner + one, norm + two, third + three
     _keep_sums(slots, slot, inner, norm, third, F)
@@ -349,9 +345,9 @@ def apply(
     good, has = is_set(numbers, C.N_OK), has_moment(row, F)
     moves = is_set(numbers, C.N_MOVES) & has
     for down in range(0, rows(row, start, BP, F.loops), BP):
-        at, element, mask = block(row, start, down, BP, BQ, BL)
-        y = get(row, C.Y, C.BY_Y, at, mask, F.y)
-        z = get(row, C.Z, C.BY_Z, at, mask, F.z) if F.averages else y
+        at, element, mask = block(row, start, down, F, BP, BQ, BL)
+        y = get(row, C.Y, C.BY_Y, at, mask, F.y, F)
+        z = get(row, C.Z, C.BY_Z, at, mask, F.z, F) if F.averages else y
         grad = gradient(row, numbers, at, mask, y, F)
         if F.statistics != "" and F.unit != "new_d":
             one, two, three = measured(row, numbers, element, mask, grad, y, z, F)
@@ -363,9 +359,9 @@ def apply(
         update = decayed(update, y, numbers, F)
         if F.dense:
             each = only_if(mask, good & (tl.load(row + C.FACTORED) == 0))
-            put(row, C.V, C.BY_V, at, each, after, F.v)
+            put(row, C.V, C.BY_V, at, each, after, F.v, F)
         if F.keeps_moment:
-            put(row, C.M, C.BY_M, at, only_if(mask, good & has), moment, F.m)
+            put(row, C.M, C.BY_M, at, only_if(mask, good & has), moment, F.m, F)
         _move(row, numbers, found, at, element, only_if(mask, moves), y, z, update, F)
     if F.statistics != "" and F.unit != "new_d":
         _keep_sums(slots, slot, inner, norm, third, F)

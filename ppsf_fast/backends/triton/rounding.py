@@ -5,17 +5,33 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from ppsf_fast.backends.triton.maths import INTERPRETED
+
+_INTERPRETED = tl.constexpr(INTERPRETED)
+
+
+@triton.jit
+def nearest(values, dtype: tl.constexpr):
+    """Float32 values in another dtype, rounded to nearest, ties to even."""
+    # clause: PPSF-R-002 cec5ade0
+    if _INTERPRETED and dtype == tl.bfloat16:  # the interpreter only cuts
+        bits = values.to(tl.uint32, bitcast=True)
+        rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000
+        values = tl.where(values == values, rounded, bits).to(tl.float32, bitcast=True)
+    return values.to(dtype)
+
+
 
 @triton.jit
 def words(element, seed, step, index):
     """One random word for each element of a parameter.
 
     Args:
-        element: int64, its position in row-major logical order.
+        element: its position in row-major logical order.
         seed, step, index: int64 numbers; the first two enter with their low 32 bits.
     """
     # clause: PPSF-R-004 01ac67d9
-    block = element >> 2
+    block = element.to(tl.int64) >> 2
     zero = (block & 0).to(tl.uint32)
     w0, w1, w2, w3 = tl.philox(
         (seed & 0xFFFFFFFF) | ((step & 0xFFFFFFFF) << 32),

@@ -110,7 +110,7 @@ def buckets_of(entries: Sequence[tuple[Entry, Rule]], by: Cut) -> list[Bucket]:
     """The buckets, each with the features that its entries share."""
     found: dict[Features, Bucket] = {}
     for entry, rule in entries:
-        key = features_of(entry.item, rule)
+        key = features_of(entry.item, rule, entry.geometry.reach)
         found.setdefault(key, Bucket(key)).entries.append(entry)
     first = 0
     for bucket in found.values():

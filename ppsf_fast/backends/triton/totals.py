@@ -49,7 +49,7 @@ def finish_sums(table, found, slots, numbers, WHAT: tl.constexpr, F: tl.constexp
             bound = of(numbers + tl.load(row + C.GROUP) * _NUMBERS, C.N_BOUND).to(tl.float64)
             tl.store(found + CUT, tl.maximum(rms / bound, 1.0))
     elif WHAT == "agreement":
-        tl.store(found + SHARE, tl.maximum(one / size, _LEAST_KEPT))
+        tl.store(found + SHARE, tl.maximum(one / size, tl.full((), _LEAST_KEPT, tl.float64)))
     elif WHAT == "components":
         both = add_up(slots, first, count, 1)
         tl.store(found + ALONG, tl.where(one > 0, both / tl.where(one > 0, one, 1.0), 0.0))
@@ -117,7 +117,7 @@ def _course(row, numbers, inner, l1, square, has, F: tl.constexpr):
     # clause: PPSF-M-040 55e6ec90
     begun = old_l1 > 0
     gain = tl.where(begun, power(tl.load(numbers + C.N_K), tl.full((), -0.75, tl.float64)), 1.0)
-    floor = tl.where(begun, 0.0, _LEAST_DISPLACEMENT)
+    floor = tl.where(begun, 0.0, tl.full((), _LEAST_DISPLACEMENT, tl.float64))
     l1 = tl.maximum(tl.maximum(old_l1, l1), floor)
     l2 = tl.maximum(tl.maximum(old_l2, tl.sqrt(square)), floor)
     pull = pull * (1 - gain) + inner * gain
