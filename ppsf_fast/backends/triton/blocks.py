@@ -10,7 +10,7 @@ import triton
 import triton.language as tl
 
 from ppsf_fast.backends.triton import columns as C
-from ppsf_fast.backends.triton.rounding import nearest
+from ppsf_fast.backends.triton.rounding import nearest, widened
 
 
 @triton.jit
@@ -73,7 +73,7 @@ def pointer(row, AT: tl.constexpr, dtype: tl.constexpr):
 @triton.jit
 def get(row, AT: tl.constexpr, BY: tl.constexpr, at, mask, dtype: tl.constexpr, F: tl.constexpr):
     """Elements of a tensor, in float32; 0 where there is none."""
-    return tl.load(pointer(row, AT, dtype) + offset(row, BY, at, F), mask=mask, other=0.0).to(tl.float32)
+    return widened(tl.load(pointer(row, AT, dtype) + offset(row, BY, at, F), mask=mask, other=0.0))
 
 
 @triton.jit

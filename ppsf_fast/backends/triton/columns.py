@@ -26,12 +26,12 @@ import triton.language as tl
 #: Sizes of the five axes: two outer ones, one in the depth of a tile, and the two that its sides lie along.
 SIZES = tl.constexpr(17)
 #: Addresses; 0 where there is none.
-Y, G, Z, M, V, VP, VQ, X0, S, FILLED, PULL, L1, L2, O = map(tl.constexpr, range(22, 36))
+Y, G, Z, M, V, VP, VQ, X0, S, FILLED, PULL, L1, L2, TURNED, RMS_SQ = map(tl.constexpr, range(22, 37))
 #: Strides over the five axes, in elements; those of E are the strides of row-major logical order.
-BY_Y, BY_G, BY_Z, BY_M, BY_V, BY_O, BY_E, BY_VP, BY_VQ = map(tl.constexpr, range(36, 81, 5))
-#: Strides of the samples; its position among all parameters of the plan.
-BY_X0, BY_S, ITEM = map(tl.constexpr, range(81, 84))
-ITEM_WIDTH = 84
+BY_Y, BY_G, BY_Z, BY_M, BY_V, BY_TURNED, BY_E, BY_VP, BY_VQ = map(tl.constexpr, range(37, 82, 5))
+#: Strides of the samples; its position among all parameters of its device.
+BY_X0, BY_S, ITEM = map(tl.constexpr, range(82, 85))
+ITEM_WIDTH = 85
 
 # ------------------------------------------------------------------------- one group: what the host sets (float64)
 

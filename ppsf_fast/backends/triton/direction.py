@@ -10,9 +10,9 @@ from ppsf_fast.backends.triton.blocks import get, has_moment, is_set, of, size
 from ppsf_fast.backends.triton.maths import atan2, negated, sign
 
 #: What is found of a parameter on the way, float64: the divisor of its update; the share of an agreement; what of the
-#: weights is taken from its gradient, and what the rest is multiplied by.
-CUT, SHARE, ALONG, SCALE = map(tl.constexpr, range(4))
-FOUND_WIDTH = 4
+#: weights is taken from its gradient, and what the rest is multiplied by; what Muon divides by.
+CUT, SHARE, ALONG, SCALE, SIZE = map(tl.constexpr, range(5))
+FOUND_WIDTH = 5
 
 
 @triton.jit
@@ -191,6 +191,9 @@ def update_of(moment, source, grad, point, y, numbers, found, F: tl.constexpr):
         grad: what is seen of the gradient.
         point: the divisor, or what FOCUS compares the weights with.
     """
+    if F.muon:
+        # clause: PPSF-M-018 5e9f3f6c
+        return tl.div_rn(point, of(found, SIZE))
     if F.adopt and not F.averages:
         return steered(moment, source, found, F)
     d = tl.load(numbers + C.N_NEW_D) if F.unit == "new_d" else tl.load(numbers + C.N_D)

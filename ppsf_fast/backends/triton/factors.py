@@ -7,7 +7,7 @@ import triton.language as tl
 
 from ppsf_fast.backends.triton import columns as C
 from ppsf_fast.backends.triton.blocks import has_moment, is_set, of, only_if, pointer
-from ppsf_fast.backends.triton.rounding import nearest
+from ppsf_fast.backends.triton.rounding import nearest, widened
 
 _ITEM = tl.constexpr(C.ITEM_WIDTH)
 _NUMBERS = tl.constexpr(C.NUMBERS_WIDTH)
@@ -40,7 +40,7 @@ def _side(
         + along * tl.load(row + BY + AXIS)
     )
     to = pointer(row, VECTOR, F.vf) + place
-    before = tl.load(to, mask=inside, other=0.0).to(tl.float32)
+    before = widened(tl.load(to, mask=inside, other=0.0))
     keep, gain = of(numbers, C.N_KEEP), of(numbers, C.N_GAIN)
     if F.adopt:
         # clause: PPSF-M-005 dfcd9473

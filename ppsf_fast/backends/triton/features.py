@@ -10,6 +10,7 @@ import torch
 import triton.language as tl
 from torch import Tensor
 
+from ppsf_fast.muon import moves
 from ppsf_fast.plan import Item
 from ppsf_fast.revisions import Revision
 from ppsf_fast.rule import Rule
@@ -32,6 +33,7 @@ class Features:
 
     Attributes:
         y, g, z, m, v, vf, x0, s: dtypes of the tensors; that of a tensor which is not there is that of float32.
+        muon: whether torch has found the direction of the update.
         penalizes, orthograd, focus, adopt, averages, keeps_moment, amplifies: as the rule has them.
         corrected: whether the second moment is bias-corrected in the divisor.
         clip: "", "bounded" or "soft".
@@ -59,6 +61,7 @@ class Features:
     vf: Any
     x0: Any
     s: Any
+    muon: bool
     penalizes: bool
     orthograd: bool
     focus: bool
@@ -88,6 +91,18 @@ class Features:
     blocks: tuple[tuple[int, int, int], ...] = ()
     loops: int = 1
     piece: int = 1
+
+    @property
+    def reductions(self) -> tuple[str, ...]:
+        """What has to be summed over a parameter before its weights can move, in this order."""
+        counts = self.steer == "cautious" and (self.averages or self.keeps_moment or self.adopt)
+        found = {
+            "size": self.muon,
+            "agreement": counts and not self.averages,
+            "norm": self.clip != "",
+            "agreement of y": counts and self.averages,
+        }
+        return tuple(name for name, needed in found.items() if needed)
 
     @property
     def by_item(self) -> bool:
@@ -145,6 +160,7 @@ def features_of(item: Item, rule: Rule, reach: int) -> Features:
     z = state.get("z") if rule.averages else None
     noise = rule.stochastic_rounding
     statistics = _statistics(item, rule)
+    turned = moves(item.param.shape, rule.muon)
     return Features(
         y=dtype_of(item.param),
         g=dtype_of(item.grad),
@@ -154,8 +170,9 @@ def features_of(item: Item, rule: Rule, reach: int) -> Features:
         vf=_dtype_of_factors(item, rule),
         x0=dtype_of(state["p0"] if statistics else None),
         s=dtype_of(state["s"] if statistics in ("gradients", "signs") else None),
+        muon=turned,
         penalizes=rule.penalizes,
-        orthograd=rule.orthograd,
+        orthograd=rule.orthograd and not turned,
         focus=rule.focus,
         adopt=rule.adopt,
         averages=rule.averages,

@@ -57,7 +57,9 @@ class Geometry:
     @property
     def reach(self) -> int:
         """The largest position of an element in any operand."""
-        return max(sum((size - 1) * abs(by) for size, by in zip(self.sizes, each, strict=True)) for each in self.strides)
+        return max(
+            sum((size - 1) * abs(by) for size, by in zip(self.sizes, each, strict=True)) for each in self.strides
+        )
 
     @property
     def slices(self) -> int:
@@ -74,8 +76,8 @@ class _Axis:
 @functools.lru_cache(maxsize=65536)
 def seen(
     shape: tuple[int, ...], strides: tuple[tuple[int, ...], ...], factored: tuple[int, int] | None, by: Cut
-) -> Geometry | None:
-    """The geometry of a tensor, or None if it needs more than five axes.
+) -> Geometry:
+    """The geometry of a tensor of at most five axes.
 
     Args:
         shape: its own.
@@ -110,7 +112,7 @@ def _merged(axes: Sequence[_Axis]) -> list[_Axis]:
     return found
 
 
-def _dense(axes: list[_Axis], operands: int, numel: int, by: Cut) -> Geometry | None:
+def _dense(axes: list[_Axis], operands: int, numel: int, by: Cut) -> Geometry:
     if len(axes) <= 1:
         # What lies in one piece is folded, so that it fills blocks; its last row may be shorter.
         wide = by.blocks[WIDE][1]
@@ -122,9 +124,7 @@ def _dense(axes: list[_Axis], operands: int, numel: int, by: Cut) -> Geometry | 
     return _laid_out([axis for axis in rest if axis is not p], p, q, False, numel, by)
 
 
-def _laid_out(others: list[_Axis], p: _Axis, q: _Axis, row_is_p: bool, numel: int, by: Cut) -> Geometry | None:
-    if len(others) > AXES - 2:
-        return None
+def _laid_out(others: list[_Axis], p: _Axis, q: _Axis, row_is_p: bool, numel: int, by: Cut) -> Geometry:
     operands = len(q.strides)
     fill = [_Axis(1, (0,) * operands)] * (AXES - 2 - len(others))
     axes = [*fill, *others, p, q]
@@ -135,9 +135,7 @@ def _laid_out(others: list[_Axis], p: _Axis, q: _Axis, row_is_p: bool, numel: in
     tiles_l, tiles_p, tiles_q = (-(-size // side) for size, side in sides)
     count = axes[0].size * axes[1].size * tiles_l * tiles_p * tiles_q if numel else 0
     strides = tuple(tuple(axis.strides[i] for axis in axes) for i in range(operands))
-    return Geometry(
-        tuple(axis.size for axis in axes), strides, shape, row_is_p, (tiles_l, tiles_p, tiles_q), count
-    )
+    return Geometry(tuple(axis.size for axis in axes), strides, shape, row_is_p, (tiles_l, tiles_p, tiles_q), count)
 
 
 def _shape(depth: _Axis, p: _Axis, q: _Axis) -> int:

@@ -129,7 +129,9 @@ def measure(table, tiles, found, slots, numbers, F: tl.constexpr):
 def _reduce(row, tile, slot, slots, found, numbers, roots, means, WHAT: tl.constexpr, F: tl.constexpr, B: tl.constexpr):
     if WHAT == "norm":
         passes.add_norm(row, tile, slot, slots, found, numbers, roots, means, F, B[0], B[1], B[2])
-    elif F.averages:
+    elif WHAT == "size":
+        passes.add_size(row, tile, slot, slots, F, B[0], B[1], B[2])
+    elif WHAT == "agreement of y":
         passes.count_averaged(row, tile, slot, slots, found, numbers, roots, means, F, B[0], B[1], B[2])
     else:
         passes.count_steered(row, tile, slot, slots, found, numbers, roots, means, F, B[0], B[1], B[2])
@@ -137,7 +139,7 @@ def _reduce(row, tile, slot, slots, found, numbers, roots, means, WHAT: tl.const
 
 @triton.jit
 def reduce(table, tiles, found, slots, numbers, roots, means, WHAT: tl.constexpr, F: tl.constexpr):
-    """Measure the updates: their squares ("norm"), or how far they agree in sign ("agreement")."""
+    """Measure the updates: their squares, or how far they agree in sign."""
     row, tile, slot, found = _located(table, tiles, found)
     numbers = _of_group(row, numbers)
     shape = tl.load(row + C.SHAPE)

@@ -194,9 +194,7 @@ def _put_averaging(options, numbers, scalars, dlr, k, L: tl.constexpr):
 
 
 @triton.jit(do_not_specialize=["groups", "tiles"])
-def begin(
-    options, scalars, numbers, estimates, groups, bad, tiles, elsewhere, skipped, L: tl.constexpr
-):
+def begin(options, scalars, numbers, estimates, groups, bad, tiles, elsewhere, skipped, L: tl.constexpr):
     """The numbers of a group in this step, all known before any array is touched: one program for each group."""
     group = tl.program_id(0).to(tl.int64)
     options, scalars, numbers = options + group * _OPTIONS, scalars + group * _SCALARS, numbers + group * _NUMBERS
@@ -349,24 +347,28 @@ def _count_step(options, scalars, d, after, moves, L: tl.constexpr):
 
 
 @triton.jit
-def _any_moves(items, first, count, shares):
+def _any_moves(member, ranges, shares):
     """Whether a parameter of a group had a moment to divide by."""
     some = tl.zeros((_SPAN,), tl.float64)
-    for begin_ in range(0, count.to(tl.int32), _SPAN):
-        place = begin_ + tl.arange(0, _SPAN)
-        some = tl.maximum(some, tl.load(shares + (first + place) * SLOT + 2, mask=place < count, other=0.0))
+    first = tl.load(member)
+    for index in range(tl.load(member + 1).to(tl.int32)):
+        at = ranges + (first + index) * 3
+        start, count = tl.load(at + 1), tl.load(at + 2)
+        for begin_ in range(0, count.to(tl.int32), _SPAN):
+            place = begin_ + tl.arange(0, _SPAN)
+            some = tl.maximum(some, tl.load(shares + (start + place) * SLOT + 2, mask=place < count, other=0.0))
     return tl.max(some, axis=0) > 0
 
 
 @triton.jit
-def _keep_averaging(group, numbers, scalars, options, items, shares, L: tl.constexpr, ADOPT: tl.constexpr):
+def _keep_averaging(group, numbers, scalars, options, members, ranges, shares, L: tl.constexpr, ADOPT: tl.constexpr):
     """Write the weight sum and the largest step size of a group, if one of its weights moves."""
     # clause: PPSF-Z-006 c280d816
     numbers, scalars = numbers + group * _NUMBERS, scalars + group * _SCALARS
     moves = (tl.load(numbers + C.N_OK) != 0) & (tl.load(options + group * _OPTIONS + C.AVERAGES) != 0)
     if ADOPT:
         if tl.load(options + group * _OPTIONS + C.ADOPT) != 0:
-            moves = moves & _any_moves(items, tl.load(items + 2 * group), tl.load(items + 2 * group + 1), shares)
+            moves = moves & _any_moves(members + 2 * group, ranges, shares)
     _keep(scalars, C.AT_WEIGHT, tl.load(numbers + C.N_WEIGHT), moves)
     if L.averaging_weight == "largest":
         _keep(scalars, C.AT_LARGEST, tl.load(numbers + C.N_LARGEST), moves)
@@ -390,9 +392,7 @@ def _publish(pool, entries, values):
 
 
 @triton.jit
-def end(
-    pools, ranges, shares, items, entries, options, scalars, numbers, values, L: tl.constexpr, ADOPT: tl.constexpr
-):
+def end(pools, ranges, shares, members, entries, options, scalars, numbers, values, L: tl.constexpr, ADOPT: tl.constexpr):
     """The estimate of a pool after the step, and what its groups keep: one program for each pool."""
     pool = pools + tl.program_id(0).to(tl.int64) * _POOL
     first = tl.load(pool + C.FIRST_GROUP)
@@ -413,7 +413,7 @@ def end(
         tl.store(numbers + group * _NUMBERS + C.N_NEW_D, after)
         tl.store(numbers + group * _NUMBERS + C.N_MOVES, moves.to(tl.float64))
         if L.averaging_weight != "none":
-            _keep_averaging(group, numbers, scalars, options, items, shares, L, ADOPT)
+            _keep_averaging(group, numbers, scalars, options, members, ranges, shares, L, ADOPT)
     _count_step(own, state, d, after, moves, L)
     tl.debug_barrier()
     _publish(pool, entries, values)

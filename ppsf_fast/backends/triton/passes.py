@@ -9,7 +9,19 @@ import triton
 import triton.language as tl
 
 from ppsf_fast.backends.triton import columns as C
-from ppsf_fast.backends.triton.blocks import block, corner, get, has_moment, is_set, of, offset, only_if, pointer, put, rows
+from ppsf_fast.backends.triton.blocks import (
+    block,
+    corner,
+    get,
+    has_moment,
+    is_set,
+    of,
+    offset,
+    only_if,
+    pointer,
+    put,
+    rows,
+)
 from ppsf_fast.backends.triton.direction import (
     SHARE,
     agrees,
@@ -26,7 +38,7 @@ from ppsf_fast.backends.triton.direction import (
     update_of,
 )
 from ppsf_fast.backends.triton.maths import sign, signed_root, total
-from ppsf_fast.backends.triton.rounding import nearest, stochastic, words
+from ppsf_fast.backends.triton.rounding import nearest, stochastic, widened, words
 
 #: Numbers in the slot of a tile: inner product, sum of magnitudes, and a third where SPEED asks for it.
 SLOT = tl.constexpr(3)
@@ -46,7 +58,9 @@ def find_bad(row, tile, slot, bad, F: tl.constexpr, BP: tl.constexpr, BQ: tl.con
 
 
 @triton.jit
-def add_squares(row, tile, slot, found, parts, bad, F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr):
+def add_squares(
+    row, tile, slot, found, parts, bad, F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr
+):
     """Write the sums of squares along the rows and columns of a tile, and whether its gradient is finite."""
     # clause: PPSF-V-003 e56301e2
     # clause: PPSF-V-011 bfc8a7dc
@@ -77,9 +91,7 @@ def add_squares(row, tile, slot, found, parts, bad, F: tl.constexpr, BP: tl.cons
 
 
 @triton.jit
-def add_components(
-    row, tile, slot, slots, bad, F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr
-):
+def add_components(row, tile, slot, slots, bad, F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr):
     """Write the sums that OrthoGrad needs: of y y, y g and g g; and whether the gradient is finite."""
     start = corner(row, tile, BP, BQ, BL, F.loops)
     count = tl.zeros((BP, BQ, BL), tl.int32)
@@ -101,9 +113,7 @@ def add_components(
 
 
 @triton.jit
-def add_part(
-    row, tile, slot, slots, found, F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr
-):
+def add_part(row, tile, slot, slots, found, F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr):
     """Write the sum of squares of what OrthoGrad leaves of a gradient, before it is made longer again."""
     start = corner(row, tile, BP, BQ, BL, F.loops)
     squares = tl.zeros((BP, BQ, BL), tl.float64)
@@ -128,6 +138,8 @@ def _mean(row, means, start, F: tl.constexpr, BL: tl.constexpr):
 @triton.jit
 def _point(row, numbers, roots, mean, start, at, mask, grad, y, F: tl.constexpr):
     """What the update is divided by, or compared with; and the new second moment, where each element has one."""
+    if F.muon:
+        return get(row, C.TURNED, C.BY_TURNED, at, mask, tl.float32, F), grad
     if F.focus:
         return renewed_average(row, numbers, y, at, mask, F)
     if F.factored and F.dense:
@@ -170,6 +182,18 @@ def count_steered(
         moment, source = _moment(row, numbers, grad, point, y, at, mask, F)
         count += tl.where(mask, agrees(moment, source), 0.0)
     tl.store(slots + slot * SLOT, total(count))
+
+
+@triton.jit
+def add_size(row, tile, slot, slots, F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr):
+    """Write the sum of squares of the direction in which Muon moves a parameter."""
+    start = corner(row, tile, BP, BQ, BL, F.loops)
+    squares = tl.zeros((BP, BQ, BL), tl.float64)
+    for down in range(0, rows(row, start, BP, F.loops), BP):
+        at, _, mask = block(row, start, down, F, BP, BQ, BL)
+        values = get(row, C.TURNED, C.BY_TURNED, at, mask, tl.float32, F)
+        squares += (values * values).to(tl.float64)
+    tl.store(slots + slot * SLOT, total(squares))
 
 
 @triton.jit
@@ -244,7 +268,9 @@ def _without_average(y, update, numbers, F: tl.constexpr):
 
 
 @triton.jit
-def _put_rounded(row, AT: tl.constexpr, BY: tl.constexpr, at, mask, values, noise, dtype: tl.constexpr, F: tl.constexpr):
+def _put_rounded(
+    row, AT: tl.constexpr, BY: tl.constexpr, at, mask, values, noise, dtype: tl.constexpr, F: tl.constexpr
+):
     tl.store(pointer(row, AT, dtype) + offset(row, BY, at, F), stochastic(values, noise), mask=mask)
 
 
@@ -280,7 +306,7 @@ def measured(row, numbers, element, mask, grad, y, z, F: tl.constexpr):
     # clause: PPSF-N-001 4572b27e
     taken = mask & (element % F.stride == 0)
     place = element // F.stride
-    x0 = tl.load(pointer(row, C.X0, F.x0) + place * tl.load(row + C.BY_X0), mask=taken, other=0.0).to(tl.float32)
+    x0 = widened(tl.load(pointer(row, C.X0, F.x0) + place * tl.load(row + C.BY_X0), mask=taken, other=0.0))
     point = z if F.at_z else y
     displacement = x0 - point
     # clause: PPSF-D-002 d788f0e1
@@ -297,7 +323,7 @@ def measured(row, numbers, element, mask, grad, y, z, F: tl.constexpr):
             grad = signed_root(grad)
         to = pointer(row, C.S, F.s) + place * tl.load(row + C.BY_S)
         # clause: PPSF-D-003 e3d54af9
-        s = tl.load(to, mask=taken, other=0.0).to(tl.float32) * of(numbers, C.N_BETA3) + grad * of(numbers, C.N_SUM)
+        s = widened(tl.load(to, mask=taken, other=0.0)) * of(numbers, C.N_BETA3) + grad * of(numbers, C.N_SUM)
         keeps = is_set(numbers, C.N_OK) & is_set(numbers, C.N_OPENED) & has_moment(row, F)
         tl.store(to, nearest(s, F.s), mask=only_if(taken, keeps))
         # clause: PPSF-D-004 58e6761c
@@ -313,9 +339,7 @@ def _keep_sums(slots, slot, inner, norm, third, F: tl.constexpr):
 
 
 @triton.jit
-def measure(
-    row, tile, slot, slots, numbers, F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr
-):
+def measure(row, tile, slot, slots, numbers, F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr):
     """Write the sums of the estimate, before any weight moves."""
     start = corner(row, tile, BP, BQ, BL, F.loops)
     inner = tl.zeros((BP, BQ, BL), tl.float64)

@@ -11,15 +11,28 @@ _INTERPRETED = tl.constexpr(INTERPRETED)
 
 
 @triton.jit
+def upper(bits):
+    """Bfloat16 values from the upper halves of the patterns of float32 values."""
+    return (bits >> 16).to(tl.uint16).to(tl.bfloat16, bitcast=True)
+
+
+@triton.jit
+def widened(values):
+    """Values of any dtype in float32."""
+    if _INTERPRETED and values.dtype == tl.bfloat16:  # the interpreter gets subnormal numbers wrong
+        return (values.to(tl.uint16, bitcast=True).to(tl.uint32) << 16).to(tl.float32, bitcast=True)
+    return values.to(tl.float32)
+
+
+@triton.jit
 def nearest(values, dtype: tl.constexpr):
     """Float32 values in another dtype, rounded to nearest, ties to even."""
     # clause: PPSF-R-002 cec5ade0
     if _INTERPRETED and dtype == tl.bfloat16:  # the interpreter only cuts
         bits = values.to(tl.uint32, bitcast=True)
-        rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000
-        values = tl.where(values == values, rounded, bits).to(tl.float32, bitcast=True)
+        rounded = bits + 0x7FFF + ((bits >> 16) & 1)
+        return upper(tl.where(values == values, rounded, 0x7FC00000))
     return values.to(dtype)
-
 
 
 @triton.jit
@@ -48,7 +61,6 @@ def words(element, seed, step, index):
 def stochastic(values, noise):
     """Round float32 to bfloat16 by random bits: noise is uint32 in [0, 2^16)."""
     # clause: PPSF-R-003 86e7aa41
-    bits = (values.to(tl.uint32, bitcast=True) + noise) & 0xFFFF0000
+    bits = values.to(tl.uint32, bitcast=True) + noise
     # clause: PPSF-R-005 77c6d298
-    kept = tl.where(values == values, bits, values.to(tl.uint32, bitcast=True))
-    return kept.to(tl.float32, bitcast=True).to(tl.bfloat16)
+    return upper(tl.where(values == values, bits, 0x7FC00000))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
+from ppsf_fast import muon
 from ppsf_fast.backends.triton import columns as C
 from ppsf_fast.backends.triton.features import Features, features_of
 from ppsf_fast.backends.triton.geometry import DEEP, TALL, WIDE, Cut, Geometry, seen
@@ -16,7 +17,7 @@ from ppsf_fast.speed import COURSE
 from ppsf_fast.state import FILLED, factored_axes
 
 #: Operands of each element, in the order of their strides; the logical order follows.
-_OPERANDS = ("y", "g", "z", "m", "v", "row", "column")
+_OPERANDS = ("y", "g", "z", "m", "v", "direction", "row", "column")
 
 
 @dataclass(slots=True)
@@ -25,7 +26,7 @@ class Entry:
 
     Attributes:
         group: row of its group.
-        number: its position among all parameters of the plan.
+        number: its position among all parameters of its device.
         tensors: its operands by name, as far as there are any, and what else its kernels read.
     """
 
@@ -72,9 +73,16 @@ class Layout:
     means: int
 
 
-def entry_of(item: Item, rule: Rule, group: int, number: int, by: Cut) -> Entry | None:
-    """A parameter with its geometry; None if it has more axes than kernels see."""
+def entry_of(item: Item, rule: Rule, group: int, by: Cut) -> Entry:
+    """A parameter with its geometry.
+
+    Args:
+        group: row of its group.
+        by: how it is cut.
+    """
     state = item.state
+    # Products of matrices are left to torch.
+    direction = muon.direction(item.grad.float()) if muon.moves(item.param.shape, rule.muon) else None
     factored = "exp_avg_sq" not in state and "exp_avg_sq_row" in state
     found = {
         "y": item.param,
@@ -82,20 +90,19 @@ def entry_of(item: Item, rule: Rule, group: int, number: int, by: Cut) -> Entry 
         "z": state.get("z") if rule.averages else None,
         "m": state.get("exp_avg") if rule.keeps_moment else None,
         "v": state.get("exp_avg_sq"),
+        "direction": direction,
         "row": state.get("exp_avg_sq_row") if factored else None,
         "column": state.get("exp_avg_sq_col") if factored else None,
     }
     axes = factored_axes(item.param.shape, rule.revision) if factored else None
     strides = [_strides(found[name], item.param.ndim) for name in _OPERANDS]
     if axes is not None:
-        strides[5], strides[6] = _without(strides[5], axes[0]), _without(strides[6], axes[1])
+        strides[-2], strides[-1] = _without(strides[-2], axes[0]), _without(strides[-1], axes[1])
     geometry = seen(tuple(item.param.shape), tuple(strides), axes, by)
-    if geometry is None:
-        return None
-    names = ("p0", "s", FILLED, *COURSE)
+    names = ("p0", "s", FILLED, *COURSE, "rms_sq")
     found |= {name: state.get(name) for name in names}
     tensors = {name: tensor for name, tensor in found.items() if isinstance(tensor, Tensor)}
-    return Entry(item, group, number, geometry, factored, tensors)
+    return Entry(item, group, 0, geometry, factored, tensors)
 
 
 def _strides(tensor: Tensor | None, ndim: int) -> tuple[int, ...]:
@@ -126,7 +133,7 @@ def _completed(bucket: Bucket, by: Cut) -> Features:
     return replace(
         bucket.features,
         factored=True in kinds,
-        dense=False in kinds,
+        dense=False in kinds and not bucket.features.muon,
         wide=WIDE in shapes,
         tall=TALL in shapes,
         deep=DEEP in shapes,
@@ -183,11 +190,11 @@ def _row(entry: Entry, layout: Layout, tile: int, by: Cut) -> list[int]:
     put(C.MEAN, layout.means, _pieces(p if geometry.row_is_p else q, by), int(geometry.row_is_p))
     put(C.SIZES, *geometry.sizes)
     sides = ("row", "column") if geometry.row_is_p else ("column", "row")
-    addressed = ("y", "g", "z", "m", "v", *sides, "p0", "s", FILLED, *COURSE)
+    addressed = ("y", "g", "z", "m", "v", *sides, "p0", "s", FILLED, *COURSE, "direction", "rms_sq")
     put(C.Y, *(tensors[name].data_ptr() if name in tensors else 0 for name in addressed))
-    y, g, z, m, v, of_row, of_column, logical = geometry.strides
+    y, g, z, m, v, turned, of_row, of_column, logical = geometry.strides
     of_p, of_q = (of_row, of_column) if geometry.row_is_p else (of_column, of_row)
-    for column, strides in ((C.BY_Y, y), (C.BY_G, g), (C.BY_Z, z), (C.BY_M, m), (C.BY_V, v)):
+    for column, strides in ((C.BY_Y, y), (C.BY_G, g), (C.BY_Z, z), (C.BY_M, m), (C.BY_V, v), (C.BY_TURNED, turned)):
         put(column, *strides)
     for column, strides in ((C.BY_E, logical), (C.BY_VP, of_p), (C.BY_VQ, of_q)):
         put(column, *strides)

@@ -7,7 +7,7 @@ import triton.language as tl
 
 from ppsf_fast.backends.triton import columns as C
 from ppsf_fast.backends.triton.blocks import has_moment, is_set, of, pointer
-from ppsf_fast.backends.triton.direction import ALONG, CUT, FOUND_WIDTH, SCALE, SHARE
+from ppsf_fast.backends.triton.direction import ALONG, CUT, FOUND_WIDTH, SCALE, SHARE, SIZE
 from ppsf_fast.backends.triton.maths import power
 from ppsf_fast.backends.triton.passes import SLOT
 
@@ -19,6 +19,7 @@ _SPAN = tl.constexpr(256)
 _LEAST_SHARE = tl.constexpr(2.0**-8)
 _LEAST_KEPT = tl.constexpr(1e-3)
 _LEAST_DISPLACEMENT = tl.constexpr(1e-8)
+_LEAST_SIZE, _LEAST_DIVISOR = tl.constexpr(1e-8), tl.constexpr(1e-8)
 
 
 @triton.jit
@@ -29,6 +30,18 @@ def add_up(slots, first, count, COLUMN: tl.constexpr):
         at = begin + tl.arange(0, _SPAN)
         sums += tl.load(slots + (first + at) * SLOT + COLUMN, mask=at < count, other=0.0)
     return tl.sum(sums, axis=0)
+
+
+@triton.jit
+def _finish_size(row, numbers, found, mean_square):
+    """Renew the memory of Muon."""
+    # clause: PPSF-M-017 51003edd
+    rms = tl.maximum(tl.sqrt(mean_square), tl.full((), _LEAST_SIZE, tl.float64)).to(tl.float32)
+    to = pointer(row, C.RMS_SQ, tl.float32)
+    memory = tl.load(to) * of(numbers, C.N_KEEP) + rms * rms * of(numbers, C.N_GAIN)
+    tl.store(to, memory, mask=is_set(numbers, C.N_OK))
+    # clause: PPSF-M-018 5e9f3f6c
+    tl.store(found + SIZE, (tl.sqrt_rn(memory) + _LEAST_DIVISOR).to(tl.float64))
 
 
 @triton.jit
@@ -48,7 +61,9 @@ def finish_sums(table, found, slots, numbers, WHAT: tl.constexpr, F: tl.constexp
             # clause: PPSF-C-001 2d530c9c
             bound = of(numbers + tl.load(row + C.GROUP) * _NUMBERS, C.N_BOUND).to(tl.float64)
             tl.store(found + CUT, tl.maximum(rms / bound, 1.0))
-    elif WHAT == "agreement":
+    elif WHAT == "size":
+        _finish_size(row, numbers + tl.load(row + C.GROUP) * _NUMBERS, found, one / size)
+    elif WHAT == "agreement" or WHAT == "agreement of y":
         tl.store(found + SHARE, tl.maximum(one / size, tl.full((), _LEAST_KEPT, tl.float64)))
     elif WHAT == "components":
         both = add_up(slots, first, count, 1)

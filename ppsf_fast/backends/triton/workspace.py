@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from ppsf_fast.backends.triton.table import Layout
+
 
 @dataclass(slots=True)
 class Sent:
@@ -18,13 +20,27 @@ class Sent:
 
 
 @dataclass(slots=True)
+class Tables:
+    """The tables of a bucket on the device, the number of pieces of work, and the sizes of its scratch."""
+
+    signature: object
+    rows: Tensor
+    tiles: Tensor
+    work: Tensor
+    pieces: int
+    parts: int
+    roots: int
+    means: int
+
+
+@dataclass(slots=True)
 class Workspace:
     """Tables and scratch of one device; all of it can be thrown away at any time between steps."""
 
     device: torch.device
-    tables: dict[object, Sent] = field(default_factory=dict)
+    sent: dict[object, Sent] = field(default_factory=dict)
     buffers: dict[str, Tensor] = field(default_factory=dict)
-    facts: dict[object, tuple[object, tuple[int, ...]]] = field(default_factory=dict)
+    layouts: dict[int, Tables] = field(default_factory=dict)
 
     def table(
         self, name: object, signature: object, make: Callable[[], Sequence[float]], dtype: torch.dtype = torch.int64
@@ -36,10 +52,10 @@ class Workspace:
             signature: what it is made from; compared with that of the last time.
             make: its numbers.
         """
-        sent = self.tables.get(name)
+        sent = self.sent.get(name)
         if sent is None or sent.signature != signature:
             sent = Sent(signature, self._sent(make(), dtype))
-            self.tables[name] = sent
+            self.sent[name] = sent
         return sent.table
 
     def _sent(self, numbers: Sequence[float], dtype: torch.dtype) -> Tensor:
@@ -64,10 +80,20 @@ class Workspace:
             self.buffers[name] = found
         return found
 
-    def remembered(self, name: object, signature: object, make: Callable[[], tuple[int, ...]]) -> tuple[int, ...]:
-        """Numbers for the host, made anew only if what they are made from has changed."""
-        known = self.facts.get(name)
-        if known is None or known[0] != signature:
-            known = (signature, make())
-            self.facts[name] = known
-        return known[1]
+    def layout(self, number: int, signature: object, make: Callable[[], Layout]) -> Tables:
+        """The tables of a bucket, made and sent anew only if what they are made from has changed."""
+        found = self.layouts.get(number)
+        if found is None or found.signature != signature:
+            layout = make()
+            rows, tiles, work = (
+                self._sent(numbers, dtype)
+                for numbers, dtype in (
+                    (layout.rows, torch.int64),
+                    (layout.tiles, torch.int32),
+                    (layout.work, torch.int32),
+                )
+            )
+            pieces = len(layout.work) // 2
+            found = Tables(signature, rows, tiles, work, pieces, layout.parts, layout.roots, layout.means)
+            self.layouts[number] = found
+        return found

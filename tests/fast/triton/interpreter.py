@@ -10,7 +10,7 @@ os.environ["TRITON_INTERPRET"] = "1"
 
 
 def hasten() -> None:
-    """Let the interpreter prepare the language once: it does so anew for every call of a function, for half its time."""
+    """Let the interpreter prepare the language once; it does so anew in every call, which takes half of its time."""
     import triton.language as tl
     from triton.runtime import interpreter
 
