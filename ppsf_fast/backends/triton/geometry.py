@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 #: The sides of the blocks: for matrices and whatever lies in one piece; for what is narrow along its memory; for what
 #: has a short axis inside, as kernels of a convolution.
-BLOCKS = ((8, 128, 1), (64, 16, 1), (8, 8, 16))
+BLOCKS = ((4, 256, 1), (64, 16, 1), (8, 8, 16))
 WIDE, TALL, DEEP = range(3)
 #: Blocks in a tile, one below the other.
-LOOPS = 16
+LOOPS = 64
 #: Length of a piece of a row or column of a second moment.
 PIECE = 256
 

@@ -6,7 +6,23 @@ import inspect
 import os
 from typing import Any
 
+import numpy as np
+
 os.environ["TRITON_INTERPRET"] = "1"
+
+
+def silence() -> None:
+    """Let arithmetic overflow and make NaN without a warning, as it does on a GPU."""
+    from triton.runtime import interpreter
+
+    run: Any = interpreter.GridExecutor.__call__
+
+    def quiet(*args: Any, **kwargs: Any) -> Any:
+        with np.errstate(all="ignore"):
+            return run(*args, **kwargs)
+
+    executor: Any = interpreter.GridExecutor
+    executor.__call__ = quiet
 
 
 def hasten() -> None:
@@ -28,4 +44,5 @@ def hasten() -> None:
     interpreter._patch_lang = once
 
 
+silence()
 hasten()

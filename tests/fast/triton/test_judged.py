@@ -63,10 +63,10 @@ def test_a_case_follows_the_law(case: str) -> None:
     revision, options = CASES[case]
     start = {} if revision == "schedulefree" else {"d0": 1e-2}
     seed = zlib.crc32(case.encode())
-    hold(Problem({**start, **options}, MIXED, "pull", steps=4, seed=seed, missing=0.2, revision=revision))
+    hold(Problem({**start, **options}, MIXED, "pull", steps=3, seed=seed, missing=0.2, revision=revision))
 
 
-SHAPES = ((), (1,), (0,), (23,), (64, 1), (3, 50), (2, 3, 4), (4, 33, 9), (2, 33, 2, 3), (2, 3, 2, 3, 33))
+SHAPES = ((), (0,), (23,), (64, 1), (3, 50), (4, 33, 9), (2, 33, 2, 3), (2, 1, 2, 3, 33))
 
 
 @pytest.mark.usefixtures("tiles")
