@@ -45,8 +45,20 @@ def block(row, start, down, F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr,
     at = (b0, b1, l, p, q)
     element = offset(row, C.BY_E, at, F)
     size_l, size_p, size_q = size(row, 2, F), size(row, 3, F), size(row, 4, F)
+    numel = tl.load(row + C.NUMEL).to(F.index)
+    if F.vector:  # hints count only where the value is made
+        size_q = tl.multiple_of(tl.load(row + C.SIZES + 4).to(F.index), 8)
+        numel = tl.multiple_of(tl.load(row + C.NUMEL).to(F.index), 8)
     inside = (p < size_p) & (q < size_q) & (l < size_l)
-    return at, element, inside & (element < tl.load(row + C.NUMEL).to(F.index))
+    return at, element, inside & (element < numel)
+
+
+@triton.jit
+def first_of_fours(row, start, down, F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr):
+    """The positions in logical order of every fourth element of a block, where four follow each other."""
+    p = (start[3] + down).to(F.index) + tl.arange(0, BP).to(F.index)[:, None, None]
+    q = start[4].to(F.index) + 4 * tl.arange(0, BQ // 4).to(F.index)[None, :, None]
+    return p * tl.load(row + C.BY_E + 3).to(F.index) + q
 
 
 @triton.jit
@@ -59,6 +71,8 @@ def size(row, axis: tl.constexpr, F: tl.constexpr):
 def offset(row, BY: tl.constexpr, at, F: tl.constexpr):
     """Where elements lie in a tensor."""
     b0, b1, l, p, q = at
+    if F.vector:  # there is one slice, and its second side is without gaps
+        return p * tl.multiple_of(tl.load(row + BY + 3).to(F.index), 8) + q
     fixed = (b0 * tl.load(row + BY) + b1 * tl.load(row + BY + 1)).to(F.index)
     by_l, by_p, by_q = tl.load(row + BY + 2), tl.load(row + BY + 3), tl.load(row + BY + 4)
     return fixed + l * by_l.to(F.index) + p * by_p.to(F.index) + q * by_q.to(F.index)
@@ -71,15 +85,24 @@ def pointer(row, AT: tl.constexpr, dtype: tl.constexpr):
 
 
 @triton.jit
+def operand(row, AT: tl.constexpr, BY: tl.constexpr, at, dtype: tl.constexpr, F: tl.constexpr):
+    """Where elements of an operand are."""
+    if F.vector:
+        base = tl.multiple_of(tl.load(row + AT).to(tl.pointer_type(dtype)), 16)
+        return base + offset(row, BY, at, F)
+    return pointer(row, AT, dtype) + offset(row, BY, at, F)
+
+
+@triton.jit
 def get(row, AT: tl.constexpr, BY: tl.constexpr, at, mask, dtype: tl.constexpr, F: tl.constexpr):
     """Elements of a tensor, in float32; 0 where there is none."""
-    return widened(tl.load(pointer(row, AT, dtype) + offset(row, BY, at, F), mask=mask, other=0.0))
+    return widened(tl.load(operand(row, AT, BY, at, dtype, F), mask=mask, other=0.0))
 
 
 @triton.jit
 def put(row, AT: tl.constexpr, BY: tl.constexpr, at, mask, values, dtype: tl.constexpr, F: tl.constexpr):
     """Write elements of a tensor, rounded to nearest."""
-    tl.store(pointer(row, AT, dtype) + offset(row, BY, at, F), nearest(values, dtype), mask=mask)
+    tl.store(operand(row, AT, BY, at, dtype, F), nearest(values, dtype), mask=mask)
 
 
 @triton.jit

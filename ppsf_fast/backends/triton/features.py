@@ -3,7 +3,7 @@ revision. Numbers are not among them, so that a new learning rate compiles nothi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -50,6 +50,8 @@ class Features:
         index: dtype of positions: int32 where no tensor reaches farther.
         factored, dense: whether some second moment is a row and a column, and whether some is not.
         wide, tall, deep: the shapes of blocks there are.
+        even: whether there are tensors that can be read several elements at a time.
+        vector: whether the kernel's tensor is one of these.
         blocks, loops, piece: the sides of these, blocks in a tile, length of a piece of a row or column.
     """
 
@@ -88,9 +90,16 @@ class Features:
     wide: bool = False
     tall: bool = False
     deep: bool = False
+    even: bool = False
+    vector: bool = False
     blocks: tuple[tuple[int, int, int], ...] = ()
     loops: int = 1
     piece: int = 1
+
+    @property
+    def by_vector(self) -> Features:
+        """The same for a tensor that can be read several elements at a time."""
+        return replace(self, vector=True)
 
     @property
     def reductions(self) -> tuple[str, ...]:

@@ -11,6 +11,10 @@ from dataclasses import dataclass
 #: has a short axis inside, as kernels of a convolution.
 BLOCKS = ((4, 256, 1), (64, 16, 1), (8, 8, 16))
 WIDE, TALL, DEEP = range(3)
+#: As wide ones, for tensors that can be read several elements at a time.
+EVEN = 3
+#: How many elements that is, and by how many bytes their addresses have to be divisible.
+VECTOR, ALIGNED = 8, 16
 #: Blocks in a tile, one below the other.
 LOOPS = 64
 #: Length of a piece of a row or column of a second moment.
@@ -45,6 +49,7 @@ class Geometry:
         row_is_p: whether the row of the second moment lies along the first side.
         tiles: number of tiles in the depth and along the two sides.
         count: number of tiles in all.
+        numel: number of elements.
     """
 
     sizes: tuple[int, ...]
@@ -53,6 +58,20 @@ class Geometry:
     row_is_p: bool
     tiles: tuple[int, int, int]
     count: int
+    numel: int
+
+    def is_even(self, addresses: Sequence[int], used: Sequence[int]) -> bool:
+        """Whether every tensor can be read several elements at a time, which follow each other in logical order too.
+
+        Args:
+            addresses: of the operands there are.
+            used: which operands these are.
+        """
+        if self.shape != WIDE or self.sizes[:3] != (1, 1, 1) or any(address % ALIGNED for address in addresses):
+            return False
+        along = [*(self.strides[operand] for operand in used), self.strides[-1]]
+        fits = all(by[4] == 1 and (self.sizes[3] == 1 or by[3] % VECTOR == 0) for by in along)
+        return fits and self.sizes[4] % VECTOR == 0 and self.numel % VECTOR == 0
 
     @property
     def reach(self) -> int:
@@ -135,7 +154,9 @@ def _laid_out(others: list[_Axis], p: _Axis, q: _Axis, row_is_p: bool, numel: in
     tiles_l, tiles_p, tiles_q = (-(-size // side) for size, side in sides)
     count = axes[0].size * axes[1].size * tiles_l * tiles_p * tiles_q if numel else 0
     strides = tuple(tuple(axis.strides[i] for axis in axes) for i in range(operands))
-    return Geometry(tuple(axis.size for axis in axes), strides, shape, row_is_p, (tiles_l, tiles_p, tiles_q), count)
+    return Geometry(
+        tuple(axis.size for axis in axes), strides, shape, row_is_p, (tiles_l, tiles_p, tiles_q), count, numel
+    )
 
 
 def _shape(depth: _Axis, p: _Axis, q: _Axis) -> int:

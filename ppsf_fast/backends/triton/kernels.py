@@ -1,6 +1,6 @@
 """The launches over the work table: each program takes one tile to the pass that its kernel is for.
 
-A bucket may hold blocks of three shapes; those that it does not hold are not compiled.
+A bucket may hold blocks of several shapes; those that it does not hold are not compiled.
 """
 
 from __future__ import annotations
@@ -49,6 +49,9 @@ def look(table, tiles, found, parts, slots, bad, F: tl.constexpr):
     """See every gradient before anything is written."""
     row, tile, slot, found = _located(table, tiles, found)
     shape = tl.load(row + C.SHAPE)
+    if F.even:
+        if shape == 3:
+            _look(row, tile, slot, found, parts, slots, bad, F.by_vector, F.blocks[0])
     if F.wide:
         if shape == 0:
             _look(row, tile, slot, found, parts, slots, bad, F, F.blocks[0])
@@ -70,6 +73,9 @@ def part(table, tiles, found, slots, F: tl.constexpr):
     """Measure what OrthoGrad leaves of the gradients."""
     row, tile, slot, found = _located(table, tiles, found)
     shape = tl.load(row + C.SHAPE)
+    if F.even:
+        if shape == 3:
+            _part(row, tile, slot, found, slots, F.by_vector, F.blocks[0])
     if F.wide:
         if shape == 0:
             _part(row, tile, slot, found, slots, F, F.blocks[0])
@@ -92,6 +98,9 @@ def squares(table, tiles, found, parts, bad, F: tl.constexpr):
     """Sum the squares of what OrthoGrad makes of the gradients."""
     row, tile, slot, found = _located(table, tiles, found)
     shape = tl.load(row + C.SHAPE)
+    if F.even:
+        if shape == 3:
+            _squares(row, tile, slot, found, parts, bad, F.by_vector, F.blocks[0])
     if F.wide:
         if shape == 0:
             _squares(row, tile, slot, found, parts, bad, F, F.blocks[0])
@@ -114,6 +123,9 @@ def measure(table, tiles, found, slots, numbers, F: tl.constexpr):
     row, tile, slot, found = _located(table, tiles, found)
     numbers = _of_group(row, numbers)
     shape = tl.load(row + C.SHAPE)
+    if F.even:
+        if shape == 3:
+            _measure(row, tile, slot, slots, numbers, F.by_vector, F.blocks[0])
     if F.wide:
         if shape == 0:
             _measure(row, tile, slot, slots, numbers, F, F.blocks[0])
@@ -143,6 +155,9 @@ def reduce(table, tiles, found, slots, numbers, roots, means, WHAT: tl.constexpr
     row, tile, slot, found = _located(table, tiles, found)
     numbers = _of_group(row, numbers)
     shape = tl.load(row + C.SHAPE)
+    if F.even:
+        if shape == 3:
+            _reduce(row, tile, slot, slots, found, numbers, roots, means, WHAT, F.by_vector, F.blocks[0])
     if F.wide:
         if shape == 0:
             _reduce(row, tile, slot, slots, found, numbers, roots, means, WHAT, F, F.blocks[0])
@@ -165,6 +180,9 @@ def apply(table, tiles, found, slots, numbers, roots, means, F: tl.constexpr):
     row, tile, slot, found = _located(table, tiles, found)
     numbers = _of_group(row, numbers)
     shape = tl.load(row + C.SHAPE)
+    if F.even:
+        if shape == 3:
+            _apply(row, tile, slot, slots, found, numbers, roots, means, F.by_vector, F.blocks[0])
     if F.wide:
         if shape == 0:
             _apply(row, tile, slot, slots, found, numbers, roots, means, F, F.blocks[0])

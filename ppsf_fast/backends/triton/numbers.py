@@ -94,17 +94,18 @@ def _warmup(options, k):
 
 
 @triton.jit
-def _decay(options, scalars, k):
+def _decay(options, scalars, k, L: tl.constexpr):
     """The built-in decay: half a cosine from the peak to the end of training."""
     # clause: PPSF-M-023 db30bb73
     factor = tl.full((), 1.0, tl.float64)
-    if tl.load(options + C.COSINE) != 0:
-        peak = _count(scalars, C.AT_PEAK).to(tl.float64)
-        total = tl.load(options + C.TOTAL)
-        length = tl.where(total < 0, _DECAY_LENGTH, total - peak)
-        done = k - 1.0 - peak
-        cosine = 0.5 * (1.0 + tl.cos(done * _PI / tl.maximum(length, 1.0)))
-        factor = tl.where(peak < 0, 1.0, tl.where(done < length, cosine, 0.0))
+    if L.cosine:
+        if tl.load(options + C.COSINE) != 0:
+            peak = _count(scalars, C.AT_PEAK).to(tl.float64)
+            total = tl.load(options + C.TOTAL)
+            length = tl.where(total < 0, _DECAY_LENGTH, total - peak)
+            done = k - 1.0 - peak
+            cosine = 0.5 * (1.0 + tl.cos(done * _PI / tl.maximum(length, 1.0)))
+            factor = tl.where(peak < 0, 1.0, tl.where(done < length, cosine, 0.0))
     return factor
 
 
@@ -208,7 +209,7 @@ def begin(options, scalars, numbers, estimates, groups, bad, tiles, elsewhere, s
         d = _scalar(scalars, C.AT_D)
     # clause: PPSF-G-004 1dcdeaaf
     full = _step_estimate(d, estimates, groups) * tl.load(options + C.LR) * _correction(options, k)
-    dlr = full * _warmup(options, k) * _decay(options, scalars, k)
+    dlr = full * _warmup(options, k) * _decay(options, scalars, k, L)
     window = tl.load(options + C.WINDOW)
     # clause: PPSF-D-008 eab78d5a
     opened = (window == 0) | (k <= window)
@@ -392,7 +393,9 @@ def _publish(pool, entries, values):
 
 
 @triton.jit
-def end(pools, ranges, shares, members, entries, options, scalars, numbers, values, L: tl.constexpr, ADOPT: tl.constexpr):
+def end(
+    pools, ranges, shares, members, entries, options, scalars, numbers, values, L: tl.constexpr, ADOPT: tl.constexpr
+):
     """The estimate of a pool after the step, and what its groups keep: one program for each pool."""
     pool = pools + tl.program_id(0).to(tl.int64) * _POOL
     first = tl.load(pool + C.FIRST_GROUP)

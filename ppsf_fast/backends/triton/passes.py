@@ -12,12 +12,13 @@ from ppsf_fast.backends.triton import columns as C
 from ppsf_fast.backends.triton.blocks import (
     block,
     corner,
+    first_of_fours,
     get,
     has_moment,
     is_set,
     of,
-    offset,
     only_if,
+    operand,
     pointer,
     put,
     rows,
@@ -38,7 +39,7 @@ from ppsf_fast.backends.triton.direction import (
     update_of,
 )
 from ppsf_fast.backends.triton.maths import sign, signed_root, total
-from ppsf_fast.backends.triton.rounding import nearest, stochastic, widened, words
+from ppsf_fast.backends.triton.rounding import nearest, stochastic, widened, words, words_in_fours
 
 #: Numbers in the slot of a tile: inner product, sum of magnitudes, and a third where SPEED asks for it.
 SLOT = tl.constexpr(3)
@@ -271,15 +272,23 @@ def _without_average(y, update, numbers, F: tl.constexpr):
 def _put_rounded(
     row, AT: tl.constexpr, BY: tl.constexpr, at, mask, values, noise, dtype: tl.constexpr, F: tl.constexpr
 ):
-    tl.store(pointer(row, AT, dtype) + offset(row, BY, at, F), stochastic(values, noise), mask=mask)
+    tl.store(operand(row, AT, BY, at, dtype, F), stochastic(values, noise), mask=mask)
 
 
 @triton.jit
-def _move(row, numbers, found, at, element, mask, y, z, update, F: tl.constexpr):
+def _move(
+    row, numbers, found, start, down, at, element, mask, y, z, update,
+    F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr,
+):  # fmt: skip
     """Write y and z."""
     if F.noise_y or F.noise_z:
         seed, step = tl.load(numbers + C.N_SEED).to(tl.int64), tl.load(numbers + C.N_K).to(tl.int64)
-        drawn = words(element, seed, step, tl.load(row + C.INDEX))
+        if F.vector:
+            drawn = words_in_fours(
+                first_of_fours(row, start, down, F, BP, BQ), seed, step, tl.load(row + C.INDEX), BP, BQ
+            )
+        else:
+            drawn = words(element, seed, step, tl.load(row + C.INDEX))
     if F.averages:
         new_y = _new_y(y, z, update, found, numbers, F)
         # clause: PPSF-Z-003 ab92e5c3
@@ -386,6 +395,6 @@ def apply(
             put(row, C.V, C.BY_V, at, each, after, F.v, F)
         if F.keeps_moment:
             put(row, C.M, C.BY_M, at, only_if(mask, good & has), moment, F.m, F)
-        _move(row, numbers, found, at, element, only_if(mask, moves), y, z, update, F)
+        _move(row, numbers, found, start, down, at, element, only_if(mask, moves), y, z, update, F, BP, BQ)
     if F.statistics != "" and F.unit != "new_d":
         _keep_sums(slots, slot, inner, norm, third, F)

@@ -36,6 +36,20 @@ def nearest(values, dtype: tl.constexpr):
 
 
 @triton.jit
+def _drawn(block, seed, step, index):
+    """The four random words of each block of four elements; `block` is its number, int64."""
+    # clause: PPSF-R-004 01ac67d9
+    zero = (block & 0).to(tl.uint32)
+    return tl.philox(
+        (seed & 0xFFFFFFFF) | ((step & 0xFFFFFFFF) << 32),
+        (block & 0xFFFFFFFF).to(tl.uint32),
+        (block >> 32).to(tl.uint32),
+        zero + index.to(tl.uint32),
+        zero,
+    )
+
+
+@triton.jit
 def words(element, seed, step, index):
     """One random word for each element of a parameter.
 
@@ -43,18 +57,20 @@ def words(element, seed, step, index):
         element: its position in row-major logical order.
         seed, step, index: int64 numbers; the first two enter with their low 32 bits.
     """
-    # clause: PPSF-R-004 01ac67d9
-    block = element.to(tl.int64) >> 2
-    zero = (block & 0).to(tl.uint32)
-    w0, w1, w2, w3 = tl.philox(
-        (seed & 0xFFFFFFFF) | ((step & 0xFFFFFFFF) << 32),
-        (block & 0xFFFFFFFF).to(tl.uint32),
-        (block >> 32).to(tl.uint32),
-        zero + index.to(tl.uint32),
-        zero,
-    )
+    w0, w1, w2, w3 = _drawn(element.to(tl.int64) >> 2, seed, step, index)
     lane = (element & 3).to(tl.int32)
     return tl.where(lane < 2, tl.where(lane == 0, w0, w1), tl.where(lane == 2, w2, w3))
+
+
+@triton.jit
+def words_in_fours(first, seed, step, index, BP: tl.constexpr, BQ: tl.constexpr):
+    """The same for a block of BP times BQ elements, every four of which follow each other.
+
+    Args:
+        first: the position of the first element of each four, of shape [BP, BQ // 4, 1].
+    """
+    w0, w1, w2, w3 = _drawn(first.to(tl.int64) >> 2, seed, step, index)
+    return tl.reshape(tl.join(tl.join(w0, w2), tl.join(w1, w3)), (BP, BQ, 1))
 
 
 @triton.jit

@@ -10,7 +10,7 @@ from torch import Tensor
 from ppsf_fast import muon
 from ppsf_fast.backends.triton import columns as C
 from ppsf_fast.backends.triton.features import Features, features_of
-from ppsf_fast.backends.triton.geometry import DEEP, TALL, WIDE, Cut, Geometry, seen
+from ppsf_fast.backends.triton.geometry import DEEP, EVEN, TALL, WIDE, Cut, Geometry, seen
 from ppsf_fast.plan import Item
 from ppsf_fast.rule import Rule
 from ppsf_fast.speed import COURSE
@@ -36,6 +36,14 @@ class Entry:
     geometry: Geometry
     factored: bool
     tensors: dict[str, Tensor]
+
+    @property
+    def shape(self) -> int:
+        """Which blocks its tiles are made of."""
+        operands = [name for name in _OPERANDS[:-2] if name in self.tensors]
+        addresses = [self.tensors[name].data_ptr() for name in operands]
+        even = self.geometry.is_even(addresses, [_OPERANDS.index(name) for name in operands])
+        return EVEN if even else self.geometry.shape
 
     def signature(self) -> tuple[object, ...]:
         """What its row of the table depends on."""
@@ -128,7 +136,7 @@ def buckets_of(entries: Sequence[tuple[Entry, Rule]], by: Cut) -> list[Bucket]:
 
 
 def _completed(bucket: Bucket, by: Cut) -> Features:
-    shapes = {entry.geometry.shape for entry in bucket.entries}
+    shapes = {entry.shape for entry in bucket.entries}
     kinds = {entry.factored for entry in bucket.entries}
     return replace(
         bucket.features,
@@ -137,6 +145,7 @@ def _completed(bucket: Bucket, by: Cut) -> Features:
         wide=WIDE in shapes,
         tall=TALL in shapes,
         deep=DEEP in shapes,
+        even=EVEN in shapes,
         blocks=by.blocks,
         loops=by.loops,
         piece=by.piece,
@@ -182,7 +191,7 @@ def _row(entry: Entry, layout: Layout, tile: int, by: Cut) -> list[int]:
         first = column.value  # type: ignore[attr-defined]
         row[first : first + len(values)] = values
 
-    put(C.GROUP, entry.group, item.index, item.param.numel(), int(entry.factored), geometry.shape)
+    put(C.GROUP, entry.group, item.index, item.param.numel(), int(entry.factored), entry.shape)
     put(C.TILES_L, *geometry.tiles)
     put(C.FIRST_TILE, tile, geometry.count)
     put(C.PART_P, layout.parts, layout.parts + geometry.slices * geometry.tiles[2] * p)

@@ -33,7 +33,9 @@ CHOSEN = (
 
 def compile_all(arch: str, names: tuple[str, ...]) -> list[dict[str, Any]]:
     """What each kernel takes, found by a process that does not interpret."""
-    environment = {name: value for name, value in os.environ.items() if name not in ("TRITON_INTERPRET", "PPSF_BACKEND")}
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("TRITON_INTERPRET", "PPSF_BACKEND")
+    }
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "conformance")])
     command = [sys.executable, "-m", "tests.fast.triton.compiling", arch, *names]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)

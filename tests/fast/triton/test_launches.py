@@ -34,7 +34,7 @@ def launches(optimizer: Any, params: list[torch.Tensor]) -> dict[str, int]:
     return dict(found)
 
 
-@pytest.mark.parametrize("number", [1, 12])
+@pytest.mark.parametrize("number", [1, 3])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_step_at_defaults_is_seven_launches(dtype: torch.dtype, number: int) -> None:
     params = parameters(dtype, [(33, 8), (5,), (), (3, 2, 40)] * number)
@@ -105,12 +105,12 @@ def predicted(dtype: torch.dtype, shape: tuple[int, int], **options: Any) -> dic
 def test_large_matrices_move_seven_times_their_width_and_little_more(dtype: torch.dtype, width: int) -> None:
     """Three passes over g, and y and z read and written: 28 bytes per parameter in float32, 14 in bfloat16."""
     found = predicted(dtype, (1024, 1024))
-    samples = (width + 2 * 4) / 11
+    samples = -(-(1024**2) // 11) * (width + 2 * 4) / 1024**2
     partial = 8 * 2 / 256
     assert found["look"] == width + partial
     assert found["reduce (norm)"] == width
-    assert found["apply"] == pytest.approx(5 * width + samples, rel=1e-4)
-    assert sum(found.values()) < 7 * width + samples + 2.2 * partial
+    assert found["apply"] == 5 * width + samples
+    assert sum(found.values()) < 7 * width + samples + 2.5 * partial
 
 
 def test_without_clipping_one_pass_is_saved() -> None:
