@@ -1,8 +1,8 @@
 """One optimizer step on a GPU, checked first and then timed: python benchmarks/gpu_step.py [--rounds N].
 
-Checks: the kernels hold the law (problems drawn by the judge, run on the GPU); a step makes no host wait. Then, for each
-workload and dtype: time beside torch's fused AdamW and a measured copy, interleaved; launches; and for each kernel the
-bytes that the tables predict against the time that the profiler finds. Stored under results/.
+Checks: the kernels hold the law (problems drawn by the judge, run on the GPU); no step makes the host wait. Then, for
+each workload and dtype: time beside torch's fused AdamW and a measured copy, interleaved; launches; and for each kernel
+the bytes that the tables predict against the time that the profiler finds. Stored under results/.
 """
 
 from __future__ import annotations
@@ -101,7 +101,8 @@ def parameters(shapes: Shapes, dtype: torch.dtype) -> list[Tensor]:
 
 def milliseconds(step: Callable[[], object]) -> float:
     """Of one call, on the device, by events."""
-    start, stop = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    event: Any = torch.cuda.Event
+    start, stop = event(enable_timing=True), event(enable_timing=True)
     start.record()
     step()
     stop.record()

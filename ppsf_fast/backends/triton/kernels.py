@@ -19,7 +19,7 @@ _FOUND = tl.constexpr(FOUND_WIDTH)
 
 @triton.jit
 def _located(table, tiles, found):
-    """Of this program's tile: the row of its parameter, its number there, its slot, and what is found of the parameter."""
+    """Where this program works: the row of its parameter, tile and slot, and what is found of the parameter."""
     to = tiles + 2 * tl.program_id(0).to(tl.int64)
     item, tile = tl.load(to).to(tl.int64), tl.load(to + 1).to(tl.int64)
     row = table + item * _ITEM

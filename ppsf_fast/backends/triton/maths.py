@@ -1,4 +1,4 @@
-"""Arithmetic of the kernels. What Triton leaves to fast approximations is rounded correctly here, or its error is known.
+"""Arithmetic of the kernels: what Triton leaves to fast approximations is rounded correctly, or its error is known.
 
 Interpreted kernels run as plain Python on arrays, without CUDA's library: there its functions are those of the host.
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -156,7 +157,7 @@ class Part:
         )  # fmt: skip
 
     @staticmethod
-    def _over(ready: _Ready, kernel: object, *args: Tensor, **constants: object) -> None:
+    def _over(ready: _Ready, kernel: Any, *args: Tensor, **constants: Any) -> None:
         """Launch a kernel over the tiles of a bucket."""
         launch(kernel, ready.bucket.tiles, ready.table, ready.tiles, *args, F=ready.features, **constants)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -14,11 +14,10 @@ assert interpreter
 
 
 @pytest.fixture(autouse=True)
-def _by_triton(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _by_triton(monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps are taken by Triton, and by nothing else unless a test says so."""
     monkeypatch.setenv(CHOICE, "triton")
     monkeypatch.setattr(Torch, "step", _refuse)
-    yield
 
 
 def _refuse(*_: object) -> None:

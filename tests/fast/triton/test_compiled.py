@@ -1,4 +1,4 @@
-"""The kernels compile for the GPUs of three generations, keep everything in registers, and take no more than recorded."""
+"""The kernels compile for three generations of GPUs, keep all in registers, and take no more of them than recorded."""
 
 from __future__ import annotations
 
