@@ -13,7 +13,7 @@ ARGS   ?=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help setup audit test trace mutants bench docs lint format pytest clean distclean
+.PHONY: help setup audit test trace mutants kernels bench docs lint format pytest clean distclean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ pytest: $(READY)
 
 mutants: $(READY) ## apply every registered mutant; the suite must notice each one
 	$(BIN)/ppsf-conformance mutants $(ARGS)
+
+kernels: $(READY) ## the long form of the tests of the Triton kernels: problems of all revisions, all GPUs (about an hour)
+	PPSF_TRITON_PROBLEMS=150 PPSF_TRITON_COMPILE=all $(BIN)/python -m pytest tests/fast/triton $(ARGS)
 
 bench: $(READY) ## time one step of several optimizers, side by side
 	$(BIN)/python benchmarks/step_time.py $(ARGS)

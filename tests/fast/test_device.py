@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from ppsf_fast import ProdigyPlusScheduleFree, scalars
+from ppsf_fast.backends import CHOICE
 from tests.fast.helpers import SHAPES, parameters, snapshot, train
 
 
@@ -63,6 +64,7 @@ def imagined_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Tensor]]:
         return values, Never()
 
     monkeypatch.setattr(scalars, "_start_copy", send)
+    monkeypatch.setenv(CHOICE, "torch")  # kernels need a real device
     with FakeTensorMode(), NoHostRead(), WithoutDriver():
         yield sent
 

@@ -17,7 +17,7 @@ from ppsf_fast.rule import Rule
 from ppsf_fast.speed import COURSE
 
 #: Positions below it are computed in int32; a tile may end a little beyond the tensor.
-_NEAR = 2**31 - 2**20
+NEAR = 2**31 - 2**20
 #: The dtypes that kernels read.
 DTYPES: dict[torch.dtype, Any] = {
     torch.float32: tl.float32,
@@ -200,7 +200,7 @@ def features_of(item: Item, rule: Rule, reach: int) -> Features:
         at_z=rule.averages and revision.statistic_point == "z",
         stride=rule.stride,
         norm_sees_y=rule.penalizes or rule.orthograd or rule.focus,
-        index=tl.int32 if reach < _NEAR else tl.int64,
+        index=tl.int32 if reach < NEAR else tl.int64,
     )
 
 

@@ -50,6 +50,7 @@ class Geometry:
         tiles: number of tiles in the depth and along the two sides.
         count: number of tiles in all.
         numel: number of elements.
+        reach: the largest position of an element in any operand.
     """
 
     sizes: tuple[int, ...]
@@ -59,6 +60,7 @@ class Geometry:
     tiles: tuple[int, int, int]
     count: int
     numel: int
+    reach: int
 
     def is_even(self, addresses: Sequence[int], used: Sequence[int]) -> bool:
         """Whether every tensor can be read several elements at a time, which follow each other in logical order too.
@@ -72,13 +74,6 @@ class Geometry:
         along = [*(self.strides[operand] for operand in used), self.strides[-1]]
         fits = all(by[4] == 1 and (self.sizes[3] == 1 or by[3] % VECTOR == 0) for by in along)
         return fits and self.sizes[4] % VECTOR == 0 and self.numel % VECTOR == 0
-
-    @property
-    def reach(self) -> int:
-        """The largest position of an element in any operand."""
-        return max(
-            sum((size - 1) * abs(by) for size, by in zip(self.sizes, each, strict=True)) for each in self.strides
-        )
 
     @property
     def slices(self) -> int:
@@ -104,7 +99,7 @@ def seen(
         factored: the axes that the row and the column of its second moment are means over.
         by: how it is cut.
     """
-    logical = _row_major(shape)
+    logical = row_major(shape)
     axes = [_Axis(size, tuple(each[i] for each in (*strides, logical))) for i, size in enumerate(shape)]
     if factored is None:
         return _dense(_merged(axes), len(strides) + 1, math.prod(shape), by)
@@ -116,7 +111,9 @@ def seen(
     return _laid_out(others, p, q, not swapped, math.prod(shape), by)
 
 
-def _row_major(shape: Sequence[int]) -> tuple[int, ...]:
+@functools.lru_cache(maxsize=65536)
+def row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The strides of a tensor whose elements lie in logical order."""
     return tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
 
 
@@ -154,9 +151,9 @@ def _laid_out(others: list[_Axis], p: _Axis, q: _Axis, row_is_p: bool, numel: in
     tiles_l, tiles_p, tiles_q = (-(-size // side) for size, side in sides)
     count = axes[0].size * axes[1].size * tiles_l * tiles_p * tiles_q if numel else 0
     strides = tuple(tuple(axis.strides[i] for axis in axes) for i in range(operands))
-    return Geometry(
-        tuple(axis.size for axis in axes), strides, shape, row_is_p, (tiles_l, tiles_p, tiles_q), count, numel
-    )
+    sizes = tuple(axis.size for axis in axes)
+    reach = max(sum((size - 1) * abs(by) for size, by in zip(sizes, each, strict=True)) for each in strides)
+    return Geometry(sizes, strides, shape, row_is_p, (tiles_l, tiles_p, tiles_q), count, numel, reach)
 
 
 def _shape(depth: _Axis, p: _Axis, q: _Axis) -> int:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
 from ppsf_fast import muon
 from ppsf_fast.backends.triton import columns as C
-from ppsf_fast.backends.triton.features import Features, features_of
-from ppsf_fast.backends.triton.geometry import DEEP, EVEN, TALL, WIDE, Cut, Geometry, seen
+from ppsf_fast.backends.triton.features import NEAR, Features, features_of
+from ppsf_fast.backends.triton.geometry import DEEP, EVEN, TALL, WIDE, Cut, Geometry, row_major, seen
 from ppsf_fast.plan import Item
 from ppsf_fast.rule import Rule
 from ppsf_fast.speed import COURSE
@@ -18,6 +18,8 @@ from ppsf_fast.state import FILLED, factored_axes
 
 #: Operands of each element, in the order of their strides; the logical order follows.
 _OPERANDS = ("y", "g", "z", "m", "v", "direction", "row", "column")
+#: Those that have a value for each element.
+_EACH = frozenset(_OPERANDS[:-2])
 
 
 @dataclass(slots=True)
@@ -28,6 +30,8 @@ class Entry:
         group: row of its group.
         number: its position among all parameters of its device.
         tensors: its operands by name, as far as there are any, and what else its kernels read.
+        addresses: theirs.
+        shape: which blocks its tiles are made of.
     """
 
     item: Item
@@ -36,19 +40,17 @@ class Entry:
     geometry: Geometry
     factored: bool
     tensors: dict[str, Tensor]
-
-    @property
-    def shape(self) -> int:
-        """Which blocks its tiles are made of."""
-        operands = [name for name in _OPERANDS[:-2] if name in self.tensors]
-        addresses = [self.tensors[name].data_ptr() for name in operands]
-        even = self.geometry.is_even(addresses, [_OPERANDS.index(name) for name in operands])
-        return EVEN if even else self.geometry.shape
+    addresses: tuple[int, ...]
+    shape: int
 
     def signature(self) -> tuple[object, ...]:
         """What its row of the table depends on."""
-        addresses = tuple(tensor.data_ptr() for tensor in self.tensors.values())
-        return (self.group, self.number, self.item.index, self.geometry, *addresses)
+        return (self.group, self.number, self.item.index, self.geometry, self.addresses)
+
+    def kind(self, rule: Rule) -> tuple[object, ...]:
+        """What decides, with its rule, which kernels serve it."""
+        dtypes = [tensor.dtype for tensor in self.tensors.values()]
+        return (id(rule), self.geometry.reach < NEAR, *self.tensors, *dtypes)
 
 
 @dataclass(slots=True)
@@ -110,11 +112,21 @@ def entry_of(item: Item, rule: Rule, group: int, by: Cut) -> Entry:
     names = ("p0", "s", FILLED, *COURSE, "rms_sq")
     found |= {name: state.get(name) for name in names}
     tensors = {name: tensor for name, tensor in found.items() if isinstance(tensor, Tensor)}
-    return Entry(item, group, 0, geometry, factored, tensors)
+    addresses = tuple(tensor.data_ptr() for tensor in tensors.values())
+    return Entry(item, group, 0, geometry, factored, tensors, addresses, _shape(geometry, tensors, addresses))
+
+
+def _shape(geometry: Geometry, tensors: Mapping[str, Tensor], addresses: Sequence[int]) -> int:
+    operands = _EACH.intersection(tensors)
+    used = [(_OPERANDS.index(name), at) for name, at in zip(tensors, addresses, strict=True) if name in operands]
+    return EVEN if geometry.is_even([at for _, at in used], [operand for operand, _ in used]) else geometry.shape
 
 
 def _strides(tensor: Tensor | None, ndim: int) -> tuple[int, ...]:
-    return (0,) * ndim if tensor is None else tuple(tensor.stride())
+    if tensor is None:
+        return (0,) * ndim
+    # Asking for contiguity is cheaper than for strides.
+    return row_major(tensor.shape) if tensor.is_contiguous() else tuple(tensor.stride())
 
 
 def _without(strides: tuple[int, ...], axis: int) -> tuple[int, ...]:
@@ -124,9 +136,13 @@ def _without(strides: tuple[int, ...], axis: int) -> tuple[int, ...]:
 def buckets_of(entries: Sequence[tuple[Entry, Rule]], by: Cut) -> list[Bucket]:
     """The buckets, each with the features that its entries share."""
     found: dict[Features, Bucket] = {}
+    kinds: dict[tuple[object, ...], Bucket] = {}
     for entry, rule in entries:
-        key = features_of(entry.item, rule, entry.geometry.reach)
-        found.setdefault(key, Bucket(key)).entries.append(entry)
+        kind = entry.kind(rule)
+        if kind not in kinds:
+            features = features_of(entry.item, rule, entry.geometry.reach)
+            kinds[kind] = found.setdefault(features, Bucket(features))
+        kinds[kind].entries.append(entry)
     first = 0
     for bucket in found.values():
         bucket.features = _completed(bucket, by)
