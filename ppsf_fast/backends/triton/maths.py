@@ -6,6 +6,7 @@ Interpreted kernels run as plain Python on arrays, without CUDA's library: there
 from __future__ import annotations
 
 import math
+import os
 from typing import Any
 
 import torch
@@ -13,7 +14,8 @@ import triton
 import triton.language as tl
 from triton.language.extra import libdevice
 
-INTERPRETED: bool = triton.knobs.runtime.interpret
+#: Whether kernels are interpreted; Triton itself decides so by this variable when it is asked to compile them.
+INTERPRETED = os.environ.get("TRITON_INTERPRET", "").lower() in ("1", "true", "yes", "on", "y")
 
 _HALF_PI = tl.constexpr(float(torch.tensor(math.pi / 2)))
 _HALF_PI_REST = tl.constexpr(math.pi / 2 - float(torch.tensor(math.pi / 2)))

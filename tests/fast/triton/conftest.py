@@ -43,7 +43,7 @@ _original_step = Torch.step
 def tiles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Tiles as they are, or so small that tensors of a few hundred elements have many."""
     if request.param == "small tiles":
-        monkeypatch.setattr(geometry, "BLOCKS", ((4, 16, 1), (16, 4, 1), (4, 4, 4)))
+        monkeypatch.setattr(geometry, "BLOCKS", ((4, 32, 1), (16, 8, 1), (8, 4, 4)))
         monkeypatch.setattr(geometry, "LOOPS", 2)
         monkeypatch.setattr(geometry, "PIECE", 16)
     return str(request.param)
