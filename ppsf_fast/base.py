@@ -15,8 +15,7 @@ from torch import Tensor
 from torch._compile import _disable_dynamo
 from torch.optim.optimizer import Optimizer, ParamsT
 
-from ppsf_fast import checkpoint, plan, processes, state
-from ppsf_fast.backends import torch_backend
+from ppsf_fast import backends, checkpoint, plan, processes, state
 from ppsf_fast.domains import flag
 from ppsf_fast.fused import FusedStep
 from ppsf_fast.numerics import store
@@ -94,6 +93,7 @@ class RevisedOptimizer(Optimizer):
     def _begin_anew(self) -> None:
         """No fused step runs; nobody follows what is added."""
         self._running: FusedStep | None = None
+        self._workspace: dict[object, object] = {}  # what a backend keeps between steps; never needed to go on
         self._turn = threading.RLock()  # autograd calls hooks from a thread per device
         self._followers: list[Callable[[list[Tensor]], None]] = []
 
@@ -199,17 +199,15 @@ class RevisedOptimizer(Optimizer):
             plan.fill_up(work, groups, rules, ledger)
         if not work.pools:
             return
-        good = plan.judge(work)
+        backend = backends.choose(work, together)
+        good = backend.judge(work)
         if together:
             work.ok = processes.all_good(good if work.ok is None else work.ok, work.pools[0].device)
         elif not good:
             ledger.count_skip(None)
             return
         plan.equip(work, groups, rules, self.state, ledger)
-        torch_backend.step(work)
-        if work.ok is not None:
-            ledger.count_skip(work.ok)
-        ledger.publish(work.changed)
+        backend.step(work, ledger, self._workspace)
         self._settle(wait=False)
 
     # ------------------------------------------------------------------------------------------------- fused step
