@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+#: How kernels are compiled. Told how many registers there may be, the assembler does not spill to take still fewer.
+OPTIONS: dict[str, Any] = {"enable_fp_fusion": False, **({} if torch.version.hip else {"maxnreg": 128})}
 _observers: list[Callable[[str, int], None]] = []
 WARPS = 8
 
@@ -39,4 +41,4 @@ def launch(kernel: Any, programs: int, *args: Any, warps: int = WARPS, **constan
         return
     for observer in _observers:
         observer(kernel.fn.__name__, programs)
-    kernel[(programs,)](*args, **constants, num_warps=warps, enable_fp_fusion=False)
+    kernel[(programs,)](*args, **constants, num_warps=warps, **OPTIONS)

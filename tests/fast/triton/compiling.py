@@ -24,7 +24,7 @@ from ppsf_fast import AdamWScheduleFree, Prodigy, ProdigyPlusScheduleFree, plan
 from ppsf_fast.backends.triton import factors, kernels, numbers, totals
 from ppsf_fast.backends.triton.features import Features, Law, is_early
 from ppsf_fast.backends.triton.geometry import cut
-from ppsf_fast.backends.triton.launch import WARPS
+from ppsf_fast.backends.triton.launch import OPTIONS, WARPS
 from ppsf_fast.backends.triton.table import buckets_of, entry_of
 
 SHAPES = ((256, 256), (64,))
@@ -100,7 +100,7 @@ def compiled(kernel: Any, constants: dict[str, Any], warps: int, arch: int) -> d
     types = {**_TYPES, **({"tiles": "i32"} if kernel is numbers.begin else {})}
     signature = {name: "constexpr" if name in constants else types[name] for name in names}
     source = ASTSource(kernel, signature=signature, constexprs={(names.index(k),): v for k, v in constants.items()})
-    options = {"num_warps": warps, "enable_fp_fusion": False}
+    options = {"num_warps": warps, **OPTIONS}
     made = triton.compile(source, target=GPUTarget("cuda", arch, 32), options=options)
     binaries = Path(triton.__file__).parent / "backends/nvidia/bin"
     with tempfile.TemporaryDirectory() as folder:
