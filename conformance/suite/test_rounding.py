@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -109,21 +110,34 @@ def test_seeds_and_steps_have_keys_of_their_own() -> None:
 @pytest.mark.clause("PPSF-R-004")
 @pytest.mark.parametrize(("seed", "k", "parameter"), list(itertools.product((0, 2**32 - 1), (1, 70_000), (0, 3))))
 def test_the_product_draws_the_words_of_the_reference(seed: int, k: int, parameter: int) -> None:
-    theirs = rounding_words(1003, seed, torch.tensor(k), parameter).numpy().astype(np.uint32)
+    theirs = rounding_words(1003, seed, torch.tensor(k), [parameter])[0].numpy().astype(np.uint32)
     assert np.array_equal(theirs, philox.words((seed, k), parameter, 1003))
 
 
 # -------------------------------------------------------------------------------------------------- through an adapter
 
-Words = Callable[[int, int, torch.Tensor, int], torch.Tensor]
+
+def _wrongly(
+    change: Callable[[torch.Tensor], torch.Tensor] = lambda words: words, **given: Any
+) -> Callable[..., torch.Tensor]:
+    """The draws of the product with something else given to them, and then changed."""
+
+    def words(numel: int, seed: int, step: torch.Tensor, parameters: Sequence[int], first: int = 0) -> torch.Tensor:
+        wanted = {"seed": seed, "step": step, "parameters": parameters}
+        wanted |= {name: value(wanted[name]) for name, value in given.items()}
+        return change(rounding_words(numel, first=first, **wanted))
+
+    return words
+
+
 #: Wrong draws: what is wrong, and the words in the place of the right ones.
-WRONG_DRAWS: dict[str, Words] = {
-    "the same in every step": lambda n, seed, k, i: rounding_words(n, seed, torch.ones_like(k), i),
-    "the same for every parameter": lambda n, seed, k, i: rounding_words(n, seed, k, 0),
-    "the same for every seed": lambda n, seed, k, i: rounding_words(n, 0, k, i),
-    "one for four elements": lambda n, seed, k, i: rounding_words(n, seed, k, i)[torch.arange(n) // 4],
-    "one for y and z": lambda n, seed, k, i: (rounding_words(n, seed, k, i) & 0xFFFF) * 0x10001,
-    "of a global generator": lambda n, seed, k, i: torch.randint(0, 2**32, (n,)),
+WRONG_DRAWS: dict[str, Callable[..., torch.Tensor]] = {
+    "the same in every step": _wrongly(step=torch.ones_like),
+    "the same for every parameter": _wrongly(parameters=lambda places: [0] * len(places)),
+    "the same for every seed": _wrongly(seed=lambda _: 0),
+    "one for four elements": _wrongly(lambda words: words[:, torch.arange(words.shape[1]) // 4]),
+    "one for y and z": _wrongly(lambda words: (words & 0xFFFF) | (words << 16)),
+    "of a global generator": _wrongly(lambda words: torch.randint_like(words, -(2**31), 2**31 - 1)),
 }
 
 

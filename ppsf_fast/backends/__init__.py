@@ -1,7 +1,7 @@
 """The backends: each executes a plan, with one meaning. Which one does is chosen for each step.
 
-Torch serves anything anywhere. Triton has to be asked for, by the environment variable PPSF_BACKEND=triton, as long as its
-kernels have not been run on a GPU; on a CPU it needs Triton's interpreter (TRITON_INTERPRET=1), and is for tests.
+Torch serves anything anywhere. Triton has to be asked for, by the environment variable PPSF_BACKEND=triton, as long as
+its kernels have not been run on a GPU; on a CPU it needs Triton's interpreter (TRITON_INTERPRET=1), and is for tests.
 """
 
 from __future__ import annotations

@@ -65,11 +65,11 @@ def test_the_revisions_take_turns() -> None:
 
 
 def test_every_value_shape_and_regime_is_drawn() -> None:
-    """Within a thousand problems of each revision; pairs of values too, nearly all."""
+    """Within two thousand problems of each revision; pairs of values too, nearly all."""
     for revision in OWN:
         made = soaking.own(revision)
         sampler, found = Sampler(made.capabilities, np.random.default_rng(0)), Found()
-        for _ in range(1000):
+        for _ in range(2000):
             soaking._count_drawn(sampler.problem(), found)
         report = soak_state._coverage(State(0, found={revision: found}), made.capabilities)
         assert not report["values_unmet"], revision

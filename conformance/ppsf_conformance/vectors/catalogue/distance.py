@@ -420,6 +420,14 @@ DISTANCE = (
             norms=[f32(0.7)],
         ),
         case(
+            "sums that are rounded",
+            "",
+            item=f32(0.1),
+            norm=f32(0.3),
+            items=[f32(0.7), f32(1e-3)],
+            norms=[f32(1.7), f32(0.2)],
+        ),
+        case(
             "items cancel, norms do not", "Cancellation Exact", item=1.0, norm=1.0, items=[-1.5, 0.5], norms=[1.5, 0.5]
         ),
     ),
