@@ -23,6 +23,7 @@ constexpr i64 CHUNK = 512;       // elements that a stage works on; a multiple o
 constexpr i64 TASK = 32768;      // elements that a thread takes at once; a multiple of CHUNK
 constexpr i64 BLOCK = 4096;      // elements of a row that a thread sums at once
 constexpr i64 SMALL = 131072;    // elements up to which a tensor is left to one thread
+constexpr i64 PERIOD = 64;       // elements of a pattern, at least; short trailing axes repeat in it
 constexpr i64 PANELS = 16;       // parts of axis A that are summed apart, at most
 
 // One tensor, as the host lays it out: 64-bit words. A pointer is 0 where there is no such array.
@@ -42,6 +43,9 @@ struct Numbers {
   double mix, z_step, y_step, y_decay, z_decay, update_decay, penalty;
   double beta3, item_weight, sum_weight, at_z, by_signs, amplifies, stride, seed, k;
 };
+// How many elements are taken at once where positions in an axis of length I repeat: whole repetitions of a short one.
+inline i64 repeats(i64 I) { return I > PERIOD ? PERIOD : I * ((PERIOD + I - 1) / I); }
+
 enum Clip { NONE, BOUNDED, SOFT };
 
 // ------------------------------------------------------------------------------------------------ loading and storing
@@ -227,10 +231,13 @@ struct Task {
         const float factor = *b;
         for (i64 j = 0; j < count; ++j) denom[done + j] = a[j] * factor;
       } else {
-        i64 i = column % t.I;
-        for (i64 j = 0; j < count; ++j) {
-          denom[done + j] = a[j] * b[i];
-          i = i + 1 == t.I ? 0 : i + 1;
+        float pattern[2 * PERIOD];
+        const i64 period = repeats(t.I);
+        for (i64 j = 0; j < count; j += period) {
+          const i64 some = std::min(period, count - j);
+          if (j == 0 || t.I > PERIOD)
+            for (i64 k = 0, i = (column + j) % t.I; k < some; ++k, i = i + 1 == t.I ? 0 : i + 1) pattern[k] = b[i];
+          for (i64 k = 0; k < some; ++k) denom[done + j + k] = a[j + k] * pattern[k];
         }
       }
       done += count, column = 0, ++row;
@@ -456,12 +463,18 @@ void add_squares(const float* g, i64 n, i64 I, double* over_a, double* over_b) {
     *over_b += sum;
     return;
   }
-  for (i64 j = 0; j < n; j += I)
-    for (i64 i = 0; i < I; ++i) {
-      const double square = double(g[j + i]) * double(g[j + i]);
-      over_a[j + i] += square;
-      over_b[i] += square;
+  double sums[2 * PERIOD] = {};
+  const i64 period = repeats(I);
+  for (i64 j = 0; j < n; j += period) {
+    const i64 some = std::min(period, n - j);
+    for (i64 k = 0; k < some; ++k) {
+      const double square = double(g[j + k]) * double(g[j + k]);
+      over_a[j + k] += square;
+      sums[k] += square;
     }
+    if (I > PERIOD || j + period >= n)
+      for (i64 k = 0, i = j % I; k < period; ++k, i = i + 1 == I ? 0 : i + 1) over_b[i] += sums[k], sums[k] = 0;
+  }
 }
 
 // The same for four rows at once, I = 1: the sums over A are read and written once for all of them.

@@ -20,7 +20,7 @@ from ppsf_fast.state import factored_axes
 _ARRAYS = ("z", "exp_avg", "exp_avg_sq", "exp_avg_sq_row", "exp_avg_sq_col", "p0", "s")
 #: Where they are among all arrays, and the word behind them.
 _V, _ROW, _COLUMN, _X0, _S, _HALF = range(4, 10)
-_NO_GEOMETRY = (0,) * 6
+_NO_GEOMETRY: Sequence[int] = (0,) * 6
 _PLAIN = (Tensor, torch.nn.Parameter)
 _CLIPS = {"none": 0, "bounded": 1, "soft": 2}
 
