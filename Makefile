@@ -15,7 +15,7 @@ JOBS   ?= 2
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help setup audit test nightly trace mutants soak vectors bench docs lint format pytest clean distclean
+.PHONY: help setup audit test nightly trace mutants soak vectors kernels bench docs lint format pytest clean distclean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,8 +61,11 @@ vectors: $(READY) ## hold the test vectors against the reference, and run them i
 	node conformance/runners/javascript/run.mjs
 	$(BIN)/python -m pytest conformance/runners
 
+kernels: $(READY) ## the long form of the tests of the Triton kernels: problems of all revisions, all GPUs (about an hour)
+	PPSF_TRITON_PROBLEMS=150 PPSF_TRITON_COMPILE=all $(BIN)/python -m pytest tests/fast/triton $(ARGS)
+
 bench: $(READY) ## time one step of several optimizers, side by side
-	$(BIN)/python benchmarks/step_time.py $(ARGS)
+	$(BIN)/python -m benchmarks $(ARGS)
 
 docs: $(READY) ## build the documentation into build/docs; any warning is an error
 	$(BIN)/python -m sphinx -q -E -W -n --keep-going -b html -d build/doctrees docs build/docs

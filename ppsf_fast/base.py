@@ -12,10 +12,11 @@ from typing import Any, ClassVar, ParamSpec, Self
 
 import torch
 from torch import Tensor
+from torch._compile import _disable_dynamo
 from torch.optim.optimizer import Optimizer, ParamsT
 
-from ppsf_fast import checkpoint, plan, processes, state
-from ppsf_fast.backends import torch_backend
+from ppsf_fast import backends, checkpoint, plan, processes, state
+from ppsf_fast.domains import flag
 from ppsf_fast.fused import FusedStep
 from ppsf_fast.numerics import store
 from ppsf_fast.options import (
@@ -57,7 +58,8 @@ def takes_options(signature_of: Callable[P, None]) -> Callable[P, None]:
     def construct(*args: P.args, **kwargs: P.kwargs) -> None:
         given = signature.bind(*args, **kwargs).arguments
         optimizer, params = given.pop("self"), given.pop("params")
-        RevisedOptimizer.__init__(optimizer, params, given, given.pop("revision", optimizer.REVISIONS[0]))
+        revision, compiles = given.pop("revision", optimizer.REVISIONS[0]), given.pop("compile", False)
+        RevisedOptimizer.__init__(optimizer, params, given, revision, compiles)
 
     return construct
 
@@ -69,12 +71,14 @@ class RevisedOptimizer(Optimizer):
         params: float32 or bfloat16 parameters, or groups of them.
         given: the options that the caller gives; the others have the revision's defaults.
         revision: its name; one of `REVISIONS` of the class.
+        compiles: compile the step; no option of the revision, and not saved.
     """
 
     #: The revisions that the class serves, the default one first.
     REVISIONS: ClassVar[tuple[str, ...]]
 
-    def __init__(self, params: ParamsT, given: Mapping[str, Any], revision: str) -> None:
+    def __init__(self, params: ParamsT, given: Mapping[str, Any], revision: str, compiles: bool = False) -> None:
+        self._compiles = flag("compile", compiles)
         self._revision = revision_of(revision, self.REVISIONS)
         refuse_foreign(given, self._revision)
         self._ledger = Ledger(Names.of(self._revision))
@@ -89,6 +93,7 @@ class RevisedOptimizer(Optimizer):
     def _begin_anew(self) -> None:
         """No fused step runs; nobody follows what is added."""
         self._running: FusedStep | None = None
+        self._workspace: dict[object, object] = {}  # what a backend keeps between steps; never needed to go on
         self._turn = threading.RLock()  # autograd calls hooks from a thread per device
         self._followers: list[Callable[[list[Tensor]], None]] = []
 
@@ -143,6 +148,7 @@ class RevisedOptimizer(Optimizer):
 
     # --------------------------------------------------------------------------------------------------- step
 
+    @_disable_dynamo
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Take one step; with `fused_back_pass`, end the one whose parameters :meth:`step_param` has moved.
 
@@ -187,22 +193,21 @@ class RevisedOptimizer(Optimizer):
         self._settle(wait=False)
         groups, rules, ledger = self.param_groups, self._rules(), self._ledger
         work = plan.gather(groups, rules, self.state, ledger)
+        work.compiles = self._compiles
         together = rules[0].sums_processes and processes.connected()
         if together:  # the others wait, whether a parameter takes part here or not
             plan.fill_up(work, groups, rules, ledger)
         if not work.pools:
             return
-        good = plan.judge(work)
+        backend = backends.choose(work, together)
+        good = backend.judge(work)
         if together:
             work.ok = processes.all_good(good if work.ok is None else work.ok, work.pools[0].device)
         elif not good:
             ledger.count_skip(None)
             return
         plan.equip(work, groups, rules, self.state, ledger)
-        torch_backend.step(work)
-        if work.ok is not None:
-            ledger.count_skip(work.ok)
-        ledger.publish(work.changed)
+        backend.step(work, ledger, self._workspace)
         self._settle(wait=False)
 
     # ------------------------------------------------------------------------------------------------- fused step
@@ -224,6 +229,7 @@ class RevisedOptimizer(Optimizer):
         """Stop that; does nothing if nobody follows."""
         self._followers = [each for each in self._followers if each != added]
 
+    @_disable_dynamo
     @torch.no_grad()
     def step_param(self, param: Tensor, group: Group | None = None) -> None:
         """Move one parameter now, as a part of a fused step; its gradient may be freed afterwards.
@@ -268,7 +274,7 @@ class RevisedOptimizer(Optimizer):
     def _begin_fused_step(self, param: Tensor) -> None:
         """End the step that runs and begin the next one with a parameter, if that takes part."""
         self._check_ready()
-        fresh = FusedStep(self.param_groups, self._rules(), self.state, self._ledger)
+        fresh = FusedStep(self.param_groups, self._rules(), self.state, self._ledger, self._compiles)
         if param not in fresh:
             raise ValueError(
                 f"step_param() was given a tensor of shape {tuple(param.shape)} that is none of the optimizer's "
@@ -427,12 +433,18 @@ class RevisedOptimizer(Optimizer):
     def __getstate__(self) -> dict[str, Any]:
         self._end_fused_step()
         self._settle(wait=True)
-        return {**super().__getstate__(), "_skipped": self._ledger.skipped(), "_revision": self.revision}
+        return {
+            **super().__getstate__(),
+            "_skipped": self._ledger.skipped(),
+            "_revision": self.revision,
+            "_compiles": self._compiles,
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take over groups and state; the device's scalars follow from the groups."""
         given = dict(state)
         skipped, revision = given.pop("_skipped", None), given.pop("_revision", None)
+        self._compiles = given.pop("_compiles", getattr(self, "_compiles", False))
         if revision is not None:
             self._revision = REVISIONS[revision]
         if skipped is None:

@@ -43,10 +43,10 @@ class _Running:
     ok: Tensor | None = None
     moves: Tensor | None = None
 
-    def take(self, item: Item, ok: Tensor | None) -> None:
+    def take(self, item: Item, ok: Tensor | None, compiles: bool) -> None:
         device = item.param.device
         by = self.by.setdefault(device, moved_to(device, self.by[self.home]))
-        share, moves = torch_backend.step_one(item, self.plan.rule, allowed(by, ok))
+        share, moves = torch_backend.step_one(item, self.plan.rule, allowed(by, ok), compiles)
         known = bool(self.shares)
         self.ok, self.moves = (either(self.ok, ok), either(self.moves, moves)) if known else (ok, moves)
         self.shares[item.index] = share
@@ -60,17 +60,23 @@ class FusedStep:
         rules: what their options mean when the step begins.
         states: the state of every parameter; entries are added as parameters come.
         ledger: holds the scalars.
+        compiles: whether a compiled step is used where there is one.
     """
 
     def __init__(
-        self, groups: Sequence[Group], rules: Sequence[Rule], states: dict[Tensor, State], ledger: Ledger
+        self,
+        groups: Sequence[Group],
+        rules: Sequence[Rule],
+        states: dict[Tensor, State],
+        ledger: Ledger,
+        compiles: bool = False,
     ) -> None:
         self._groups, self._rules, self._states, self._ledger = groups, rules, states, ledger
         self._places: dict[Tensor, tuple[int, int]] = {}
         for index, group in enumerate(groups):
             self._places |= {param: (len(self._places) + j, index) for j, param in enumerate(group["params"])}
         self._come: set[int] = set()
-        self._plan = Plan([])
+        self._plan = Plan([], compiles=compiles)
         self._running: list[_Running] = []
 
     def __contains__(self, param: Tensor) -> bool:
@@ -117,7 +123,7 @@ class FusedStep:
         running = self._running[self._places[item.param][1]]
         item.state = self._states.setdefault(item.param, item.state)
         prepare(item.state, item.param, running.plan.rule, running.adapts)
-        running.take(item, good.to(item.param.device) if isinstance(good, Tensor) else None)
+        running.take(item, good.to(item.param.device) if isinstance(good, Tensor) else None, self._plan.compiles)
 
     # clause: PPSF-L-009 2bd8d5f9
     def end(self) -> list[Scalars]:
@@ -137,7 +143,7 @@ class FusedStep:
         numbers = [allowed(running.by[pool.device], ok) for running in came]
         shares = {index: share for running in came for index, share in running.shares.items()}
         moves = [None if running.moves is None else running.moves.to(pool.device) for running in came]
-        torch_backend.end(pool, numbers, [shares[index] for index in sorted(shares)], moves)
+        torch_backend.end(pool, numbers, {index: shares[index] for index in sorted(shares)}, moves)
 
     @property
     def ok(self) -> bool | Tensor:

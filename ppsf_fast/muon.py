@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from ppsf_fast.numerics import total
+from ppsf_fast.numerics import whole
 from ppsf_fast.precision import full_precision
 
 _LINEAR, _CUBIC, _QUINTIC = 3.4445, -4.7750, 2.0315
@@ -33,7 +33,7 @@ def direction(grad: Tensor) -> Tensor:
     flat = grad.reshape(grad.shape[0], math.prod(grad.shape[1:]))
     matrix = orthogonalized(flat)
     # clause: PPSF-M-016 5b5a5f71
-    share = total(flat * matrix).clamp(max=1.0).float()
+    share = whole(flat * matrix).clamp(max=1.0).float()
     return (matrix * share).view(grad.shape)
 
 
@@ -42,7 +42,7 @@ def orthogonalized(matrix: Tensor) -> Tensor:
     # clause: PPSF-M-015 da86f5d2
     if matrix.shape[0] > matrix.shape[1]:
         return orthogonalized(matrix.T).T.contiguous()
-    x = matrix / (total(matrix * matrix).sqrt() + _LEAST_NORM).float()
+    x = matrix / (whole(matrix * matrix).sqrt() + _LEAST_NORM).float()
     with full_precision(x.device):
         for _ in range(_STEPS):
             square = x @ x.T
@@ -59,7 +59,7 @@ def renewed(rms_sq: Tensor, update: Tensor, keep: Tensor, gain: Tensor) -> Tenso
         keep, gain: what multiplies the memory and the new mean square, 0-d float32.
     """
     # clause: PPSF-M-017 51003edd
-    rms = (total(update * update) / max(update.numel(), 1)).sqrt().clamp_min(_LEAST_SIZE).float()
+    rms = (whole(update * update) / max(update.numel(), 1)).sqrt().clamp_min(_LEAST_SIZE).float()
     return rms_sq * keep + rms * rms * gain
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -20,8 +22,26 @@ def wide_dtype(device: torch.device) -> torch.dtype:
 
 
 def total(values: Tensor) -> Tensor:
+    """Sum over all axes but the first, which stay with size 1: accumulated in the wide dtype."""
+    wide = wide_dtype(values.device)
+    axes = tuple(range(1, values.dim()))
+    return torch.sum(values, dim=axes, keepdim=True, dtype=wide) if axes else values.to(wide)
+
+
+def whole(values: Tensor) -> Tensor:
     """Sum of all elements, 0-d, accumulated in the wide dtype."""
     return torch.sum(values, dtype=wide_dtype(values.device))
+
+
+def number_of(values: Tensor) -> int:
+    """Number of elements behind the first axis, at least 1."""
+    return max(math.prod(values.shape[1:]), 1)
+
+
+def root(values: Tensor) -> Tensor:
+    """The square root of float32, rounded correctly: also where vectors of it would be a unit off."""
+    # float64 has more than twice the digits and two, so that rounding its root, even if off by a unit, is exact.
+    return values.to(wide_dtype(values.device)).sqrt().float()
 
 
 def mean_over(values: Tensor, dim: int) -> Tensor:
@@ -30,8 +50,13 @@ def mean_over(values: Tensor, dim: int) -> Tensor:
     return (wide / values.shape[dim]).float()
 
 
-def sample(values: Tensor, stride: int) -> Tensor:
-    """S(t): one element in `stride` in row-major logical order, from element 0 on; shape (ceil(numel / stride),)."""
+def sample(values: Tensor, stride: int, batched: bool = False) -> Tensor:
+    """S(t): one element in `stride` in row-major logical order, from element 0 on; shape (ceil(numel / stride),).
+
+    `batched`: the same for each index of the first axis.
+    """
+    if batched:
+        return torch.stack([sample(each, stride) for each in values.unbind()])
     # clause: PPSF-N-001 4572b27e
     return values.reshape(-1)[::stride]
 
@@ -39,7 +64,7 @@ def sample(values: Tensor, stride: int) -> Tensor:
 def agreement(values: Tensor, direction: Tensor) -> Tensor:
     """1 where both have the same sign, else 0, divided by the share of ones, which counts as at least 1e-3."""
     kept = (values.sign() * direction.sign()).clamp_min(0.0)
-    share = (total(kept) / max(kept.numel(), 1)).clamp_min(_LEAST_KEPT)
+    share = (total(kept) / number_of(kept)).clamp_min(_LEAST_KEPT)
     return kept / share.float()
 
 
@@ -57,6 +82,10 @@ def stochastic_bfloat16(values: Tensor, noise: Tensor) -> Tensor:
     # clause: PPSF-R-003 86e7aa41
     bits = (values.view(torch.int32) + noise) & _UPPER_HALF
     # clause: PPSF-R-005 77c6d298
+    if readable(values.device) and math.isfinite(
+        values.sum()
+    ):  # there is no NaN: the usual case, at the price of a sum
+        return bits.view(torch.float32).to(torch.bfloat16)
     return torch.where(torch.isnan(values), values, bits.view(torch.float32)).to(torch.bfloat16)
 
 

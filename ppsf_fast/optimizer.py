@@ -60,6 +60,8 @@ class ProdigyPlusScheduleFree(RevisedOptimizer):
         warmup_steps: number of steps in which the step size grows to its full value. Revision update3.
         bf16_state: keep these samples in bfloat16. Revision update3.
         revision: of the specification: "1.9", "2.0" or "update3".
+        compile: step by a kernel in C++, which is compiled when it is first needed; no option of the revision, and not
+            saved. Without a compiler a warning says so, and the step goes on without it.
 
     The defaults in the signature are those of revision 1.9. An option that is not given has the default of the
     revision: in 2.0 `split_groups_mean` is False and `d_limiter` True; in update3 `eps` is None, `factored` False,
@@ -113,4 +115,5 @@ class ProdigyPlusScheduleFree(RevisedOptimizer):
         warmup_steps: int = 0,
         bf16_state: bool = False,
         revision: str = "1.9",
+        compile: bool = False,
     ) -> None: ...

@@ -15,7 +15,7 @@ def orthogonal(grad: Tensor, weights: Tensor) -> Tensor:
     """What of a gradient is orthogonal to the weights, as long as the gradient is.
 
     Args:
-        grad, weights: float32, of one shape.
+        grad, weights: float32, of one shape; the first axis counts parameters.
 
     Returns:
         float32, same shape: `grad` if the weights are all 0, zeros if it is parallel to them.

@@ -7,6 +7,8 @@ the 64-bit product of two words wraps to the right bits, and the mask repairs th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -18,12 +20,6 @@ _WEYL_0, _WEYL_1 = 0x9E3779B9, 0xBB67AE85
 Block = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
-def _product(word: Tensor, factor: int) -> tuple[Tensor, Tensor]:
-    """High and low 32 bits of the 64-bit product."""
-    product = word * factor
-    return (product >> 32) & _WORD, product & _WORD
-
-
 def philox4x32(counter: Block, key: tuple[Tensor, Tensor]) -> Block:
     """Four random words for each counter.
 
@@ -32,34 +28,51 @@ def philox4x32(counter: Block, key: tuple[Tensor, Tensor]) -> Block:
         key: two int64 tensors of words in [0, 2^32), of shapes that broadcast with the counter.
 
     Returns:
-        four int64 tensors of words in [0, 2^32).
+        four int64 tensors of words in [0, 2^32), of shapes that broadcast to that of counter and key.
     """
     c0, c1, c2, c3 = counter
     key_0, key_1 = key
     for _ in range(_ROUNDS):
-        high_0, low_0 = _product(c0, _MULTIPLIER_0)
-        high_2, low_2 = _product(c2, _MULTIPLIER_2)
-        c0, c1, c2, c3 = high_2 ^ c1 ^ key_0, low_2, high_0 ^ c3 ^ key_1, low_0
+        product_0, product_2 = c0 * _MULTIPLIER_0, c2 * _MULTIPLIER_2
+        # What is multiplied next has to be a word; of the others the upper half, which no word takes from, is left.
+        c0, c2 = _mixed(product_2 >> 32, c1 ^ key_0), _mixed(product_0 >> 32, c3 ^ key_1)
+        c1, c3 = product_2, product_0
         key_0 = (key_0 + _WEYL_0) & _WORD
         key_1 = (key_1 + _WEYL_1) & _WORD
-    return c0, c1, c2, c3
+    return c0, c1 & _WORD, c2, c3 & _WORD
 
 
-def rounding_words(numel: int, seed: int, step: Tensor, parameter: int) -> Tensor:
-    """One random word for each element of one parameter in one step.
+def _mixed(high: Tensor, other: Tensor) -> Tensor:
+    """The exclusive or of two tensors that nobody needs any more, as words."""
+    large, small = (high, other) if high.numel() >= other.numel() else (other, high)
+    fits = small.numel() == 1 or small.shape == large.shape[large.dim() - small.dim() :]
+    if small.dim() > large.dim() or not fits:
+        return (large ^ small) & _WORD
+    return large.bitwise_xor_(small).bitwise_and_(_WORD)
+
+
+def rounding_words(numel: int, seed: int, step: Tensor, parameters: Sequence[int], first: int = 0) -> Tensor:
+    """One random word for each of some elements of some parameters in one step.
 
     Args:
-        numel: number of elements of the parameter.
+        numel: number of elements of each parameter.
         seed: the option `rounding_seed`.
         step: k of the pool, a 0-d int64 tensor; its device is the device of the result.
-        parameter: position of the parameter over all groups.
+        parameters: positions of the parameters over all groups.
+        first: index of the first of the elements, a multiple of 4.
 
     Returns:
-        int64, shape (numel,): a word in [0, 2^32) for each element in row-major logical order.
+        int32, shape (len(parameters), numel): the bits of a word for each element in row-major logical order.
     """
     # clause: PPSF-R-004 01ac67d9
-    block = torch.arange((numel + 3) // 4, device=step.device)
-    position, zero = torch.full_like(step, parameter), torch.zeros_like(step)
+    blocks = (numel + 3) // 4
+    block = torch.arange(first // 4, first // 4 + blocks, device=step.device)
+    position = torch.stack([torch.full_like(step, parameter) for parameter in parameters]).unsqueeze(1)
+    zero = torch.zeros_like(step)
+    # Numbers that all blocks share are kept as one: the first rounds are cheaper then.
+    upper = block >> 32 if (first // 4 + blocks) >> 32 else zero
     key = (torch.full_like(step, seed & _WORD), step & _WORD)
-    words = philox4x32((block & _WORD, block >> 32, position, zero), key)
-    return torch.stack([word.expand_as(block) for word in words], dim=-1).reshape(-1)[:numel]
+    words = torch.empty(len(parameters), blocks, 4, dtype=torch.int32, device=step.device)
+    for place, word in enumerate(philox4x32((block & _WORD, upper, position, zero), key)):
+        words.select(2, place).copy_(word)
+    return words.view(len(parameters), 4 * blocks).narrow(1, 0, numel)

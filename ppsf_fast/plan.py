@@ -59,11 +59,13 @@ class Plan:
         pools: those that take part.
         estimates: d and k of every group of the optimizer if the step averages them, else nothing.
         ok: 0-d bool, false if the step must change nothing; None if it is known to be good.
+        compiles: whether the backend uses a compiled step where it has one.
     """
 
     pools: list[PoolPlan]
     estimates: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     ok: Tensor | None = None
+    compiles: bool = False
 
     @property
     def groups(self) -> list[GroupPlan]:
@@ -184,8 +186,19 @@ def is_good(grad: Tensor) -> bool | Tensor:
 
     It counts as it enters the arithmetic, in float32: a float64 gradient beyond its range is infinite.
     """
-    finite = torch.isfinite(grad.float()).all()
-    return bool(finite) if readable(grad.device) else finite
+    return _all_finite([grad]) if readable(grad.device) else _finite(grad)
+
+
+def _finite(grad: Tensor) -> Tensor:
+    return torch.isfinite(grad.float()).all()
+
+
+def _all_finite(grads: Sequence[Tensor]) -> bool:
+    """Whether gradients that the host can read are finite."""
+    # A norm that float32 holds is that of a finite array, and takes one reading. It may overflow where no element does:
+    # only then each element is asked.
+    norms = torch.stack(torch._foreach_norm(list(grads))).float()
+    return bool(torch.isfinite(norms).all()) or all(bool(_finite(grad)) for grad in grads)
 
 
 def judge(plan: Plan) -> bool:
@@ -195,14 +208,17 @@ def judge(plan: Plan) -> bool:
         False if the step is known to be bad; True if it is good, or good where `plan.ok`, set here, is true.
     """
     # clause: PPSF-L-004 66216824
-    found = [is_good(item.grad) for item in plan.items]
-    if any(flag is False for flag in found):
-        return False
+    here: list[Tensor] = []
     flags: dict[torch.device, list[Tensor]] = {}
-    for flag in found:
-        if isinstance(flag, Tensor):
-            flags.setdefault(flag.device, []).append(flag)
-    verdicts = [torch.stack(here).all() for here in flags.values()]
+    for item in plan.items:
+        grad = item.grad
+        if readable(grad.device):
+            here.append(grad)
+        else:
+            flags.setdefault(grad.device, []).append(_finite(grad))
+    if here and not _all_finite(here):
+        return False
+    verdicts = [torch.stack(found).all() for found in flags.values()]
     if verdicts:
         plan.ok = torch.stack([verdict.to(verdicts[0].device) for verdict in verdicts]).all()
     return True

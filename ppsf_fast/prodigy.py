@@ -35,6 +35,8 @@ class Prodigy(RevisedOptimizer):
         cosine_decay: let the step size decay once the estimate has stopped growing.
         peak_patience: number of steps in a row without growth after which that begins; 0: at once.
         total_training_steps: step in which the decay is over, > 0; None: 1000 steps after it began.
+        compile: step by a kernel in C++, which is compiled when it is first needed; no option of the revision, and not
+            saved. Without a compiler a warning says so, and the step goes on without it.
 
     Raises:
         TypeError: an unknown option (PPSF-X-001), a value of a wrong type (PPSF-X-002), a parameter that is neither
@@ -65,4 +67,5 @@ class Prodigy(RevisedOptimizer):
         cosine_decay: bool = False,
         peak_patience: int = 50,
         total_training_steps: int | None = None,
+        compile: bool = False,
     ) -> None: ...

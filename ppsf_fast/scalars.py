@@ -60,6 +60,11 @@ def initial_scalars(rule: Rule) -> dict[str, Any]:
     return {name: first.get(name, 0.0) for name in Names.of(rule.revision).all}
 
 
+def is_count(name: str) -> bool:
+    """Whether a scalar is a whole number."""
+    return name in _COUNTS
+
+
 def _to_device(value: Any) -> Any:
     """None is no number: a peak that is not there yet is -1 on the device."""
     return -1 if value is None else value
@@ -180,9 +185,17 @@ class Ledger:
         """The scalars of one group."""
         return self._groups.setdefault(index, Scalars(self._names.group, (index,)))
 
-    def publish(self, changed: Iterable[Scalars]) -> None:
-        """Start bringing the scalars that a step changed to the groups."""
+    def publish(self, changed: Iterable[Scalars], values: Tensor | None = None) -> None:
+        """Start bringing the scalars that a step changed to the groups.
+
+        Args:
+            changed: where they are.
+            values: all of them in a row in the wide dtype, if the step has laid them out so on one device.
+        """
         entries = [(scalars, name) for scalars in changed for name in scalars.names]
+        if values is not None:
+            self._pending.append(Publication(entries, *_start_copy(values)))
+            return
         for device in {scalars.tensors[name].device for scalars, name in entries}:
             here = [(scalars, name) for scalars, name in entries if scalars.tensors[name].device == device]
             wide = wide_dtype(device)
@@ -214,6 +227,12 @@ class Ledger:
             return
         zero = torch.zeros((), dtype=torch.int64, device=ok.device)
         self._skipped_on[ok.device] = self._skipped_on.get(ok.device, zero) + torch.logical_not(ok)
+
+    def counter(self, device: torch.device) -> Tensor:
+        """The number of steps that a device has skipped, int64, 0-d: for a backend that counts there itself."""
+        if device not in self._skipped_on:
+            self._skipped_on[device] = torch.zeros((), dtype=torch.int64, device=device)
+        return self._skipped_on[device]
 
     def skipped(self) -> int:
         """Number of steps skipped so far; waits for the device."""

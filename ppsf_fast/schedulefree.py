@@ -24,6 +24,8 @@ class AdamWScheduleFree(RevisedOptimizer):
         r: power of the number of the step in the weights of the average, >= 0.
         weight_lr_power: power of the largest step size so far in these weights, >= 0.
         use_bias_correction: rectify the step size, as RAdam does; needs betas[1] > 0.6.
+        compile: step by a kernel in C++, which is compiled when it is first needed; no option of the revision, and not
+            saved. Without a compiler a warning says so, and the step goes on without it.
 
     Raises:
         TypeError: an unknown option (PPSF-X-001), a value of a wrong type (PPSF-X-002), a parameter that is neither
@@ -46,4 +48,5 @@ class AdamWScheduleFree(RevisedOptimizer):
         weight_lr_power: float = 2.0,
         *,
         use_bias_correction: bool = False,
+        compile: bool = False,
     ) -> None: ...

@@ -40,13 +40,13 @@ def course(before: Sequence[Tensor], inner: Tensor, displacement: Tensor, k: Ten
     """The course of a parameter after a step.
 
     Args:
-        before: its numbers, in the order of `COURSE`: 0-d.
-        inner: its inner product, 0-d in the wide dtype.
-        displacement: float32, its sampled displacement.
+        before: its numbers, in the order of `COURSE`: shape (number of parameters, 1).
+        inner: its inner product, likewise, in the wide dtype.
+        displacement: float32, its sampled displacement, shape (number of parameters, size of a sample).
         k: number of the step, 0-d int64.
 
     Returns:
-        the new numbers, 0-d in the wide dtype.
+        the new numbers, in the wide dtype.
     """
     pull, l1, l2 = (value.to(inner.dtype) for value in before)
     # clause: PPSF-M-040 55e6ec90

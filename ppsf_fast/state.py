@@ -18,6 +18,7 @@ from ppsf_fast.speed import COURSE
 State = dict[str, Any]
 
 _OF_ESTIMATE = ("p0", "s")
+_LIKE_PARAM = ("z", "exp_avg", "exp_avg_sq")
 #: Under ADOPT: whether the second moment has been made, a 0-d bool. The host cannot tell: a first step that the device
 #: finds to be bad leaves the state behind and makes nothing.
 FILLED = "filled"
@@ -78,9 +79,10 @@ def prepare(state: State, param: Tensor, rule: Rule, adapts: bool) -> None:
     """
     # clause: PPSF-L-001 96915c07
     # clause: PPSF-R-001 8f7d5090
+    device = param.device
     for name, value in state.items():
-        if isinstance(value, Tensor) and value.device != param.device:
-            state[name] = value.to(param.device)
+        if isinstance(value, Tensor) and value.device != device:
+            state[name] = value.to(device)
     fills = rule.adopt and not _has_moment(state)
     _prepare_moment(state, param, rule)
     if rule.averages and "z" not in state:
@@ -137,14 +139,20 @@ def loaded(entries: Mapping[str, Any], param: Tensor) -> State:
 
 def check_shapes(state: Mapping[str, Any], param: Tensor, stride: int, where: str) -> None:
     """Raise ValueError if `state` cannot belong to `param`, sampled with `stride`; `where` names the parameter."""
-    sampled = torch.Size([-(-param.numel() // stride)])
-    expected = {"z": param.shape, "exp_avg": param.shape, "exp_avg_sq": param.shape, "p0": sampled, "s": sampled}
-    expected["rms_sq"] = torch.Size([])
-    for name, shape in expected.items():
-        value = state.get(name)
-        if isinstance(value, Tensor) and value.shape != shape:
-            raise ValueError(
-                f"{where} has shape {tuple(param.shape)}, but its state {name!r} has {tuple(value.shape)} "
-                f"where {tuple(shape)} is needed. The state belongs to another parameter: load the "
-                "matching one, or remove it from optimizer.state to start this parameter anew."
-            )
+    shape = param.shape
+    for name in _LIKE_PARAM:
+        if name in state and state[name].shape != shape:
+            _refuse_shape(name, state[name], shape, shape, where)
+    for name in _OF_ESTIMATE:
+        if name in state and state[name].shape != (-(-param.numel() // stride),):
+            _refuse_shape(name, state[name], torch.Size([-(-param.numel() // stride)]), shape, where)
+    if "rms_sq" in state and state["rms_sq"].shape != ():
+        _refuse_shape("rms_sq", state["rms_sq"], torch.Size([]), shape, where)
+
+
+def _refuse_shape(name: str, value: Tensor, needed: torch.Size, shape: torch.Size, where: str) -> None:
+    raise ValueError(
+        f"{where} has shape {tuple(shape)}, but its state {name!r} has {tuple(value.shape)} where {tuple(needed)} is "
+        "needed. The state belongs to another parameter: load the matching one, or remove it from optimizer.state to "
+        "start this parameter anew."
+    )

@@ -6,7 +6,7 @@ implementation did. There are two kinds:
 - a *known fault*: a mutant, or what some release does;
 - a *freed clause*: its result may be anything, and everything that follows from it too. Of the freed clauses that
   explain as much, the one is named that was evaluated in deviating transitions rather than in agreeing ones (Ochiai's
-  measure of suspicion), of these the one that leaves least undecided, and of these the one nearest to the outputs.
+  measure of suspicion), of these the one nearest to the outputs, and of these the one that leaves least undecided.
 
 Causes are found one after the other: of the hypotheses that explain the smallest deviation left, the one that explains
 most of the others. A known fault says more than a freed clause, but a freed clause can do all that a known fault of it
@@ -116,7 +116,7 @@ def _best(
     for hypothesis in hypotheses:
         found, clause = explained(hypothesis), hypothesis.clause
         count = len(found.deviations)
-        weight = (count, _ochiai(clause, left, agreeing), -found.undecided, _lateness(clause, left))
+        weight = (count, _ochiai(clause, left, agreeing), _lateness(clause, left), -found.undecided)
         if count and (not best.deviations or weight > most):
             best, most = Cause(clause, hypothesis.what, found.deviations), weight
     return best
@@ -143,10 +143,7 @@ def _explains(
         verdict = lockstep.judge(deviation.transition, capabilities, {**rules, **hypothesis.rules})
     except Exception:  # a wrong rule may not even run on this input
         return None
-    numbers = [comparison for comparison in verdict.comparisons if comparison.output != "raises"]
-    if not all(comparison.ok for comparison in numbers or verdict.comparisons):  # a rule that raises has no numbers
-        return None
-    return sum(comparison.undecided for comparison in numbers)
+    return sum(comparison.undecided for comparison in verdict.comparisons) if verdict.ok else None
 
 
 @cache

@@ -320,7 +320,15 @@ FORMULA_MUTANTS = (
         rule=lambda row, col, axes: law("PPSF-V-005", row, col * col, axes),
     ),
     Mutant(
-        "mean over all rows and columns",
+        "mean of the columns",
+        clause="PPSF-V-005",
+        kind="operand",
+        rule=lambda row, col, axes: (
+            num.sqrt(num.share(row, num.mean(col, axes.dr), most=2 * row.shape[axes.dc])) * num.sqrt(col)
+        ),
+    ),
+    Mutant(
+        "mean over every axis",
         clause="PPSF-V-005",
         kind="axis",
         rule=lambda row, col, axes: num.sqrt(num.share(row, num.mean(row) + 0 * row, most=np.inf)) * num.sqrt(col),

@@ -81,23 +81,23 @@ EQUIVALENT: tuple[tuple[str, str, str], ...] = (
         "none is kept only with beta1 = 0, and there 1 - beta1 is 1",
     ),
     (
-        "PPSF-V-005",
-        "the mean of the columns in the place of that of the rows",
-        "both are the moving average of the mean of all squares, as both start at 0: they differ by rounding",
+        "PPSF-C-001",
+        "max(rms, bound) / bound in the place of max(rms / bound, 1)",
+        "dividing by a positive number keeps the order, and bound / bound is 1: the same number, rounding included",
+    ),
+    (
+        "PPSF-M-012",
+        "min(max(d, d_hat), max(d, d^0.975)) in the place of max(d, min(d_hat, d^0.975))",
+        "max distributes over min, and neither rounds",
     ),
     (
         "PPSF-D-029",
-        "d, where the growth starts, in the place of the larger of d and the candidate when the factor is infinite",
+        "d in the place of max(d, d_hat) as the start of growth where growth_rate is infinite",
         "without a cap the start is not used",
     ),
     (
         "PPSF-Z-002",
         "c (y - z) taken away in the place of c (z - y) added",
         "it is one of the permitted orders of evaluation",
-    ),
-    (
-        "PPSF-G-003",
-        "the mean formed of one group's d where there is only one",
-        "the harmonic mean of one number is that number",
     ),
 )

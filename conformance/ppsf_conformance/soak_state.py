@@ -222,13 +222,18 @@ def result(state: State, capabilities: Sequence[Capabilities]) -> dict[str, Any]
         "undecided": total.undecided,
         "seconds": round(total.seconds, 1),
         "worst": {name: round(ratio, 4) for name, ratio in sorted(total.worst.items())},
-        "guards": {name: dict(sorted(counts.items())) for name, counts in sorted(total.guards.items())},
-        "drawn": {name: dict(sorted(counts.items())) for name, counts in sorted(total.drawn.items())},
+        "guards": {name: _in_order(counts) for name, counts in sorted(total.guards.items())},
+        "drawn": {name: _in_order(counts) for name, counts in sorted(total.drawn.items())},
+        "options": {name: _in_order(counts) for name, counts in sorted(total.options.items())},
         "revisions": {made.revision: _coverage(state, made) for made in capabilities},
         "made_with": [_published(part) for part in state.parts],
     }
     jsonschema.validate(data, json.loads(SCHEMA.read_text("utf-8")))
     return data
+
+
+def _in_order(counts: Mapping[str, int]) -> dict[str, int]:
+    return dict(sorted(counts.items()))
 
 
 def _published(part: Part) -> dict[str, Any]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
+import functools
 import io
 import pickle
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -25,13 +25,14 @@ from ppsf_conformance.adapter import (
     fused_order,
 )
 from ppsf_conformance.name_map import NameMap, target_of, version_of
+from ppsf_conformance.torch_events import TorchEvents, quiet
 from ppsf_ref import GroupState, ParamState, State, load_revision, options_of
 from ppsf_ref.clauses.lifecycle import Place
 
 
 def to_array(tensor: torch.Tensor) -> Array:
     """Exact float64 values in logical order."""
-    return np.array(tensor.detach().to(torch.float64).cpu().contiguous().numpy())
+    return np.array(tensor.detach().to("cpu", torch.float64).numpy(), order="C")
 
 
 def to_tensor(weights: Weights) -> torch.Tensor:
@@ -48,18 +49,13 @@ def _as(kept: Any, value: float) -> Any:
     return torch.full_like(kept, value) if isinstance(kept, torch.Tensor) else value
 
 
+@functools.cache
+def _name_of(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
 def _dtype_name(tensor: torch.Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Published optimizers print from constructors and steps; and none may end the process."""
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        try:
-            yield
-        except SystemExit as stop:
-            raise RuntimeError(f"calls sys.exit({stop.code!r})") from stop
+    return _name_of(tensor.dtype)
 
 
 class TorchImplementation:
@@ -89,7 +85,7 @@ class TorchImplementation:
     def new(self, groups: Sequence[Group], options: Mapping[str, Any]) -> TorchSession:
         dicts = [_group_dict(group) for group in groups]
         taken = {name: value for name, value in options.items() if name not in self.capabilities.always}
-        with _quiet():
+        with quiet():
             made = self.cls(dicts, **taken, **_revision_argument(self.names))
         session = TorchSession(made, self.names, bool(options.get("fused_back_pass", False)))
         if self.names.starts_in_eval_mode:
@@ -108,7 +104,7 @@ def _group_dict(group: Group) -> dict[str, Any]:
     return {"params": params, **group.options}
 
 
-class TorchSession:
+class TorchSession(TorchEvents):
     """One torch optimizer and its parameters.
 
     Args:
@@ -190,7 +186,7 @@ class TorchSession:
             self.end_step()
             return
         self._set_gradients(gradients)
-        with _quiet():
+        with quiet():
             self.optimizer.step()
 
     def step_alone(self, place: Place, gradient: Array | None) -> None:
@@ -199,14 +195,14 @@ class TorchSession:
         param.grad = None if gradient is None else self._like(param, gradient)
         if gradient is None:  # its hook would not be called
             return
-        with _quiet():
+        with quiet():
             self.optimizer.step_param(param, group)  # type: ignore[attr-defined]
         param.grad = None
 
     def step_alone_with_stranger(self) -> None:
         stranger = torch.nn.Parameter(torch.ones(3))
         stranger.grad = torch.ones(3)
-        with _quiet():
+        with quiet():
             self.optimizer.step_param(stranger, self.optimizer.param_groups[0])  # type: ignore[attr-defined]
 
     def end_step(self, observe: Callable[[str], None] | None = None) -> bool:
@@ -219,7 +215,7 @@ class TorchSession:
             return loss
 
         step: Callable[..., object] = self.optimizer.step
-        with _quiet():
+        with quiet():
             return (step() if observe is None else step(closure)) is loss
 
     def _set_gradients(self, gradients: Gradients) -> None:
@@ -261,11 +257,11 @@ class TorchSession:
 
     def _switch(self, mode: Literal["train", "eval"]) -> None:
         if "train_mode" in self.names.group:  # a class that does not store one has no modes
-            with _quiet():
+            with quiet():
                 getattr(self.optimizer, mode)()
 
     def add_group(self, group: Group) -> None:
-        with _quiet():
+        with quiet():
             self.optimizer.add_param_group(_group_dict(group))
 
     def copied(self, how: Literal["saved", "deepcopy", "pickle"]) -> TorchSession:
@@ -283,16 +279,18 @@ class TorchSession:
             {**group, "params": [torch.nn.Parameter(p.detach().clone()) for p in group["params"]]}
             for group in self.optimizer.param_groups
         ]
-        options = {key: self.optimizer.defaults[key] for key in self._constructor_options()}
-        with _quiet():
-            fresh = type(self.optimizer)(
-                [{"params": group["params"]} for group in own], **options, **_revision_argument(self.names)
-            )
+        with quiet():
+            fresh = type(self.optimizer)([{"params": group["params"]} for group in own], **self._constructor_options())
         fresh.load_state_dict(torch.load(file, weights_only=True))
-        return TorchSession(fresh, self.names, self.fused)
+        return self._with(fresh)
 
-    def _constructor_options(self) -> list[str]:
-        return [name for name in sorted(self.names.capabilities.options) if name in self.optimizer.defaults]
+    def _with(self, optimizer: torch.optim.Optimizer) -> TorchSession:
+        return TorchSession(optimizer, self.names, self.fused)
+
+    def _constructor_options(self) -> dict[str, Any]:
+        defaults = self.optimizer.defaults
+        given = {name: defaults[name] for name in sorted(self.names.capabilities.options) if name in defaults}
+        return {**given, **_revision_argument(self.names)}
 
     def step_with_closure(self, gradients: Gradients, observe: Callable[[str], None]) -> bool:
         loss = torch.tensor(0.5)
@@ -304,7 +302,7 @@ class TorchSession:
             return loss
 
         step: Callable[[Callable[[], torch.Tensor]], object] = self.optimizer.step  # type: ignore[assignment]
-        with _quiet():
+        with quiet():
             return step(closure) is loss
 
     def step_with_foreign_gradient(self, kind: Literal["sparse", "complex"]) -> None:
@@ -314,5 +312,5 @@ class TorchSession:
             foreign = torch.ones(param.shape, dtype=torch.complex64)
             param.grad_dtype = None
         param.grad = foreign
-        with _quiet():
+        with quiet():
             self.optimizer.step()

@@ -41,7 +41,7 @@ PATCHES = (
     Patch("d may fall", "PPSF-D-007", ESTIMATE, '{"d": torch.maximum(d, d_hat)}', '{"d": d_hat}'),
     Patch("one step early", "PPSF-D-008", COEFFICIENTS, "k <= rule.prodigy_steps", "k < rule.prodigy_steps"),
     Patch("rescaled once", "PPSF-V-001", COEFFICIENTS, '(scalars["d_prev"] / d) ** 2', '(scalars["d_prev"] / d)'),
-    Patch("mean over the wrong axis", "PPSF-V-005", MOMENTS, "mean_over(row, column_axis)", "row"),
+    Patch("mean over the wrong axis", "PPSF-V-005", MOMENTS, "mean_over(row, column_axis + 1)", "row"),
     Patch(
         "wide for ever", "PPSF-U-001", "revisions.py",
         "bound_later=1.0", "bound_later=50.0",
@@ -67,9 +67,12 @@ PATCHES = (
     Patch("never fills", "PPSF-M-005", "state.py", "able, dtype=torch.bool", "True, dtype=torch.bool"),
     Patch(
         "divides by the new moment", "PPSF-M-006", MOMENTS,
-        "    return before", "    return _root([state[name] for name in moment_names(state)], grad.shape, rule, by)",
+        "before = Divisor([state[name].float() for name in moment_names(state)], stack.shape, rule, by).of(whole)\n"
+        "    _renewed(stack, grad, rule, _filling(state, by))",
+        "_renewed(stack, grad, rule, _filling(state, by))\n"
+        "    before = Divisor([state[name] for name in moment_names(state)], stack.shape, rule, by).of(whole)",
     ),
-    Patch("orthogonal to z", "PPSF-M-007", UPDATE, "orthogonal(grad, y)", 'orthogonal(grad, state["z"].float())'),
+    Patch("orthogonal to z", "PPSF-M-007", UPDATE, "orthogonal(grad, y)", 'orthogonal(grad, stack.state["z"].float())'),
     Patch(
         "average starts at 0", "PPSF-L-001", "state.py",
         "param.detach().to(torch.float32, copy=True)", "torch.zeros_like(param, dtype=torch.float32)",
@@ -99,19 +102,19 @@ PATCHES = (
         "wide at the start", "PPSF-M-013", COEFFICIENTS,
         "torch.full_like(d, rule.revision.bound_later)", "torch.full_like(d, rule.revision.bound_at_start)",
     ),
-    Patch("no averaging", "PPSF-Z-002", WEIGHTS, "torch.lerp(y, z, by.mix)", "y"),
+    Patch("no averaging", "PPSF-Z-002", WEIGHTS, "(y + (z - y).mul_(by.mix))", "y.clone()"),
     Patch("ascends", "PPSF-Z-003", WEIGHTS, "new_z = z - update", "new_z = z + update"),
     Patch("half way to x", "PPSF-Z-004", "base.py", "1 - 1 / beta1", "(1 - 1 / beta1) / 2"),
     Patch(
         "x0 = 0", "PPSF-L-001", "state.py",
         "return start.clone()", "return torch.zeros_like(start)",
     ),
-    Patch("runs on NaN", "PPSF-L-004", "plan.py", "isfinite(grad.float()).all()", "ones((), dtype=torch.bool)"),
+    Patch("runs on NaN", "PPSF-L-004", "plan.py", "isfinite(norms).all()", "ones((), dtype=torch.bool)"),
     Patch(
         "truncates", "PPSF-R-003", "numerics.py",
         "(values.view(torch.int32) + noise)", "(values.view(torch.int32) + 0 * noise)",
     ),
-    Patch("one draw for y and z", "PPSF-R-004", WEIGHTS, "(words >> 16).int()", "(words & 0xFFFF).int()"),
+    Patch("one draw for y and z", "PPSF-R-004", WEIGHTS, "(words >> 16) & 0xFFFF", "words & 0xFFFF"),
     Patch(
         "dtype lost on load", "PPSF-L-005", "state.py",
         "value.to(param.device, copy=True)", "value.to(param.dtype, copy=True)",

@@ -26,6 +26,10 @@ class Soak(SphinxDirective):
         return [
             *self.parse_text_to_nodes(totals(data)),
             _table(("revision", "steps", "clauses evaluated", "values of options", "pairs of values"), revisions(data)),
+            *self.parse_text_to_nodes(
+                "Regimes, shapes and options, and in how many groups or parameters each occurred:"
+            ),
+            _table(("", "values"), drawn(data)),
             *self.parse_text_to_nodes("Guards, and how often they went which way:"),
             _table(("guard", "true", "false", "undecided"), guards(data)),
             *self.parse_text_to_nodes("Made with:"),
@@ -59,6 +63,14 @@ def revisions(data: dict[str, Any]) -> list[tuple[str, ...]]:
             f"{one['pairs_met']:,} of {one['pairs']:,}",
         )
         for name, one in data["revisions"].items()
+    ]
+
+
+def drawn(data: dict[str, Any]) -> list[tuple[str, ...]]:
+    """What problems were made of."""
+    facts = {**data["drawn"], **data["options"]}
+    return [
+        (name, ", ".join(f"{value} ({count:,})" for value, count in counts.items())) for name, counts in facts.items()
     ]
 
 

@@ -103,6 +103,11 @@ def either(first: Tensor | None, second: Tensor | None) -> Tensor | None:
     return None if first is None or second is None else first | second.to(first.device)
 
 
+def moves_at_once(rule: Rule) -> bool:
+    """Whether no move of a pool needs to know the estimate after the step, nor whether there is evidence for one."""
+    return rule.revision.unit != "new_d" and rule.revision.without_evidence == "moves"
+
+
 def coefficients(plan: Plan, pool: PoolPlan, group: GroupPlan) -> Coefficients:
     """The numbers of a group of a pool in the step of a plan."""
     rule, scalars = group.rule, pool.scalars.tensors

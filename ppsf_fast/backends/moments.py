@@ -1,8 +1,8 @@
-"""The moments of one parameter: they move in every good step, whatever the estimate does."""
+"""The moments of parameters: they move in every good step, whatever the estimate does."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -10,23 +10,56 @@ from torch import Tensor
 
 from ppsf_fast import focus, muon
 from ppsf_fast.backends.coefficients import Coefficients
-from ppsf_fast.numerics import mean_over, store
+from ppsf_fast.backends.stacks import Stack, piece
+from ppsf_fast.numerics import mean_over, root, store, wide_dtype
 from ppsf_fast.rule import Rule
 from ppsf_fast.state import FILLED, State, factored_axes, moment_names
 
 
 def filled(state: State, rule: Rule) -> Tensor | None:
-    """Under ADOPT: whether there is a second moment to divide by, 0-d bool; None: there is."""
+    """Under ADOPT: whether there is a second moment to divide by, a bool for each parameter; None: there is."""
     return state[FILLED].clone() if rule.adopt else None
 
 
-def divisor(state: State, grad: Tensor, rule: Rule, by: Coefficients) -> Tensor:
+class Divisor:
+    """The root of the second moment of some parameters, panel by panel, in the shape of the gradient.
+
+    Args:
+        moment: in float32: of each element, or of rows and columns.
+        shape: of each parameter.
+    """
+
+    def __init__(self, moment: Sequence[Tensor], shape: Sequence[int], rule: Rule, by: Coefficients) -> None:
+        self._rows, self._by, self._factors = (shape[0] if len(shape) else 1), by, list(moment)
+        if len(moment) == 2:
+            row, column = moment
+            _, column_axis = factored_axes(shape, rule.revision) or (0, 0)
+            # clause: PPSF-V-005 170be250
+            mean = mean_over(row, column_axis + 1)
+            self._factors = [root(torch.where(mean > 0, row / mean, 0.0)), root(column)]
+
+    def of(self, part: slice) -> Tensor:
+        """The root in a panel."""
+        pieces = [piece(factor, part, self._rows) for factor in self._factors]
+        if len(pieces) == 2:
+            return pieces[0] * pieces[1]
+        return own_root(pieces[0], self._by)
+
+
+def own_root(moment: Tensor, by: Coefficients) -> Tensor:
+    """The root of the second moment of each element."""
+    # clause: PPSF-V-004 ef012b6a
+    return root(moment if by.share is None else moment / by.share)
+
+
+def divisor(stack: Stack, grad: Tensor, rule: Rule, by: Coefficients) -> Tensor:
     """Renew the second moment; returns the root to divide by, as an array of the gradient's shape."""
+    state, whole = stack.state, slice(0, stack.shape[0] if stack.shape else 1)
     if not rule.adopt:
-        return _root(_renewed(state, grad, rule, by), grad.shape, rule, by)
+        return Divisor(_renewed(stack, grad, rule, by), stack.shape, rule, by).of(whole)
     # clause: PPSF-M-006 bc3f0bb3
-    before = _root([state[name].float() for name in moment_names(state)], grad.shape, rule, by)
-    _renewed(state, grad, rule, _filling(state, by))
+    before = Divisor([state[name].float() for name in moment_names(state)], stack.shape, rule, by).of(whole)
+    _renewed(stack, grad, rule, _filling(state, by))
     return before
 
 
@@ -43,37 +76,55 @@ def _filling(state: State, by: Coefficients) -> Coefficients:
     )
 
 
-def _renewed(state: State, grad: Tensor, rule: Rule, by: Coefficients) -> list[Tensor]:
+def own_moment(state: State, grad: Tensor, part: slice, by: Coefficients, rows: int) -> Tensor:
+    """The new second moment of each element of a panel, float32; nothing is stored."""
+    # clause: PPSF-V-001 eda871f8
+    # clause: PPSF-V-010 ba9d63ae
+    return piece(state["exp_avg_sq"], part, rows).float() * by.keep + grad * grad * by.gain
+
+
+def _renewed(stack: Stack, grad: Tensor, rule: Rule, by: Coefficients) -> list[Tensor]:
     """Renew the second moment; returns it in float32: of each element, or of rows and columns."""
-    square = grad * grad
-    if "exp_avg_sq" in state:
-        # clause: PPSF-V-001 eda871f8
-        # clause: PPSF-V-010 ba9d63ae
-        new = [state["exp_avg_sq"].float() * by.keep + square * by.gain]
-    else:
-        row_axis, column_axis = factored_axes(grad.shape, rule.revision) or (0, 0)
-        # clause: PPSF-V-003 e56301e2
-        # clause: PPSF-V-011 bfc8a7dc
-        row_mean, column_mean = mean_over(square, row_axis), mean_over(square, column_axis)
-        row = state["exp_avg_sq_row"].float() * by.keep + row_mean * by.gain
-        column = state["exp_avg_sq_col"].float() * by.keep + column_mean * by.gain
-        new = [row, column]
-    for name, moment in zip(moment_names(state), new, strict=True):
-        store(state[name], moment, by.ok)
-    return new
+    if "exp_avg_sq" not in stack.state:
+        return factored_moment(stack, lambda _: grad, [slice(0, stack.shape[0])], rule, by)
+    rows = stack.shape[0] if stack.shape else 1
+    new = own_moment(stack.state, grad, slice(0, rows), by, rows)
+    store(stack.state["exp_avg_sq"], new, by.ok)
+    return [new]
 
 
-def _root(moment: Sequence[Tensor], shape: Sequence[int], rule: Rule, by: Coefficients) -> Tensor:
-    """The square root of the second moment of a parameter of this shape."""
-    if len(moment) == 1:
-        # clause: PPSF-V-004 ef012b6a
-        return moment[0].sqrt() if by.share is None else (moment[0] / by.share).sqrt()
-    row, column = moment
-    _, column_axis = factored_axes(shape, rule.revision) or (0, 0)
-    # clause: PPSF-V-005 170be250
-    mean = mean_over(row, column_axis)
-    denom: Tensor = torch.where(mean > 0, row / mean, 0.0).sqrt() * column.sqrt()
-    return denom
+def factored_moment(
+    stack: Stack, grad_of: Callable[[slice], Tensor], parts: Sequence[slice], rule: Rule, by: Coefficients
+) -> list[Tensor]:
+    """Renew the second moment of factored parameters; returns rows and columns in float32.
+
+    Args:
+        stack: the parameters.
+        grad_of: their gradient in a panel, float32.
+        parts: the panels.
+        rule, by: of their group.
+    """
+    axes = [axis + 1 for axis in factored_axes(stack.shape, rule.revision) or (0, 0)]
+    pieces: tuple[list[Tensor], list[Tensor]] = ([], [])
+    for part in parts:
+        wide = grad_of(part).to(wide_dtype(stack.y.device))
+        square = wide * wide
+        for axis, found in zip(axes, pieces, strict=True):
+            found.append(square.sum(axis, keepdim=True))
+    # clause: PPSF-V-003 e56301e2
+    # clause: PPSF-V-011 bfc8a7dc
+    row_mean, column_mean = (_mean(found, axis, stack) for axis, found in zip(axes, pieces, strict=True))
+    row = stack.state["exp_avg_sq_row"].float() * by.keep + row_mean * by.gain
+    column = stack.state["exp_avg_sq_col"].float() * by.keep + column_mean * by.gain
+    for name, moment in zip(moment_names(stack.state), (row, column), strict=True):
+        store(stack.state[name], moment, by.ok)
+    return [row, column]
+
+
+def _mean(sums: Sequence[Tensor], axis: int, stack: Stack) -> Tensor:
+    """The mean over an axis, rounded once to float32, from sums over panels of the first axis of the parameters."""
+    joined = torch.stack(list(sums)).sum(0) if axis == 1 else torch.cat(list(sums), 1)
+    return (joined / stack.shape[axis - 1]).float()
 
 
 def renew_average(state: State, y: Tensor, rule: Rule, by: Coefficients) -> None:
@@ -85,16 +136,15 @@ def renew_average(state: State, y: Tensor, rule: Rule, by: Coefficients) -> None
 
 def renew_size(state: State, update: Tensor, by: Coefficients) -> Tensor:
     """Renew what Muon keeps in the place of the second moment; returns it."""
-    size = muon.renewed(state["rms_sq"], update, by.keep, by.gain)
-    store(state["rms_sq"], size, by.ok)
+    size = muon.renewed(state["rms_sq"].view(()), update, by.keep, by.gain)
+    store(state["rms_sq"], size.view_as(state["rms_sq"]), by.ok)
     return size
 
 
-def first_moment(state: State, grad: Tensor, rule: Rule, by: Coefficients) -> Tensor:
-    """Update the first moment; returns it."""
+def first_moment(before: Tensor, grad: Tensor, rule: Rule, by: Coefficients) -> Tensor:
+    """The first moment after a step, float32, from the one before; nothing is stored."""
     # clause: PPSF-U-010 3667548e
-    moment: Tensor = state["exp_avg"].float() * rule.beta1 + grad * by.moment_gain
-    store(state["exp_avg"], moment, by.ok)
+    moment: Tensor = before.float() * rule.beta1 + grad * by.moment_gain
     return moment
 
 

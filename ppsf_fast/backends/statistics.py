@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,8 +11,8 @@ from torch import Tensor
 from ppsf_fast import speed
 from ppsf_fast.backends.coefficients import Coefficients, both
 from ppsf_fast.backends.moments import filled
+from ppsf_fast.backends.stacks import Stack
 from ppsf_fast.numerics import sample, store, total, wide_dtype
-from ppsf_fast.plan import Item
 from ppsf_fast.rule import Rule
 from ppsf_fast.speed import COURSE
 from ppsf_fast.state import State
@@ -29,21 +30,27 @@ class Statistics:
         return Statistics(torch.where(counts, self.inner, 0.0), torch.where(counts, self.norm, 0.0))
 
 
-def measured(item: Item, rule: Rule, by: Coefficients) -> Statistics:
-    """Update what one parameter remembers for the estimate; returns its contributions."""
-    param, state = item.param, item.state
+def measured(stack: Stack, rule: Rule, by: Coefficients) -> Statistics:
+    """Update what parameters remember for the estimate; returns their contributions, shape (number of parameters,)."""
+    state = stack.state
     if not _remembers(state, rule):  # nothing is estimated, or the window is closed and it is gone
-        zero = torch.zeros((), dtype=wide_dtype(param.device), device=param.device)
+        zero = torch.zeros(len(stack.items), dtype=wide_dtype(stack.y.device), device=stack.y.device)
         return Statistics(zero, zero)
-    grad, y = sample(item.grad, rule.stride).float(), sample(param, rule.stride).float()
+    grad, y = (sample(values, rule.stride, batched=True).float() for values in (stack.grad, stack.y))
     if rule.penalizes:
         # clause: PPSF-W-011 32971b9c
         grad = grad + y * rule.weight_decay
     at_z = rule.averages and rule.revision.statistic_point == "z"
-    point = sample(state["z"], rule.stride).float() if at_z else y
+    point = sample(state["z"], rule.stride, batched=True).float() if at_z else y
     follow = _by_displacement if rule.by_displacement else _by_gradients
-    counts = filled(state, rule)
-    return _counted(follow(state, grad, state["p0"].float() - point, both(by.adapts, counts), rule, by), counts)
+    counts = _in_line(filled(state, rule))
+    share = follow(state, grad, state["p0"].float() - point, both(by.adapts, counts), rule, by)
+    return _counted(Statistics(share.inner.view(-1), share.norm.view(-1)), counts)
+
+
+def _in_line(single: Tensor | None) -> Tensor | None:
+    """One number per parameter as samples are: shape (number of parameters, 1)."""
+    return None if single is None else single.view(-1, 1)
 
 
 def _remembers(state: State, rule: Rule) -> bool:
@@ -72,26 +79,39 @@ def _by_displacement(
 ) -> Statistics:
     inner = total(grad * displacement)
     inner = _signed_root(inner) if rule.amplifies else inner
-    way = speed.course([state[name] for name in COURSE], inner, displacement, by.k)
-    for name, value in zip(COURSE, way, strict=True):
-        store(state[name], value, mask)
+    before = [state[name].view(-1, 1) for name in COURSE]
+    way = speed.course(before, inner, displacement, by.k)
+    for place, value in zip(before, way, strict=True):
+        store(place, value, mask)
     return Statistics(speed.course_item(way, by.item_weight), way[-1])
 
 
 def _counted(share: Statistics, counts: Tensor | None) -> Statistics:
     """What enters the sums of a pool: nothing while there is no second moment to divide by."""
-    return share if counts is None else share.where(counts)
+    return share if counts is None else share.where(counts.view(-1))
 
 
 def _signed_root(values: Tensor) -> Tensor:
     return torch.copysign(values.abs().sqrt(), values)
 
 
-def gathered(sums: list[Statistics], device: torch.device) -> Statistics:
-    """The sums over a pool, on its device; 0 where no parameter takes part."""
-    if not sums:
+def gathered(shares: Sequence[Statistics], places: Sequence[int], device: torch.device) -> Statistics:
+    """The sums over a pool, in the order of its parameters, whoever stepped which of them.
+
+    Args:
+        shares: of shape (number of parameters,) each.
+        places: the positions of the parameters of all of them.
+        device: of the pool.
+
+    Returns:
+        0-d sums on that device, 0 where no parameter takes part.
+    """
+    if not shares:
         zero = torch.zeros((), dtype=wide_dtype(device), device=device)
         return Statistics(zero, zero.clone())
-    inner = torch.stack([each.inner.to(device) for each in sums])
-    norm = torch.stack([each.norm.to(device) for each in sums])
+    inner = torch.cat([share.inner.to(device) for share in shares])
+    norm = torch.cat([share.norm.to(device) for share in shares])
+    if list(places) != sorted(places):
+        order = torch.tensor(sorted(range(len(places)), key=places.__getitem__), device="cpu").to(device)
+        inner, norm = inner[order], norm[order]
     return Statistics(inner.sum(), norm.sum())

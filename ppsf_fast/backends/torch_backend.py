@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from ppsf_fast import processes
-from ppsf_fast.backends.coefficients import Coefficients, Outcome, both, coefficients, moved_to
+from ppsf_fast.backends.batches import batches
+from ppsf_fast.backends.coefficients import Coefficients, both, coefficients, moves_at_once
 from ppsf_fast.backends.estimate import Adapted, adapted
 from ppsf_fast.backends.moments import filled
-from ppsf_fast.backends.statistics import Statistics, gathered, measured
-from ppsf_fast.backends.weights import move
+from ppsf_fast.backends.statistics import Statistics, gathered
 from ppsf_fast.numerics import store
 from ppsf_fast.plan import GroupPlan, Item, Plan, PoolPlan
 from ppsf_fast.rule import Rule
@@ -36,20 +36,22 @@ def step(plan: Plan) -> None:
     # All groups step with the estimates as they stood before this step: read them all, then write.
     of_pools = [[coefficients(plan, pool, group) for group in pool.groups] for pool in plan.pools]
     for pool, of_groups in zip(plan.pools, of_pools, strict=True):
-        _step_pool(pool, of_groups)
+        _step_pool(pool, of_groups, plan.compiles)
 
 
-def _step_pool(pool: PoolPlan, of_groups: list[Coefficients]) -> None:
-    devices = {item.param.device for group in pool.groups for item in group.items}
-    places = [{device: moved_to(device, by) for device in devices} for by in of_groups]
-    pairs = list(zip(pool.groups, places, strict=True))
-    sums = [measured(item, group.rule, at[item.param.device]) for group, at in pairs for item in group.items]
-    found = adapted(pool, _over_processes(gathered(sums, pool.device), pool), of_groups[0])
-    moves = [_moves(group, by) for group, by in zip(pool.groups, of_groups, strict=True)]
-    outcomes = {device: moved_to(device, found.outcome) for device in devices}
-    for group, at in pairs:
-        for item in group.items:
-            move(item, group.rule, at[item.param.device], outcomes[item.param.device])
+def _step_pool(pool: PoolPlan, of_groups: list[Coefficients], compiles: bool) -> None:
+    pairs = list(zip(pool.groups, of_groups, strict=True))
+    parts = [part for group, by in pairs for part in batches(group.items, group.rule, by, compiles)]
+    places = [item.index for part in parts for item in part.items]
+    moves = [_moves(group, by) for group, by in pairs]
+    if moves_at_once(pool.groups[0].rule):
+        shares = [part.step() for part in parts]
+        found = adapted(pool, _over_processes(gathered(shares, places, pool.device), pool), of_groups[0])
+    else:
+        shares = [part.measure() for part in parts]
+        found = adapted(pool, _over_processes(gathered(shares, places, pool.device), pool), of_groups[0])
+        for part in parts:
+            part.move(found.outcome)
     _keep(pool, of_groups, moves, found)
 
 
@@ -61,35 +63,37 @@ def _over_processes(sums: Statistics, pool: PoolPlan) -> Statistics:
     return Statistics(*processes.summed([sums.inner, sums.norm]))
 
 
-def step_one(item: Item, rule: Rule, by: Coefficients) -> tuple[Statistics, Tensor | None]:
+def step_one(item: Item, rule: Rule, by: Coefficients, compiles: bool) -> tuple[Statistics, Tensor | None]:
     """Move one parameter, before the estimate after the step is known.
 
     Args:
         item: with its state.
         rule: of its group.
         by: the numbers of its group on its device; `ok` tells whether this parameter may move.
+        compiles: whether the compiled kernel is used where it can be.
 
     Returns:
-        what it contributes to the estimate, and whether its weights moved, 0-d bool; None: they did.
+        what it contributes to the estimate, of shape (1,), and whether its weights moved, 0-d bool; None: they did.
     """
     moves = both(by.ok, filled(item.state, rule))
-    share = measured(item, rule, by)
-    move(item, rule, by, Outcome(by.d, by.ok))
+    (part,) = batches([item], rule, by, compiles)
+    share = part.step()
     return (share if by.ok is None else share.where(by.ok)), moves
 
 
 def end(
-    pool: PoolPlan, of_groups: Sequence[Coefficients], shares: list[Statistics], moves: Sequence[Tensor | None]
+    pool: PoolPlan, of_groups: Sequence[Coefficients], shares: dict[int, Statistics], moves: Sequence[Tensor | None]
 ) -> None:
     """End the step of a pool whose parameters have moved one by one.
 
     Args:
         pool: with the groups of which a parameter has come.
         of_groups: their numbers; `ok` tells whether any parameter of the pool was allowed to move.
-        shares: what the parameters contribute, in their order.
+        shares: what the parameters contribute, by their position.
         moves: for each group whether any of its weights moved.
     """
-    _keep(pool, of_groups, moves, adapted(pool, gathered(shares, pool.device), of_groups[0]))
+    sums = gathered(list(shares.values()), list(shares), pool.device)
+    _keep(pool, of_groups, moves, adapted(pool, sums, of_groups[0]))
 
 
 def _keep(pool: PoolPlan, of_groups: Sequence[Coefficients], moves: Sequence[Tensor | None], found: Adapted) -> None:

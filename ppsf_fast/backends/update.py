@@ -1,6 +1,8 @@
-"""The update of one parameter: where it points, and how far at most."""
+"""The update of parameters: where it points, and how far at most."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -8,49 +10,108 @@ from torch import Tensor
 from ppsf_fast import focus, muon
 from ppsf_fast.backends.coefficients import Coefficients, Outcome, both
 from ppsf_fast.backends.moments import (
+    Divisor,
     divisor,
+    factored_moment,
     filled,
     first_moment,
     normalized_moment,
+    own_moment,
+    own_root,
     renew_average,
     renew_size,
 )
-from ppsf_fast.numerics import agreement, total
+from ppsf_fast.backends.stacks import Stack, piece
+from ppsf_fast.numerics import agreement, number_of, store, total
 from ppsf_fast.orthograd import orthogonal
 from ppsf_fast.rule import Rule
 from ppsf_fast.state import State
 
 
-def updated(state: State, grad: Tensor, y: Tensor, rule: Rule, by: Coefficients, outcome: Outcome) -> Tensor:
-    """Move the moments of a parameter; returns its update, before any decay.
+def updated(stack: Stack, grad: Tensor, y: Tensor, rule: Rule, by: Coefficients, outcome: Outcome) -> Tensor:
+    """Move the moments of parameters; returns their update, before any decay.
 
     Args:
-        state: of the parameter; its moments are changed in place.
-        grad, y: float32, of the shape of the parameter.
+        stack: the parameters; their moments are changed in place.
+        grad, y: float32, of the shape of the stack.
     """
-    if muon.moves(y.shape, rule.muon):
-        update = _by_muon(state, grad, by)
+    if muon.moves(stack.shape, rule.muon):
+        update = _by_muon(stack.state, grad, by)
     else:
         grad = orthogonal(grad, y) if rule.orthograd else grad
-        update = _direction(state, grad, y, rule, by, outcome)
-    return _clipped(update, rule, by) if rule.clip else update
+        update = _direction(stack, grad, y, rule, by, outcome)
+    return clipped(update, total(update * update), rule, by) if rule.clip else update
 
 
 def _by_muon(state: State, grad: Tensor, by: Coefficients) -> Tensor:
-    update = muon.direction(grad)
-    return muon.scaled(update, renew_size(state, update, by))
+    update = muon.direction(grad[0])  # never stacked
+    return muon.scaled(update, renew_size(state, update, by)).unsqueeze(0)
 
 
-def _direction(state: State, grad: Tensor, y: Tensor, rule: Rule, by: Coefficients, outcome: Outcome) -> Tensor:
+def _direction(stack: Stack, grad: Tensor, y: Tensor, rule: Rule, by: Coefficients, outcome: Outcome) -> Tensor:
+    state = stack.state
     mask = both(by.ok, filled(state, rule))
-    point = _point(state, grad, y, rule, by)
+    point = _point(stack, grad, y, rule, by)
     if rule.adopt and not rule.averages:
         grad = _divided(_weighted(grad, by.d, rule), point, by.d, y, rule, by)
         return _steered(normalized_moment(state, grad, mask, rule, by), grad, rule)
-    d = outcome.d if rule.revision.unit == "new_d" else by.d
-    moment = _steered(first_moment(state, grad, rule, by), grad, rule) if rule.keeps_moment else None
-    over = _weighted(grad, d, rule) if moment is None else moment
-    return _divided(over, point, d, y, rule, by)
+    d = _unit_of(rule, by, outcome)
+    if not rule.keeps_moment:
+        return _divided(_weighted(grad, d, rule), point, d, y, rule, by)
+    moment = first_moment(state["exp_avg"], grad, rule, by)
+    store(state["exp_avg"], moment, by.ok)
+    return _divided(_steered(moment, grad, rule), point, d, y, rule, by)
+
+
+def _unit_of(rule: Rule, by: Coefficients, outcome: Outcome) -> Tensor:
+    return outcome.d if rule.revision.unit == "new_d" else by.d
+
+
+def splits(rule: Rule) -> bool:
+    """Whether nothing but the clipping has to see a whole parameter, so that its update can be made in panels."""
+    return not (rule.muon or rule.orthograd or rule.adopt or rule.focus or rule.cautious)
+
+
+def updates(
+    stack: Stack, parts: Sequence[slice], rule: Rule, by: Coefficients, outcome: Outcome
+) -> Iterator[tuple[slice, Tensor]]:
+    """The same panel by panel, where the rule allows it: each panel with its update. A panel's moments are stored
+    before the next panel begins."""
+    state, rows, d = stack.state, stack.shape[0] if stack.shape else 1, _unit_of(rule, by, outcome)
+
+    def grad_of(part: slice) -> Tensor:
+        return penalized(piece(stack.grad, part, rows).float(), piece(stack.y, part, rows), rule)
+
+    own = "exp_avg_sq" in state
+    factors = None if own else Divisor(factored_moment(stack, grad_of, parts, rule, by), stack.shape, rule, by)
+
+    def update(part: slice, keep: bool) -> Tensor:
+        grad, over = grad_of(part), None
+        if factors is None:
+            moment = own_moment(state, grad, part, by, rows)
+            denom = own_root(moment, by)
+            if keep:
+                store(piece(state["exp_avg_sq"], part, rows), moment, by.ok)
+        else:
+            denom = factors.of(part)
+        if rule.keeps_moment:
+            over = first_moment(piece(state["exp_avg"], part, rows), grad, rule, by)
+            if keep:
+                store(piece(state["exp_avg"], part, rows), over, by.ok)
+            over = _steered(over, grad, rule)
+        return _divided(_weighted(grad, d, rule) if over is None else over, denom, d, grad, rule, by)
+
+    squares: Tensor | None = None
+    if rule.clip:
+        squares = torch.stack([total(each * each) for each in (update(part, keep=False) for part in parts)]).sum(0)
+    for part in parts:
+        found = update(part, keep=True)
+        yield part, found if squares is None else clipped(found, squares, rule, by, number_of(stack.y))
+
+
+def penalized(grad: Tensor, y: Tensor, rule: Rule) -> Tensor:
+    """The gradient of the loss with its l2 penalty, where there is one."""
+    return grad + y.float() * rule.weight_decay if rule.penalizes else grad
 
 
 def _steered(moment: Tensor, grad: Tensor, rule: Rule) -> Tensor:
@@ -67,10 +128,11 @@ def _weighted(grad: Tensor, d: Tensor, rule: Rule) -> Tensor:
     return grad if rule.revision.unit == "g" else grad * d.float()
 
 
-def _point(state: State, grad: Tensor, y: Tensor, rule: Rule, by: Coefficients) -> Tensor:
+def _point(stack: Stack, grad: Tensor, y: Tensor, rule: Rule, by: Coefficients) -> Tensor:
     """Renew the second moment; returns the divisor, or what FOCUS compares the weights with."""
     if not rule.focus:
-        return divisor(state, grad, rule, by)
+        return divisor(stack, grad, rule, by)
+    state = stack.state
     before: Tensor = state["exp_avg_sq"].to(torch.float32, copy=True)
     renew_average(state, y, rule, by)
     return before
@@ -99,8 +161,16 @@ def _weighted_quotient(over: Tensor, denom: Tensor, d: Tensor, rule: Rule) -> Te
     return over / (denom + (d * rule.eps).float())
 
 
-def _clipped(update: Tensor, rule: Rule, by: Coefficients) -> Tensor:
-    rms = (total(update * update) / max(update.numel(), 1)).sqrt()
+def clipped(update: Tensor, squares: Tensor, rule: Rule, by: Coefficients, count: int | None = None) -> Tensor:
+    """The update, shortened where its root mean square is too large.
+
+    Args:
+        update: of whole parameters or of a panel, float32.
+        squares: the sum of squares over each whole parameter, in the wide dtype.
+        rule, by: of their group.
+        count: number of elements of a parameter; None: as many as the update has.
+    """
+    rms = (squares / (count or number_of(update))).sqrt()
     if rule.revision.clipping == "soft":
         # clause: PPSF-C-010 1213a55d
         return update / rms.clamp_min(1.0).sqrt().float()

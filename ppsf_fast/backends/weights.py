@@ -1,33 +1,40 @@
-"""The weights of one parameter: new y and z, or new weights where nothing is averaged."""
+"""The weights of parameters: new y and z, or new weights where nothing is averaged."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
 
 from ppsf_fast.backends.coefficients import Coefficients, Outcome, both
 from ppsf_fast.backends.moments import filled
-from ppsf_fast.backends.update import updated
+from ppsf_fast.backends.stacks import Stack, piece
+from ppsf_fast.backends.update import penalized, splits, updated, updates
 from ppsf_fast.numerics import agreement, store
 from ppsf_fast.philox import rounding_words
-from ppsf_fast.plan import Item
 from ppsf_fast.rule import Rule
 
 
-def move(item: Item, rule: Rule, by: Coefficients, outcome: Outcome) -> None:
-    """Move the moments and the weights of one parameter."""
-    grad, y = item.grad.float(), item.param.float()
-    if rule.penalizes:
-        grad = grad + y * rule.weight_decay
-    moves = both(outcome.moves, filled(item.state, rule))
-    update = updated(item.state, grad, y, rule, by, outcome)
-    noise_y, noise_z = _noise(item, rule, by.k)
-    if not rule.averages:
-        store(item.param, _without_average(y, update, rule, by), moves, noise_y)
-        return
-    new_y, new_z = _average(y, item.state["z"].float(), update, rule, by)
-    store(item.param, new_y, moves, noise_y)
-    store(item.state["z"], new_z, moves, noise_z)
+def move(stack: Stack, rule: Rule, by: Coefficients, outcome: Outcome) -> None:
+    """Move the moments and the weights of parameters."""
+    moves = both(outcome.moves, filled(stack.state, rule))
+    rows = stack.shape[0] if stack.shape else 1
+    parts = stack.parts(splits(rule))
+    if len(parts) > 1:
+        found = updates(stack, parts, rule, by, outcome)
+    else:
+        grad, y = stack.grad.float(), stack.y.float()
+        found = iter([(parts[0], updated(stack, penalized(grad, y, rule), y, rule, by, outcome))])
+    for part, update in found:
+        y, noise = piece(stack.y, part, rows), _noise(stack, part, rule, by.k)
+        if not rule.averages:
+            store(y, _without_average(y.float(), update, rule, by), moves, noise[0])
+            continue
+        z = piece(stack.state["z"], part, rows)
+        new_y, new_z = _average(y.float(), z.float(), update, rule, by)
+        store(y, new_y, moves, noise[0])
+        store(z, new_z, moves, noise[1])
 
 
 def _without_average(y: Tensor, update: Tensor, rule: Rule, by: Coefficients) -> Tensor:
@@ -54,7 +61,7 @@ def _average(y: Tensor, z: Tensor, update: Tensor, rule: Rule, by: Coefficients)
 def _new_y(y: Tensor, z: Tensor, update: Tensor, rule: Rule, by: Coefficients) -> Tensor:
     # clause: PPSF-Z-002 f37679bd
     if not (rule.cautious or rule.grams):
-        return torch.lerp(y, z, by.mix) - update * by.y_step
+        return (y + (z - y).mul_(by.mix)).sub_(update * by.y_step)
     decrease = (y - z) * by.mix + update * by.y_step
     if rule.grams:
         # clause: PPSF-M-002 dd8e6b2b
@@ -63,10 +70,13 @@ def _new_y(y: Tensor, z: Tensor, update: Tensor, rule: Rule, by: Coefficients) -
     return y - decrease * agreement(decrease, update)
 
 
-def _noise(item: Item, rule: Rule, k: Tensor) -> tuple[Tensor, Tensor] | tuple[None, None]:
-    """The random bits that round y and z, or None if they round to nearest."""
-    dtypes = {item.param.dtype, item.state.get("z", item.param).dtype}
+def _noise(stack: Stack, part: slice, rule: Rule, k: Tensor) -> tuple[Tensor, Tensor] | tuple[None, None]:
+    """The random bits that round y and z of a panel, or None if they round to nearest."""
+    dtypes = {stack.y.dtype, stack.state.get("z", stack.y).dtype}
     if not rule.stochastic_rounding or torch.bfloat16 not in dtypes:
         return None, None
-    words = rounding_words(item.param.numel(), rule.rounding_seed, k, item.index).view(item.param.shape)
-    return (words & 0xFFFF).int(), (words >> 16).int()
+    shape = piece(stack.y, part, stack.shape[0] if stack.shape else 1).shape
+    numel, row = math.prod(shape[1:]), math.prod(stack.shape[1:])
+    places = [item.index for item in stack.items]
+    words = rounding_words(numel, rule.rounding_seed, k, places, part.start * row).reshape(shape)
+    return words & 0xFFFF, (words >> 16) & 0xFFFF

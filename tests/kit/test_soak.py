@@ -65,11 +65,11 @@ def test_the_revisions_take_turns() -> None:
 
 
 def test_every_value_shape_and_regime_is_drawn() -> None:
-    """Within a thousand problems of each revision; pairs of values too, nearly all."""
+    """Within two thousand problems of each revision; pairs of values too, nearly all."""
     for revision in OWN:
         made = soaking.own(revision)
         sampler, found = Sampler(made.capabilities, np.random.default_rng(0)), Found()
-        for _ in range(1000):
+        for _ in range(2000):
             soaking._count_drawn(sampler.problem(), found)
         report = soak_state._coverage(State(0, found={revision: found}), made.capabilities)
         assert not report["values_unmet"], revision
@@ -151,6 +151,17 @@ def test_a_soak_can_be_stopped_and_resumed(tmp_path: Path, capsys: pytest.Captur
     assert twice["steps"] > once["steps"]
     assert sum(part["batches"] for part in twice["made_with"]) == 2
     assert "steps/s  alarms 0  undecided" in capsys.readouterr().out
+
+
+def test_an_interrupted_soak_keeps_what_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(seed: int, numbers: Any, jobs: int) -> Any:
+        yield batch(next(numbers))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(soaking, "batches", interrupted)
+    assert soak(tmp_path) == HOLDS
+    assert json.loads((tmp_path / "soak.json").read_text())["steps"] == 10
+    assert State.read(tmp_path / "state.json", 0).steps == 10
 
 
 def test_another_seed_needs_another_file(tmp_path: Path) -> None:

@@ -20,6 +20,10 @@ Assignment = ast.Assign | ast.AnnAssign
 ID_LIKE = re.compile(r"PPSF-[A-Z]-\d{3}")
 
 
+#: Arguments of the classes of the product that are no options of a revision.
+BESIDE = ("revision", "compile")
+
+
 @dataclass(frozen=True)
 class Mark:
     """An id that a source names, and the hash beside it (None: it takes none; empty: not pinned yet)."""
@@ -151,12 +155,12 @@ def includes(sources: Sources) -> list[tuple[str, int, str]]:
 
 
 def signature_defaults(sources: Sources, path: str, name: str) -> dict[str, object]:
-    """Names and default values of the options of class `name`: the arguments of its constructor, but the revision."""
+    """Names and default values of the options of class `name`: its constructor's arguments, but those in `BESIDE`."""
     arguments = _constructor(sources, path, name)
     values = [*arguments.defaults, *(node for node in arguments.kw_defaults if node)]
     names = [*positional(sources, path, name), *(argument.arg for argument in arguments.kwonlyargs)]
     defaults = dict(zip(names, map(_literal, values), strict=True))
-    return {key: value for key, value in defaults.items() if key != "revision"}
+    return {key: value for key, value in defaults.items() if key not in BESIDE}
 
 
 def positional(sources: Sources, path: str, name: str) -> list[str]:

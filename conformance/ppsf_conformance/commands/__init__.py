@@ -14,6 +14,7 @@ from ppsf_conformance.commands import (
     explain,
     follow,
     judge,
+    lives,
     mutants,
     peers,
     replay,
@@ -48,4 +49,5 @@ COMMANDS: Mapping[str, Command] = {
     "follow": follow,
     "soak": soak,
     "vectors": vectors,
+    "lives": lives,
 }

@@ -6,7 +6,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,9 @@ EVERY = 30.0
 
 def add(commands: Any) -> None:
     """Declare the arguments."""
-    command = commands.add_parser("soak", help="count false alarms over a million steps; can be stopped and resumed")
+    command = commands.add_parser(
+        "soak", help="count false alarms over a million steps; Ctrl-C stops it, and it resumes"
+    )
     command.add_argument("--steps", type=int, default=1_000_000, help="steps to reach (default: %(default)s)")
     command.add_argument("--jobs", type=int, default=1, help="processes (default: %(default)s)")
     command.add_argument("--minutes", type=float, default=float("inf"), help="stop after this time, to be resumed")
@@ -42,9 +44,10 @@ def run(given: argparse.Namespace, console: Console) -> int:
         return _alone(given, console)
     state, until = State.read(given.state, given.seed), time.monotonic() + 60 * given.minutes
     meter = Meter(state, given.steps)
-    with closing(soaking.batches(given.seed, state.waiting(), given.jobs)) as found, _shown(meter, console) as show:
+    batches = soaking.batches(given.seed, state.waiting(), given.jobs)
+    with suppress(KeyboardInterrupt), closing(batches), _shown(meter, console) as show:
         while state.steps < given.steps and time.monotonic() < until:
-            batch = next(found)
+            batch = next(batches)
             state.take(batch)
             state.write(given.state)
             meter.take(batch)

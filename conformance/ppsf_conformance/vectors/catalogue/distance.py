@@ -24,6 +24,11 @@ def _window(i: Any) -> dict[str, bool]:
     return {"adapts": found.adapts, "releases": found.releases}
 
 
+def _over_processes(i: Any) -> dict[str, Any]:
+    elsewhere = [distance.Share(*share) for share in zip(i.items, i.norms, strict=True)]
+    return distance.over_processes(distance.Share(i.item, i.norm), elsewhere)._asdict()
+
+
 def _frozen(i: Any) -> dict[str, Any]:
     pool = GroupState(i.d, i.d_prev, i.N, i.D, weight_sum=0.0, k=1, params=())
     left = distance.frozen(pool)
@@ -398,5 +403,32 @@ DISTANCE = (
         case("a unit above", "NearGuard Exact", d=after(2.0**40)),
         case("one and a half times the ceiling", "Exact", d=1.5 * 2.0**40),
         case("far above", "WideMagnitudes Exact", d=2.0**100),
+    ),
+    spec(
+        "PPSF-D-032",
+        "item:number norm:number items:numbers norms:numbers",
+        "item:number norm:number",
+        _over_processes,
+        case("one process: nothing is added", "Edge", item=-0.5, norm=2.0, items=[], norms=[]),
+        case("two processes", "Exact", item=-0.5, norm=2.0, items=[0.75], norms=[1.0]),
+        case(
+            "a process without gradients has a share of 0",
+            "Zero",
+            item=0.0,
+            norm=0.0,
+            items=[f32(0.3)],
+            norms=[f32(0.7)],
+        ),
+        case(
+            "sums that are rounded",
+            "",
+            item=f32(0.1),
+            norm=f32(0.3),
+            items=[f32(0.7), f32(1e-3)],
+            norms=[f32(1.7), f32(0.2)],
+        ),
+        case(
+            "items cancel, norms do not", "Cancellation Exact", item=1.0, norm=1.0, items=[-1.5, 0.5], norms=[1.5, 0.5]
+        ),
     ),
 )

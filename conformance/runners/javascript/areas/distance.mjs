@@ -40,4 +40,8 @@ export default {
   },
   "PPSF-D-030": ({ D }) => ({ moves: D > 0 }),
   "PPSF-D-031": ({ d }) => ({ d: Math.min(d, 2 ** 40) }),
+  "PPSF-D-032": ({ item, norm, items, norms }) => ({
+    item: items.reduce((total, share) => total + share, item),
+    norm: norms.reduce((total, share) => total + share, norm),
+  }),
 };

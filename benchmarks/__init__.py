@@ -1,0 +1,1 @@
+"""Optimizer steps side by side: ``python -m benchmarks``."""

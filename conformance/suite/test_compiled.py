@@ -1,0 +1,49 @@
+"""Our optimizers with compile=True hold every clause too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import ppsf_fast
+from ppsf_conformance import run
+from ppsf_conformance.errata import KnownDeviations
+from ppsf_conformance.survey import Survey
+from ppsf_conformance.torch_adapter import TorchImplementation
+from ppsf_fast.backends.native.build import library
+
+QUICK, NIGHTLY = 30, 400
+pytestmark = pytest.mark.skipif(library() is None, reason="there is no C++ compiler on this machine")
+
+
+def compiled(name: str) -> type[Any]:
+    """A class of the product that always compiles."""
+    parent: type[Any] = getattr(ppsf_fast, name)
+
+    def construct(self: Any, params: Any, **options: Any) -> None:
+        parent.__init__(self, params, compile=True, **options)
+
+    return type(name, (parent,), {"__init__": construct})
+
+
+def surveyed(revision: str, problems: int, seed: int) -> Survey:
+    own = run.implementation_for(run.OWN[revision], revision=revision)
+    survey = Survey(TorchImplementation(compiled(own.cls.__name__), own.names), KnownDeviations(()))
+    survey.run(problems, seed)
+    return survey
+
+
+def failures(survey: Survey) -> list[object]:
+    return [tally.failures[0] for tally in survey.clauses.values() if tally.failures]
+
+
+@pytest.mark.parametrize("revision", run.OWN)
+def test_every_step_is_lawful(revision: str) -> None:
+    assert not failures(surveyed(revision, QUICK, seed=11))
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("revision", run.OWN)
+def test_every_step_of_many_is_lawful(revision: str) -> None:
+    assert not failures(surveyed(revision, NIGHTLY, seed=12))

@@ -1,0 +1,82 @@
+"""Parameters of one group that are stepped together, and who steps them."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from ppsf_fast.backends.coefficients import Coefficients, Outcome, moved_to
+from ppsf_fast.backends.native import run as native
+from ppsf_fast.backends.stacks import Stack, stacked
+from ppsf_fast.backends.statistics import Statistics, measured
+from ppsf_fast.backends.weights import move
+from ppsf_fast.plan import Item
+from ppsf_fast.rule import Rule
+
+
+@dataclass(slots=True)
+class Batch:
+    """Parameters on one device, all alike unless the kernel steps them.
+
+    Attributes:
+        items: the parameters.
+        rule, by: of their group; the numbers are on their device.
+        table: what the kernel reads; None: they are stepped by operations of torch.
+    """
+
+    items: Sequence[Item]
+    rule: Rule
+    by: Coefficients
+    table: array[int] | None = None
+
+    def measure(self) -> Statistics:
+        """Update what they remember for the estimate; their shares, in the order of `items`."""
+        if self.table is not None:
+            return self._run(Outcome(self.by.d, None), measures=True, moves=False)
+        stack = Stack.of(self.items)
+        shares = measured(stack, self.rule, self.by)
+        stack.unload(weights=False)
+        return shares
+
+    def move(self, outcome: Outcome) -> None:
+        """Move moments and weights; `outcome` may be on another device."""
+        outcome = moved_to(self.by.k.device, outcome)
+        if self.table is not None:
+            self._run(outcome, measures=False, moves=True)
+            return
+        stack = Stack.of(self.items)
+        move(stack, self.rule, self.by, outcome)
+        stack.unload(weights=True)
+
+    def step(self) -> Statistics:
+        """Both, where no move needs the estimate after the step."""
+        outcome = Outcome(self.by.d, self.by.ok)
+        if self.table is not None:
+            return self._run(outcome, measures=True, moves=True)
+        stack = Stack.of(self.items)
+        shares = measured(stack, self.rule, self.by)
+        move(stack, self.rule, self.by, outcome)
+        stack.unload(weights=True)
+        return shares
+
+    def _run(self, outcome: Outcome, measures: bool, moves: bool) -> Statistics:
+        assert self.table is not None
+        return Statistics(*native.step(self.items, self.table, self.rule, self.by, outcome, measures, moves).unbind(1))
+
+
+def batches(items: Sequence[Item], rule: Rule, by: Coefficients, compiles: bool) -> list[Batch]:
+    """Items of one group as batches; each batch has its numbers on its device."""
+    by_device: dict[torch.device, list[Item]] = {}
+    for item in items:
+        by_device.setdefault(item.param.device, []).append(item)
+    found = []
+    for device, here in by_device.items():
+        numbers, table = moved_to(device, by), None
+        if compiles and native.available(rule, device):
+            served, table, here = native.sorted_out(here, rule)
+            found += [Batch(served, rule, numbers, table)] if served else []
+        found += [Batch(alike, rule, numbers) for alike in stacked(here, rule)]
+    return found

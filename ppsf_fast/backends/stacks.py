@@ -1,0 +1,130 @@
+"""Parameters of one shape as one array, and large ones in panels: few operations for many, small temporaries for all.
+
+Every array has an axis in front that counts the parameters, also if it is a single one. What is one number for each
+parameter has the same number of axes as the parameter and one more, all but the first of size 1, so that it broadcasts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ppsf_fast.numerics import sample
+from ppsf_fast.plan import Item
+from ppsf_fast.rule import Rule
+from ppsf_fast.state import State
+
+#: Elements that are stacked or worked on at once: some arrays of that size stay in a processor's caches. Other devices
+#: have more threads to feed.
+_AT_ONCE = {"cpu": 1 << 17}
+_AT_ONCE_ELSEWHERE = 1 << 24
+#: Above this torch may split one sum over threads, so that its last bits tell whether it was stacked.
+_MOST = 1 << 14
+#: Sizes of panels are multiples of it, since random bits come in fours.
+_ROWS = 4
+
+#: State of one number per parameter.
+_SINGLE = ("filled", "rms_sq", "exp_avg_x0_dot", "max_x0_minus_l1_norm", "max_x0_minus_l2_norm")
+
+
+@dataclass(slots=True)
+class Stack:
+    """Parameters of one shape, one layout and one kind of state.
+
+    Attributes:
+        items: the parameters.
+        grad, y: their gradients and weights as they are stored, shape (number, *shape).
+        state: their state, likewise; samples have the shape (number, size of a sample).
+    """
+
+    items: Sequence[Item]
+    grad: Tensor
+    y: Tensor
+    state: State
+
+    @staticmethod
+    def of(items: Sequence[Item]) -> Stack:
+        """Of a single item everything is a view; of several it is a copy, see :meth:`unload`."""
+        state: State = {}
+        for name, value in items[0].state.items():
+            if isinstance(value, Tensor):
+                state[name] = _joined([item.state[name] for item in items])
+                if name in _SINGLE:
+                    state[name] = state[name].view(-1, *(1 for _ in items[0].param.shape))
+        return Stack(items, _joined([item.grad for item in items]), _joined([item.param for item in items]), state)
+
+    @property
+    def shape(self) -> torch.Size:
+        """Of each parameter."""
+        return self.items[0].param.shape
+
+    def samples(self, values: Tensor, stride: int) -> Tensor:
+        """The samples of each parameter, shape (number, size of a sample)."""
+        return sample(values, stride, batched=True)
+
+    def unload(self, weights: bool) -> None:
+        """Bring back what has changed: the state, and the weights if they moved."""
+        if len(self.items) == 1:
+            return
+        targets = [item.param for item in self.items] if weights else []
+        sources = list(self.y.unbind()) if weights else []
+        changing = {name: value for name, value in self.state.items() if name != "p0"}
+        for name, value in changing.items():
+            targets += [item.state[name] for item in self.items]
+            sources += value.reshape(len(self.items), *self.items[0].state[name].shape).unbind()
+        torch._foreach_copy_(targets, sources)
+
+    def parts(self, splits: bool) -> list[slice]:
+        """Panels along the first axis of the parameters: all of it in one unless it `splits` and is large."""
+        rows = self.y.shape[1] if self.y.dim() > 1 else 1
+        most = _AT_ONCE.get(self.y.device.type, _AT_ONCE_ELSEWHERE)
+        if not splits or self.y.numel() <= most or rows == 0:
+            return [slice(0, rows)]
+        step = max(1, most * rows // self.y.numel() // _ROWS) * _ROWS
+        return [slice(first, min(first + step, rows)) for first in range(0, rows, step)]
+
+
+def piece(values: Tensor, part: slice, rows: int) -> Tensor:
+    """A panel of an array that has `rows` along the first axis of the parameters, or one number for all of them."""
+    if part == slice(0, rows) or values.dim() < 2 or values.shape[1] != rows:
+        return values
+    return values.narrow(1, part.start, part.stop - part.start)
+
+
+def _joined(values: Sequence[Tensor]) -> Tensor:
+    return values[0].detach().unsqueeze(0) if len(values) == 1 else torch.stack([value.detach() for value in values])
+
+
+def stacked(items: Iterable[Item], rule: Rule) -> list[list[Item]]:
+    """Items that are alike, in lists of a size that is worked on at once."""
+    alike: dict[object, list[Item]] = {}
+    for item in items:
+        alike.setdefault(_kind(item, rule), []).append(item)
+    found = []
+    for here in alike.values():
+        most = _AT_ONCE.get(here[0].param.device.type, _AT_ONCE_ELSEWHERE)
+        count = max(1, most // max(here[0].param.numel(), 1))
+        found += [here[first : first + count] for first in range(0, len(here), count)]
+    return found
+
+
+def _kind(item: Item, rule: Rule) -> object:
+    """What items must have in common; an item that has to be alone is its own kind.
+
+    A parameter has to move by the same bits whether it is stacked or comes alone. So nothing is stacked of which an
+    operation rounds differently at different places (atan2, roots) or in different shapes (matrix products, long
+    sums).
+    """
+    param = item.param
+    inexact = rule.eps is None or rule.muon or rule.by_displacement or rule.amplifies
+    if inexact or not 0 < param.numel() <= _MOST or not param.is_contiguous():
+        return item.index
+    if not item.grad.is_contiguous():
+        return item.index
+    state = tuple((name, value.dtype) for name, value in item.state.items() if isinstance(value, Tensor))
+    if not all(value.is_contiguous() for value in item.state.values() if isinstance(value, Tensor)):
+        return item.index
+    return param.shape, param.dtype, item.grad.dtype, state

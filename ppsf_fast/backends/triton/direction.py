@@ -1,0 +1,225 @@
+"""Where an update points: the gradient that is seen, the divisor, the quotient."""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+from ppsf_fast.backends.triton import columns as C
+from ppsf_fast.backends.triton.blocks import get, has_moment, is_set, of, size
+from ppsf_fast.backends.triton.maths import atan2, negated, sign
+
+#: What is found of a parameter on the way, float64: the divisor of its update; the share of an agreement; what of the
+#: weights is taken from its gradient, and what the rest is multiplied by; what Muon divides by.
+CUT, SHARE, ALONG, SCALE, SIZE = map(tl.constexpr, range(5))
+FOUND_WIDTH = 5
+
+
+@triton.jit
+def gradient(row, numbers, at, mask, y, F: tl.constexpr):
+    """The gradient, with the decay that is a part of it."""
+    grad = get(row, C.G, C.BY_G, at, mask, F.g, F)
+    if F.penalizes:
+        # clause: PPSF-W-011 32971b9c
+        grad = grad + y * of(numbers, C.N_DECAY)
+    return grad
+
+
+@triton.jit
+def seen(grad, y, found, F: tl.constexpr):
+    """What of a gradient moments and direction see."""
+    if F.orthograd:
+        # clause: PPSF-M-007 054cbda2
+        return (grad - y * of(found, ALONG)) * of(found, SCALE)
+    return grad
+
+
+@triton.jit
+def row_mean(row, means, start, BL: tl.constexpr):
+    """The mean of the row of the second moment, float32 of shape [1, 1, BL]."""
+    depth = tl.load(row + C.SIZES + 2)
+    l = start[2] + tl.arange(0, BL).to(tl.int64)[None, None, :]
+    parts = tl.load(row + C.MEANS)
+    first = tl.load(row + C.MEAN) + _slice(row, start, l) * parts
+    sums = tl.zeros((1, 1, BL), tl.float64)
+    for part in range(parts.to(tl.int32)):
+        sums += tl.load(means + first + part, mask=l < depth, other=0.0)
+    length = tl.where(tl.load(row + C.ROW_IS_P) != 0, tl.load(row + C.SIZES + 3), tl.load(row + C.SIZES + 4))
+    return (sums / length.to(tl.float64)).to(tl.float32)
+
+
+@triton.jit
+def _slice(row, start, l):
+    """The position of a slice along the two sides of a tile among all of them."""
+    outer = start[0] * tl.load(row + C.SIZES + 1) + start[1]
+    return outer * tl.load(row + C.SIZES + 2) + l
+
+
+@triton.jit
+def _side(values, mean, is_row):
+    """The root of one side of the second moment; that of the row is over its mean."""
+    there = mean > 0
+    over = tl.where(there, tl.div_rn(values, tl.where(there, mean, 1.0)), 0.0)
+    return tl.sqrt_rn(tl.where(is_row, over, values))
+
+
+@triton.jit
+def factored_root(row, roots, mean, start, at, F: tl.constexpr):
+    """The root of a second moment of a row and a column, [BP, BQ, BL]."""
+    # clause: PPSF-V-005 170be250
+    _, _, l, p, q = at
+    size_l, size_p, size_q = size(row, 2, F), size(row, 3, F), size(row, 4, F)
+    at_p = tl.load(row + C.ROOT_P) + _slice(row, start, l) * size_p + p
+    at_q = tl.load(row + C.ROOT_Q) + _slice(row, start, l) * size_q + q
+    of_p = tl.load(roots + at_p, mask=(p < size_p) & (l < size_l), other=0.0)
+    of_q = tl.load(roots + at_q, mask=(q < size_q) & (l < size_l), other=0.0)
+    is_p = tl.load(row + C.ROW_IS_P) != 0
+    return _side(of_p, mean, is_p) * _side(of_q, mean, is_p == 0)
+
+
+@triton.jit
+def renewed(row, numbers, grad, at, mask, F: tl.constexpr):
+    """The second moment of each element: before this step and after it."""
+    before = get(row, C.V, C.BY_V, at, mask, F.v, F)
+    keep, gain = of(numbers, C.N_KEEP), of(numbers, C.N_GAIN)
+    if F.adopt:
+        # clause: PPSF-M-005 dfcd9473
+        has = has_moment(row, F)
+        keep, gain = tl.where(has, keep, 0.0), tl.where(has, gain, of(numbers, C.N_UNIT))
+    # clause: PPSF-V-001 eda871f8
+    # clause: PPSF-V-010 ba9d63ae
+    return before, before * keep + grad * grad * gain
+
+
+@triton.jit
+def renewed_average(row, numbers, y, at, mask, F: tl.constexpr):
+    """The average of the weights that FOCUS keeps: before this step and after it."""
+    before = get(row, C.V, C.BY_V, at, mask, F.v, F)
+    gain = of(numbers, C.N_RENEWAL)
+    if F.adopt:
+        gain = tl.where(has_moment(row, F), gain, 1.0)
+    # clause: PPSF-M-008 39d9b37b
+    return before, before + (y - before) * gain
+
+
+@triton.jit
+def dense_root(before, after, numbers, F: tl.constexpr):
+    """The root of a second moment of each element."""
+    # clause: PPSF-M-006 bc3f0bb3
+    moment = before if F.adopt else after
+    # clause: PPSF-V-004 ef012b6a
+    if F.corrected:
+        return tl.sqrt_rn(tl.div_rn(moment, of(numbers, C.N_SHARE)))
+    return tl.sqrt_rn(moment)
+
+
+@triton.jit
+def weighted(grad, d, F: tl.constexpr):
+    """The gradient in the units of the divisor; `d` is wide."""
+    # clause: PPSF-U-011 46ab4792
+    if F.unit == "g":
+        return grad
+    return grad * d.to(tl.float32)
+
+
+@triton.jit
+def divided(over, point, d, y, numbers, F: tl.constexpr):
+    """What moves the weights, over its divisor; `d` is wide."""
+    if F.focus:
+        # clause: PPSF-M-009 49b96f47
+        return sign(over) - sign(point - y) * 0.1
+    if F.unit == "g":
+        if F.eps:
+            # clause: PPSF-U-002 9f1c013e
+            return tl.div_rn(over, point + of(numbers, C.N_EPS))
+        else:
+            # clause: PPSF-U-003 fd609a87
+            bound = of(numbers, C.N_BOUND)
+            return atan2(over, point * bound) * bound
+    else:
+        if F.eps:
+            # clause: PPSF-U-012 a1c3be3d
+            return tl.div_rn(over, point + (d * tl.load(numbers + C.N_EPS)).to(tl.float32))
+        else:
+            # clause: PPSF-U-013 abd36150
+            return atan2(over, point) * of(numbers, C.N_SCALE)
+
+
+@triton.jit
+def agrees(values, direction):
+    """1 where both have the same sign, else 0."""
+    return tl.maximum(sign(values) * sign(direction), 0.0)
+
+
+@triton.jit
+def steered(moment, grad, found, F: tl.constexpr):
+    """What moves weights that are not averaged: the first moment, or what cautious or Grams makes of it."""
+    if F.steer == "grams":
+        # clause: PPSF-M-031 6a3b5d0e
+        return tl.abs(moment) * sign(grad)
+    if F.steer == "cautious":
+        # clause: PPSF-M-030 da5d4c9e
+        return moment * tl.div_rn(agrees(moment, grad), of(found, SHARE))
+    return moment
+
+
+@triton.jit
+def moment_of(row, numbers, grad, point, y, at, mask, F: tl.constexpr):
+    """Where weights are not averaged: the first moment after this step, and the gradient it is made of."""
+    if F.adopt:
+        d = tl.load(numbers + C.N_D)
+        grad = divided(weighted(grad, d, F), point, d, y, numbers, F)
+        # clause: PPSF-M-032 4f307814
+        limit = of(numbers, C.N_LIMIT)
+        moment = tl.maximum(tl.minimum(grad, limit), negated(limit))
+        if F.keeps_moment:
+            beta1 = tl.load(numbers + C.N_BETA1)
+            before = get(row, C.M, C.BY_M, at, mask, F.m, F)
+            moment = before * beta1.to(tl.float32) + moment * (1 - beta1).to(tl.float32)
+        return moment, grad
+    # clause: PPSF-U-010 3667548e
+    before = get(row, C.M, C.BY_M, at, mask, F.m, F)
+    return before * of(numbers, C.N_BETA1) + grad * of(numbers, C.N_MOMENT), grad
+
+
+@triton.jit
+def update_of(moment, source, grad, point, y, numbers, found, F: tl.constexpr):
+    """The update of a block, before it is clipped.
+
+    Args:
+        moment, source: what :func:`moment_of` gave, where weights are not averaged.
+        grad: what is seen of the gradient.
+        point: the divisor, or what FOCUS compares the weights with.
+    """
+    if F.muon:
+        # clause: PPSF-M-018 5e9f3f6c
+        return tl.div_rn(point, of(found, SIZE))
+    if F.adopt and not F.averages:
+        return steered(moment, source, found, F)
+    d = tl.load(numbers + C.N_NEW_D) if F.unit == "new_d" else tl.load(numbers + C.N_D)
+    if F.keeps_moment:
+        return divided(steered(moment, source, found, F), point, d, y, numbers, F)
+    return divided(weighted(grad, d, F), point, d, y, numbers, F)
+
+
+@triton.jit
+def clipped(update, found, F: tl.constexpr):
+    """The update after what limits its root mean square."""
+    if F.clip != "":
+        return tl.div_rn(update, of(found, CUT))
+    return update
+
+
+@triton.jit
+def decayed(update, y, numbers, F: tl.constexpr):
+    """The update with the decay that is multiplied by the step size."""
+    if F.decay == "update":
+        # clause: PPSF-W-001 29728ec4
+        return update + y * of(numbers, C.N_DECAY)
+    return update
+
+
+@triton.jit
+def writes(numbers, F: tl.constexpr):
+    """Whether moments are written in this step."""
+    return is_set(numbers, C.N_OK)

@@ -1,0 +1,247 @@
+"""What kernels are specialised on: the switches of a rule, the dtypes of a parameter's tensors, the formulas of a
+revision. Numbers are not among them, so that a new learning rate compiles nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+import triton.language as tl
+from torch import Tensor
+
+from ppsf_fast.muon import moves
+from ppsf_fast.plan import Item
+from ppsf_fast.revisions import Revision
+from ppsf_fast.rule import Rule
+from ppsf_fast.speed import COURSE
+
+#: Positions below it are computed in int32; a tile may end a little beyond the tensor.
+NEAR = 2**31 - 2**20
+#: The dtypes that kernels read.
+DTYPES: dict[torch.dtype, Any] = {
+    torch.float32: tl.float32,
+    torch.bfloat16: tl.bfloat16,
+    torch.float16: tl.float16,
+    torch.float64: tl.float64,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What the kernels of a bucket are compiled for.
+
+    Attributes:
+        y, g, z, m, v, vf, x0, s: dtypes of the tensors; that of a tensor which is not there is that of float32.
+        muon: whether torch has found the direction of the update.
+        penalizes, orthograd, focus, adopt, averages, keeps_moment, amplifies: as the rule has them.
+        corrected: whether the second moment is bias-corrected in the divisor.
+        clip: "", "bounded" or "soft".
+        eps: whether the update is a quotient.
+        unit: of the update, as the revision has it.
+        steer: "", "cautious" or "grams".
+        decay: "", "update", "beside" or "apart", after the clauses W-001, W-002 and W-010.
+        noise_y, noise_z: whether y and z are rounded stochastically.
+        statistics: "", "gradients", "signs" or "displacement".
+        early: whether the estimate is renewed before the weights move.
+        at_z: whether the displacement is that of z.
+        stride: one element in this many enters the statistics.
+        norm_sees_y: whether the update depends on the weights.
+        index: dtype of positions: int32 where no tensor reaches farther.
+        factored, dense: whether some second moment is a row and a column, and whether some is not.
+        wide, tall, deep: the shapes of blocks there are.
+        even: whether there are tensors that can be read several elements at a time.
+        vector: whether the kernel's tensor is one of these.
+        blocks, loops, piece: the sides of these, blocks in a tile, length of a piece of a row or column.
+    """
+
+    y: Any
+    g: Any
+    z: Any
+    m: Any
+    v: Any
+    vf: Any
+    x0: Any
+    s: Any
+    muon: bool
+    penalizes: bool
+    orthograd: bool
+    focus: bool
+    adopt: bool
+    averages: bool
+    keeps_moment: bool
+    amplifies: bool
+    corrected: bool
+    clip: str
+    eps: bool
+    unit: str
+    steer: str
+    decay: str
+    noise_y: bool
+    noise_z: bool
+    statistics: str
+    early: bool
+    at_z: bool
+    stride: int
+    norm_sees_y: bool
+    index: Any
+    factored: bool = False
+    dense: bool = False
+    wide: bool = False
+    tall: bool = False
+    deep: bool = False
+    even: bool = False
+    vector: bool = False
+    blocks: tuple[tuple[int, int, int], ...] = ()
+    loops: int = 1
+    piece: int = 1
+
+    @property
+    def by_vector(self) -> Features:
+        """The same for a tensor that can be read several elements at a time."""
+        return replace(self, vector=True)
+
+    @property
+    def reductions(self) -> tuple[str, ...]:
+        """What has to be summed over a parameter before its weights can move, in this order."""
+        counts = self.steer == "cautious" and (self.averages or self.keeps_moment or self.adopt)
+        found = {
+            "size": self.muon,
+            "agreement": counts and not self.averages,
+            "norm": self.clip != "",
+            "agreement of y": counts and self.averages,
+        }
+        return tuple(name for name, needed in found.items() if needed)
+
+    @property
+    def by_item(self) -> bool:
+        """Whether a parameter's share of the estimate is more than the sums of its tiles."""
+        return self.adopt or self.amplifies or self.statistics in ("signs", "displacement")
+
+
+@dataclass(frozen=True, slots=True)
+class Law:
+    """The formulas of a revision that the numbers of groups and pools follow."""
+
+    statistic_weight: str
+    second_moment: str
+    averaging_weight: str
+    numerator: str
+    estimate: str
+    growth: str
+    speed: str
+    ceiling: str
+    without_evidence: str
+    cosine: bool
+    keeps_d_prev: bool
+
+    @staticmethod
+    def of(revision: Revision) -> Law:
+        """Those of a revision."""
+        named = (
+            "statistic_weight", "second_moment", "averaging_weight", "numerator", "estimate", "growth", "speed",
+            "ceiling", "without_evidence",
+        )  # fmt: skip
+        return Law(
+            **{name: getattr(revision, name) for name in named},
+            cosine="cosine_decay" in revision.options,
+            keeps_d_prev="d_prev" in revision.scalars,
+        )
+
+
+def dtype_of(tensor: Tensor | None) -> Any:
+    """The dtype as kernels name it."""
+    return tl.float32 if tensor is None else DTYPES[tensor.dtype]
+
+
+def is_early(revision: Revision) -> bool:
+    """Whether weights move by the estimate after the step."""
+    return revision.estimate != "none" and (revision.unit == "new_d" or revision.without_evidence == "rests")
+
+
+def features_of(item: Item, rule: Rule, reach: int) -> Features:
+    """What the kernels for a parameter are compiled for, but for what they share with others of its bucket.
+
+    Args:
+        reach: the largest position in any of its tensors.
+    """
+    state, revision = item.state, rule.revision
+    z = state.get("z") if rule.averages else None
+    noise = rule.stochastic_rounding
+    statistics = _statistics(item, rule)
+    turned = moves(item.param.shape, rule.muon)
+    return Features(
+        y=dtype_of(item.param),
+        g=dtype_of(item.grad),
+        z=dtype_of(z),
+        m=dtype_of(state.get("exp_avg") if rule.keeps_moment else None),
+        v=dtype_of(state.get("exp_avg_sq")),
+        vf=_dtype_of_factors(item, rule),
+        x0=dtype_of(state["p0"] if statistics else None),
+        s=dtype_of(state["s"] if statistics in ("gradients", "signs") else None),
+        muon=turned,
+        penalizes=rule.penalizes,
+        orthograd=rule.orthograd and not turned,
+        focus=rule.focus,
+        adopt=rule.adopt,
+        averages=rule.averages,
+        keeps_moment=rule.keeps_moment,
+        amplifies=rule.amplifies and statistics != "",
+        corrected=revision.second_moment == "corrected",
+        clip=revision.clipping if rule.clip else "",
+        eps=rule.eps is not None,
+        unit=revision.unit,
+        steer="grams" if rule.grams else "cautious" if rule.cautious else "",
+        decay=_decay(rule),
+        noise_y=noise and item.param.dtype == torch.bfloat16,
+        noise_z=noise and z is not None and z.dtype == torch.bfloat16,
+        statistics=statistics,
+        early=is_early(revision),
+        at_z=rule.averages and revision.statistic_point == "z",
+        stride=rule.stride,
+        norm_sees_y=rule.penalizes or rule.orthograd or rule.focus,
+        index=tl.int32 if reach < NEAR else tl.int64,
+    )
+
+
+def _dtype_of_factors(item: Item, rule: Rule) -> Any:
+    """That of rows and columns; of a parameter without them, what it would be, so that it can share a bucket."""
+    if "exp_avg_sq_row" in item.state:
+        return dtype_of(item.state["exp_avg_sq_row"])
+    return dtype_of(item.param if rule.factored and not rule.factored_fp32 else None)
+
+
+def _statistics(item: Item, rule: Rule) -> str:
+    """What a parameter remembers for the estimate; nothing if none is made or the window is closed."""
+    if "p0" not in item.state:
+        return ""
+    if rule.by_displacement:
+        return "displacement" if COURSE[0] in item.state else ""
+    if "s" not in item.state:
+        return ""
+    return "signs" if rule.by_signs else "gradients"
+
+
+def _decay(rule: Rule) -> str:
+    if not rule.decays:
+        return ""
+    if not rule.averages:
+        return "apart"
+    return "update" if rule.weight_decay_by_lr else "beside"
+
+
+def options_row(rule: Rule) -> list[float]:
+    """The options of a group as the kernels read them, in the order of the columns."""
+    revision = rule.revision
+    kind = 0.0
+    if rule.bias_correction:
+        kind = {"adam": 3.0, "radam_in_moment": 2.0}.get(rule.correction, 1.0)
+    return [
+        rule.lr, rule.beta1, rule.beta2, rule.beta3, rule.beta4, rule.weight_decay, rule.d0, rule.d_coef,
+        0.0 if rule.eps is None else rule.eps, rule.growth_rate, rule.r, rule.weight_lr_power, rule.schedulefree_c,
+        rule.warmup_steps, rule.prodigy_steps, -1.0 if rule.total_steps is None else rule.total_steps,
+        rule.peak_patience, revision.bound_at_start, revision.bound_later, revision.atan2_scale, kind,
+        rule.averages, rule.weight_decay_by_lr, rule.speed, rule.by_signs, rule.by_displacement, rule.amplifies,
+        rule.safeguard_warmup, rule.d_limiter, rule.cosine_decay, rule.adopt,
+        rule.rounding_seed & 0xFFFFFFFF,
+    ]  # fmt: skip

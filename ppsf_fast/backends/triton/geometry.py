@@ -1,0 +1,163 @@
+"""How a tensor of any shape and strides is seen along five axes, and cut into tiles."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+#: The sides of the blocks: for matrices and whatever lies in one piece; for what is narrow along its memory; for what
+#: has a short axis inside, as kernels of a convolution.
+BLOCKS = ((4, 256, 1), (64, 16, 1), (8, 8, 16))
+WIDE, TALL, DEEP = range(3)
+#: As wide ones, for tensors that can be read several elements at a time.
+EVEN = 3
+#: How many elements that is, and by how many bytes their addresses have to be divisible.
+VECTOR, ALIGNED = 8, 16
+#: Blocks in a tile, one below the other.
+LOOPS = 64
+#: Length of a piece of a row or column of a second moment.
+PIECE = 256
+
+#: Most axes that kernels see.
+AXES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The sides of blocks, how many make a tile, and the length of a piece."""
+
+    blocks: tuple[tuple[int, int, int], ...]
+    loops: int
+    piece: int
+
+
+def cut() -> Cut:
+    """The present one."""
+    return Cut(BLOCKS, LOOPS, PIECE)
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """One tensor as the kernels see it.
+
+    Attributes:
+        sizes: of the two outer axes, the one in the depth of a tile, and the two that its sides lie along.
+        strides: of each operand over these axes, in elements; the last operand is the row-major logical order.
+        shape: which block the tiles are made of.
+        row_is_p: whether the row of the second moment lies along the first side.
+        tiles: number of tiles in the depth and along the two sides.
+        count: number of tiles in all.
+        numel: number of elements.
+        reach: the largest position of an element in any operand.
+    """
+
+    sizes: tuple[int, ...]
+    strides: tuple[tuple[int, ...], ...]
+    shape: int
+    row_is_p: bool
+    tiles: tuple[int, int, int]
+    count: int
+    numel: int
+    reach: int
+
+    def is_even(self, addresses: Sequence[int], used: Sequence[int]) -> bool:
+        """Whether every tensor can be read several elements at a time, which follow each other in logical order too.
+
+        Args:
+            addresses: of the operands there are.
+            used: which operands these are.
+        """
+        if self.shape != WIDE or self.sizes[:3] != (1, 1, 1) or any(address % ALIGNED for address in addresses):
+            return False
+        along = [*(self.strides[operand] for operand in used), self.strides[-1]]
+        fits = all(by[4] == 1 and (self.sizes[3] == 1 or by[3] % VECTOR == 0) for by in along)
+        return fits and self.sizes[4] % VECTOR == 0 and self.numel % VECTOR == 0
+
+    @property
+    def slices(self) -> int:
+        """Number of matrices that the two sides span."""
+        return math.prod(self.sizes[:3])
+
+
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    size: int
+    strides: tuple[int, ...]
+
+
+@functools.lru_cache(maxsize=65536)
+def seen(
+    shape: tuple[int, ...], strides: tuple[tuple[int, ...], ...], factored: tuple[int, int] | None, by: Cut
+) -> Geometry:
+    """The geometry of a tensor of at most five axes.
+
+    Args:
+        shape: its own.
+        strides: of each operand, the tensor itself first.
+        factored: the axes that the row and the column of its second moment are means over.
+        by: how it is cut.
+    """
+    logical = row_major(shape)
+    axes = [_Axis(size, tuple(each[i] for each in (*strides, logical))) for i, size in enumerate(shape)]
+    if factored is None:
+        return _dense(_merged(axes), len(strides) + 1, math.prod(shape), by)
+    # clause: PPSF-V-002 23a5b821
+    over_row, over_column = (axes[axis] for axis in factored)
+    others = _merged([axis for i, axis in enumerate(axes) if i not in factored])
+    swapped = over_row.strides[0] > over_column.strides[0]
+    p, q = (over_row, over_column) if swapped else (over_column, over_row)
+    return _laid_out(others, p, q, not swapped, math.prod(shape), by)
+
+
+@functools.lru_cache(maxsize=65536)
+def row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The strides of a tensor whose elements lie in logical order."""
+    return tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
+
+
+def _merged(axes: Sequence[_Axis]) -> list[_Axis]:
+    """The axes by falling stride of the first operand, those that follow each other in every operand made one."""
+    found: list[_Axis] = []
+    for axis in sorted((axis for axis in axes if axis.size != 1), key=lambda axis: -axis.strides[0]):
+        if found and all(a == b * axis.size for a, b in zip(found[-1].strides, axis.strides, strict=True)):
+            found[-1] = _Axis(found[-1].size * axis.size, axis.strides)
+        else:
+            found.append(axis)
+    return found
+
+
+def _dense(axes: list[_Axis], operands: int, numel: int, by: Cut) -> Geometry:
+    if len(axes) <= 1:
+        # What lies in one piece is folded, so that it fills blocks; its last row may be shorter.
+        wide = by.blocks[WIDE][1]
+        step = axes[0].strides if axes else (*(0,) * (operands - 1), 1)
+        p = _Axis(-(-numel // wide), tuple(wide * each for each in step))
+        return _laid_out([], p, _Axis(wide, step), False, numel, by)
+    *rest, q = axes
+    p = max(rest, key=lambda axis: axis.size)
+    return _laid_out([axis for axis in rest if axis is not p], p, q, False, numel, by)
+
+
+def _laid_out(others: list[_Axis], p: _Axis, q: _Axis, row_is_p: bool, numel: int, by: Cut) -> Geometry:
+    operands = len(q.strides)
+    fill = [_Axis(1, (0,) * operands)] * (AXES - 2 - len(others))
+    axes = [*fill, *others, p, q]
+    depth = axes[2]
+    shape = _shape(depth, p, q)
+    block_p, block_q, block_l = by.blocks[shape]
+    sides = (depth.size, block_l), (p.size, block_p * by.loops), (q.size, block_q)
+    tiles_l, tiles_p, tiles_q = (-(-size // side) for size, side in sides)
+    count = axes[0].size * axes[1].size * tiles_l * tiles_p * tiles_q if numel else 0
+    strides = tuple(tuple(axis.strides[i] for axis in axes) for i in range(operands))
+    sizes = tuple(axis.size for axis in axes)
+    reach = max(sum((size - 1) * abs(by) for size, by in zip(sizes, each, strict=True)) for each in strides)
+    return Geometry(sizes, strides, shape, row_is_p, (tiles_l, tiles_p, tiles_q), count, numel, reach)
+
+
+def _shape(depth: _Axis, p: _Axis, q: _Axis) -> int:
+    """Which block fits: deep if memory runs on along the depth, tall if it soon ends along the second side."""
+    if depth.size > 1 and depth.strides[0] < q.strides[0]:
+        return DEEP
+    return TALL if q.size <= 32 and p.size > q.size else WIDE

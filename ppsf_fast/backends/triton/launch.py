@@ -1,0 +1,44 @@
+"""One launch: in the device's context, without contraction of products and sums, and counted if anybody counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch
+
+#: How kernels are compiled. Told how many registers there may be, the assembler does not spill to take still fewer.
+OPTIONS: dict[str, Any] = {"enable_fp_fusion": False, **({} if torch.version.hip else {"maxnreg": 128})}
+_observers: list[Callable[[str, int], None]] = []
+WARPS = 8
+
+
+@contextmanager
+def observed(by: Callable[[str, int], None]) -> Iterator[None]:
+    """Inside, `by` is told the name and the number of programs of each launch."""
+    _observers.append(by)
+    try:
+        yield
+    finally:
+        _observers.remove(by)
+
+
+def context(device: torch.device) -> AbstractContextManager[Any]:
+    """Where a device's kernels have to be launched."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+
+
+def launch(kernel: Any, programs: int, *args: Any, warps: int = WARPS, **constants: Any) -> None:
+    """Launch a kernel, if there is anything for it to do.
+
+    Args:
+        programs: how many.
+        args: its tensors and numbers.
+        constants: its compile-time arguments.
+    """
+    if programs == 0:
+        return
+    for observer in _observers:
+        observer(kernel.fn.__name__, programs)
+    kernel[(programs,)](*args, **constants, num_warps=warps, **OPTIONS)

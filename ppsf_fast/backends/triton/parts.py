@@ -1,0 +1,198 @@
+"""The part of a step that one device does: passes over its parameters, bucket by bucket."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ppsf_fast.backends.triton import columns as C
+from ppsf_fast.backends.triton.direction import FOUND_WIDTH
+from ppsf_fast.backends.triton.factors import factors
+from ppsf_fast.backends.triton.features import Features
+from ppsf_fast.backends.triton.geometry import cut
+from ppsf_fast.backends.triton.kernels import apply, look, measure, part, reduce, squares
+from ppsf_fast.backends.triton.launch import context, launch
+from ppsf_fast.backends.triton.passes import SLOT
+from ppsf_fast.backends.triton.table import Bucket, Entry, buckets_of, layout_of
+from ppsf_fast.backends.triton.totals import finish_items, finish_sums
+from ppsf_fast.backends.triton.workspace import Workspace
+from ppsf_fast.rule import Rule
+
+#: The dtype of sums and of the numbers of groups.
+FLOAT64 = torch.float64
+
+
+@dataclass(slots=True)
+class _Ready:
+    """A bucket with its tables and scratch on the device."""
+
+    bucket: Bucket
+    table: Tensor
+    tiles: Tensor
+    work: Tensor
+    pieces: int
+    found: Tensor
+    parts: Tensor
+    roots: Tensor
+    means: Tensor
+
+    @property
+    def features(self) -> Features:
+        return self.bucket.features
+
+
+class Part:
+    """What a step does on one device.
+
+    Args:
+        entries: the parameters there, with their rules.
+        workspace: of the device.
+        groups: number of groups of the plan.
+
+    Attributes:
+        numbers: those of the groups, on this device.
+        slots: of tiles.
+        shares: of parameters, where these are more than the sums of their tiles.
+        bad: of each tile, whether its gradient is not finite.
+    """
+
+    def __init__(self, entries: Sequence[tuple[Entry, Rule]], workspace: Workspace, groups: int) -> None:
+        self.entries, self.at = entries, workspace
+        for number, (entry, _) in enumerate(entries):
+            entry.number = number
+        buckets = buckets_of(entries, cut())
+        self.tiles = sum(bucket.tiles for bucket in buckets)
+        self.by_item = any(bucket.features.by_item for bucket in buckets)
+        self.slots = workspace.scratch("slots", self.tiles * SLOT.value, FLOAT64)
+        self.shares = workspace.scratch("shares", len(entries) * SLOT.value, FLOAT64)
+        self.bad = workspace.scratch("bad", self.tiles, torch.int32)
+        self.numbers = workspace.scratch("numbers", groups * C.NUMBERS_WIDTH, FLOAT64)
+        self.ready = [self._made_ready(bucket, number) for number, bucket in enumerate(buckets)]
+
+    @property
+    def device(self) -> torch.device:
+        return self.at.device
+
+    def _made_ready(self, bucket: Bucket, number: int) -> _Ready:
+        signature = (bucket.features, bucket.first_tile, [entry.signature() for entry in bucket.entries])
+        tables = self.at.layout(number, signature, lambda: layout_of(bucket, cut()))
+        at = self.at
+        return _Ready(
+            bucket,
+            tables.rows,
+            tables.tiles,
+            tables.work,
+            tables.pieces,
+            at.scratch(f"found {number}", len(bucket.entries) * FOUND_WIDTH, FLOAT64),
+            at.scratch(f"parts {number}", tables.parts, FLOAT64),
+            at.scratch(f"roots {number}", tables.roots, torch.float32),
+            at.scratch(f"means {number}", tables.means, FLOAT64),
+        )
+
+    # ------------------------------------------------------------------------------------------------- the passes
+
+    def look(self) -> None:
+        """See every gradient, before anything is written."""
+        with context(self.device):
+            for ready in self.ready:
+                self._over(ready, look, ready.found, ready.parts, self.slots, self.bad)
+
+    def prepare(self) -> None:
+        """Renew what is needed before an update is known: rows and columns, and the gradient that OrthoGrad sees."""
+        with context(self.device):
+            for ready in self.ready:
+                if ready.features.orthograd:
+                    self._straighten(ready)
+                launch(
+                    factors, ready.pieces, ready.table, ready.work, self.numbers, ready.parts, ready.roots, ready.means,
+                    F=ready.features,
+                )  # fmt: skip
+
+    def measure(self) -> None:
+        """Sum what the estimate needs, where the weights move by the estimate after the step."""
+        with context(self.device):
+            for ready in self.ready:
+                if ready.features.statistics:
+                    self._over(ready, measure, ready.found, self.slots, self.numbers)
+
+    def move(self) -> None:
+        """Move moments and weights."""
+        with context(self.device):
+            for ready in self.ready:
+                for what in ready.features.reductions:
+                    self._reduce(ready, what)
+                self._over(ready, apply, ready.found, self.slots, self.numbers, ready.roots, ready.means)
+
+    def finish(self) -> None:
+        """Find what each parameter contributes to the estimate, where that is more than a sum."""
+        if not self.by_item:
+            return
+        with context(self.device):
+            for ready in self.ready:
+                launch(
+                    finish_items, len(ready.bucket.entries), ready.table, self.slots, self.numbers, self.shares,
+                    MEASURED=ready.features.statistics != "", F=ready.features, warps=1,
+                )  # fmt: skip
+
+    def _straighten(self, ready: _Ready) -> None:
+        """Find what OrthoGrad takes from the gradients, and the squares of what it leaves."""
+        self._finish(ready, "components")
+        self._over(ready, part, ready.found, self.slots)
+        self._finish(ready, "part")
+        if ready.features.factored:
+            self._over(ready, squares, ready.found, ready.parts, self.bad)
+
+    def _reduce(self, ready: _Ready, what: str) -> None:
+        self._over(ready, reduce, ready.found, self.slots, self.numbers, ready.roots, ready.means, WHAT=what)
+        self._finish(ready, what)
+
+    def _finish(self, ready: _Ready, what: str) -> None:
+        launch(
+            finish_sums, len(ready.bucket.entries), ready.table, ready.found, self.slots, self.numbers,
+            WHAT=what, F=ready.features, warps=1,
+        )  # fmt: skip
+
+    @staticmethod
+    def _over(ready: _Ready, kernel: Any, *args: Tensor, **constants: Any) -> None:
+        """Launch a kernel over the tiles of a bucket."""
+        launch(kernel, ready.bucket.tiles, ready.table, ready.tiles, *args, F=ready.features, **constants)
+
+    # ----------------------------------------------------------------------------------------------- the estimate
+
+    @property
+    def contributions(self) -> Tensor:
+        """What the sums of the estimate are made of, in rows of `SLOT`: of parameters or of tiles."""
+        return self.shares if self.by_item else self.slots
+
+    @property
+    def rows(self) -> int:
+        """Number of rows of the contributions."""
+        return len(self.entries) if self.by_item else self.tiles
+
+    def ranges(self, group: int) -> list[tuple[int, int]]:
+        """Which rows of the contributions are a group's: where a range begins, and how many there are."""
+        if self.by_item:
+            return _joined([(entry.number, 1) for entry, _ in self.entries if entry.group == group])
+        found = []
+        for ready in self.ready:
+            first = ready.bucket.first_tile
+            for entry in ready.bucket.entries:
+                if entry.group == group and ready.features.statistics:
+                    found.append((first, entry.geometry.count))
+                first += entry.geometry.count
+        return _joined(found)
+
+
+def _joined(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Ranges, those that follow each other made one."""
+    found: list[tuple[int, int]] = []
+    for first, count in ranges:
+        if found and sum(found[-1]) == first:
+            found[-1] = (found[-1][0], found[-1][1] + count)
+        else:
+            found.append((first, count))
+    return found

@@ -1,0 +1,62 @@
+"""Which plans the backend serves, and how it takes part in a step."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ppsf_fast.backends.triton.features import DTYPES
+from ppsf_fast.backends.triton.geometry import AXES, cut
+from ppsf_fast.backends.triton.maths import INTERPRETED
+from ppsf_fast.backends.triton.parts import Part
+from ppsf_fast.backends.triton.step import Step
+from ppsf_fast.backends.triton.table import Entry, entry_of
+from ppsf_fast.backends.triton.workspace import Workspace
+from ppsf_fast.plan import Item, Plan
+from ppsf_fast.rule import Rule
+
+#: Devices that Triton compiles for; the interpreter runs on the CPU.
+DEVICES = ("cpu",) if INTERPRETED else ("cuda",)
+
+
+def serves(plan: Plan) -> bool:
+    """Whether the backend executes this plan.
+
+    Otherwise the torch backend does, all of it: where a parameter lies on another kind of device, or has more than five
+    axes.
+    """
+    return all(
+        item.param.device.type in DEVICES and item.grad.dtype in DTYPES and item.param.ndim <= AXES
+        for item in plan.items
+    )
+
+
+def place(item: Item) -> object:
+    """What is done together: the device of a parameter."""
+    return item.param.device
+
+
+def step(plan: Plan, workspace: dict[object, object], skipped: Tensor) -> Tensor:
+    """Execute a plan; returns the scalars that have changed, in a row, in the order of `plan.changed`.
+
+    Args:
+        plan: gathered and equipped; whether its gradients are finite is found here.
+        workspace: what the backend keeps between steps.
+        skipped: int64, 0-d, on the device of the first pool, raised by 1 there if the step changes nothing.
+    """
+    lead = plan.pools[0].device
+    at = _workspace(workspace, "lead", lead)
+    found: dict[object, list[tuple[Entry, Rule]]] = {}
+    for row, group in enumerate(plan.groups):
+        for item in group.items:
+            found.setdefault(place(item), []).append((entry_of(item, group.rule, row, cut()), group.rule))
+    devices = {key: entries[0][0].item.param.device for key, entries in found.items()}
+    keys = sorted(found, key=lambda key: devices[key] != lead)
+    parts = [Part(found[key], _workspace(workspace, key, devices[key]), len(plan.groups)) for key in keys]
+    return Step(plan, parts, at).run(skipped)
+
+
+def _workspace(workspace: dict[object, object], key: object, device: torch.device) -> Workspace:
+    own = workspace.setdefault(key, Workspace(device))
+    assert isinstance(own, Workspace)
+    return own

@@ -1,0 +1,228 @@
+"""The work of a step as tables: which parameters form a bucket, and what kernels need to know of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from torch import Tensor
+
+from ppsf_fast import muon
+from ppsf_fast.backends.triton import columns as C
+from ppsf_fast.backends.triton.features import NEAR, Features, features_of
+from ppsf_fast.backends.triton.geometry import DEEP, EVEN, TALL, WIDE, Cut, Geometry, row_major, seen
+from ppsf_fast.plan import Item
+from ppsf_fast.rule import Rule
+from ppsf_fast.speed import COURSE
+from ppsf_fast.state import FILLED, factored_axes
+
+#: Operands of each element, in the order of their strides; the logical order follows.
+_OPERANDS = ("y", "g", "z", "m", "v", "direction", "row", "column")
+#: Those that have a value for each element.
+_EACH = frozenset(_OPERANDS[:-2])
+
+
+@dataclass(slots=True)
+class Entry:
+    """One parameter in a bucket.
+
+    Attributes:
+        group: row of its group.
+        number: its position among all parameters of its device.
+        tensors: its operands by name, as far as there are any, and what else its kernels read.
+        addresses: theirs.
+        shape: which blocks its tiles are made of.
+    """
+
+    item: Item
+    group: int
+    number: int
+    geometry: Geometry
+    factored: bool
+    tensors: dict[str, Tensor]
+    addresses: tuple[int, ...]
+    shape: int
+
+    def signature(self) -> tuple[object, ...]:
+        """What its row of the table depends on."""
+        return (self.group, self.number, self.item.index, self.geometry, self.addresses)
+
+    def kind(self, rule: Rule) -> tuple[object, ...]:
+        """What decides, with its rule, which kernels serve it."""
+        dtypes = [tensor.dtype for tensor in self.tensors.values()]
+        return (id(rule), self.geometry.reach < NEAR, *self.tensors, *dtypes)
+
+
+@dataclass(slots=True)
+class Bucket:
+    """Parameters that the same kernels serve.
+
+    Attributes:
+        first_tile: where the slots of its tiles begin.
+    """
+
+    features: Features
+    entries: list[Entry] = field(default_factory=list)
+    first_tile: int = 0
+
+    @property
+    def tiles(self) -> int:
+        """Number of tiles."""
+        return sum(entry.geometry.count for entry in self.entries)
+
+
+@dataclass(slots=True)
+class Layout:
+    """The tables of a bucket, and the scratch it needs: numbers of float64 and float32 elements."""
+
+    rows: list[int]
+    tiles: list[int]
+    work: list[int]
+    parts: int
+    roots: int
+    means: int
+
+
+def entry_of(item: Item, rule: Rule, group: int, by: Cut) -> Entry:
+    """A parameter with its geometry.
+
+    Args:
+        group: row of its group.
+        by: how it is cut.
+    """
+    state = item.state
+    # Products of matrices are left to torch.
+    direction = muon.direction(item.grad.float()) if muon.moves(item.param.shape, rule.muon) else None
+    factored = "exp_avg_sq" not in state and "exp_avg_sq_row" in state
+    found = {
+        "y": item.param,
+        "g": item.grad,
+        "z": state.get("z") if rule.averages else None,
+        "m": state.get("exp_avg") if rule.keeps_moment else None,
+        "v": state.get("exp_avg_sq"),
+        "direction": direction,
+        "row": state.get("exp_avg_sq_row") if factored else None,
+        "column": state.get("exp_avg_sq_col") if factored else None,
+    }
+    axes = factored_axes(item.param.shape, rule.revision) if factored else None
+    strides = [_strides(found[name], item.param.ndim) for name in _OPERANDS]
+    if axes is not None:
+        strides[-2], strides[-1] = _without(strides[-2], axes[0]), _without(strides[-1], axes[1])
+    geometry = seen(tuple(item.param.shape), tuple(strides), axes, by)
+    names = ("p0", "s", FILLED, *COURSE, "rms_sq")
+    found |= {name: state.get(name) for name in names}
+    tensors = {name: tensor for name, tensor in found.items() if isinstance(tensor, Tensor)}
+    addresses = tuple(tensor.data_ptr() for tensor in tensors.values())
+    return Entry(item, group, 0, geometry, factored, tensors, addresses, _shape(geometry, tensors, addresses))
+
+
+def _shape(geometry: Geometry, tensors: Mapping[str, Tensor], addresses: Sequence[int]) -> int:
+    operands = _EACH.intersection(tensors)
+    used = [(_OPERANDS.index(name), at) for name, at in zip(tensors, addresses, strict=True) if name in operands]
+    return EVEN if geometry.is_even([at for _, at in used], [operand for operand, _ in used]) else geometry.shape
+
+
+def _strides(tensor: Tensor | None, ndim: int) -> tuple[int, ...]:
+    if tensor is None:
+        return (0,) * ndim
+    # Asking for contiguity is cheaper than for strides.
+    return row_major(tensor.shape) if tensor.is_contiguous() else tuple(tensor.stride())
+
+
+def _without(strides: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    return tuple(0 if i == axis else stride for i, stride in enumerate(strides))
+
+
+def buckets_of(entries: Sequence[tuple[Entry, Rule]], by: Cut) -> list[Bucket]:
+    """The buckets, each with the features that its entries share."""
+    found: dict[Features, Bucket] = {}
+    kinds: dict[tuple[object, ...], Bucket] = {}
+    for entry, rule in entries:
+        kind = entry.kind(rule)
+        if kind not in kinds:
+            features = features_of(entry.item, rule, entry.geometry.reach)
+            kinds[kind] = found.setdefault(features, Bucket(features))
+        kinds[kind].entries.append(entry)
+    first = 0
+    for bucket in found.values():
+        bucket.features = _completed(bucket, by)
+        bucket.first_tile = first
+        first += bucket.tiles
+    return list(found.values())
+
+
+def _completed(bucket: Bucket, by: Cut) -> Features:
+    shapes = {entry.shape for entry in bucket.entries}
+    kinds = {entry.factored for entry in bucket.entries}
+    return replace(
+        bucket.features,
+        factored=True in kinds,
+        dense=False in kinds and not bucket.features.muon,
+        wide=WIDE in shapes,
+        tall=TALL in shapes,
+        deep=DEEP in shapes,
+        even=EVEN in shapes,
+        blocks=by.blocks,
+        loops=by.loops,
+        piece=by.piece,
+    )
+
+
+def layout_of(bucket: Bucket, by: Cut) -> Layout:
+    """The tables of a bucket."""
+    layout = Layout([], [], [], 0, 0, 0)
+    tile = bucket.first_tile
+    for index, entry in enumerate(bucket.entries):
+        layout.rows += _row(entry, layout, tile, by)
+        for number in range(entry.geometry.count):
+            layout.tiles += (index, number)
+        tile += entry.geometry.count
+        if entry.factored:
+            _add_factors(entry.geometry, layout, index, by)
+    return layout
+
+
+def _pieces(length: int, by: Cut) -> int:
+    return -(-length // by.piece)
+
+
+def _add_factors(geometry: Geometry, layout: Layout, index: int, by: Cut) -> None:
+    """The scratch of a factored second moment, and the work of renewing it."""
+    _, _, _, p, q = geometry.sizes
+    _, tiles_p, tiles_q = geometry.tiles
+    slices = geometry.slices
+    layout.parts += slices * (tiles_q * p + tiles_p * q)
+    layout.roots += slices * (p + q)
+    layout.means += slices * _pieces(p if geometry.row_is_p else q, by)
+    for piece in range(slices * (_pieces(p, by) + _pieces(q, by))):
+        layout.work += (index, piece)
+
+
+def _row(entry: Entry, layout: Layout, tile: int, by: Cut) -> list[int]:
+    geometry, tensors, item = entry.geometry, entry.tensors, entry.item
+    _, _, _, p, q = geometry.sizes
+    row = [0] * C.ITEM_WIDTH
+
+    def put(column: object, *values: int) -> None:
+        first = column.value  # type: ignore[attr-defined]
+        row[first : first + len(values)] = values
+
+    put(C.GROUP, entry.group, item.index, item.param.numel(), int(entry.factored), entry.shape)
+    put(C.TILES_L, *geometry.tiles)
+    put(C.FIRST_TILE, tile, geometry.count)
+    put(C.PART_P, layout.parts, layout.parts + geometry.slices * geometry.tiles[2] * p)
+    put(C.ROOT_P, layout.roots, layout.roots + geometry.slices * p)
+    put(C.MEAN, layout.means, _pieces(p if geometry.row_is_p else q, by), int(geometry.row_is_p))
+    put(C.SIZES, *geometry.sizes)
+    sides = ("row", "column") if geometry.row_is_p else ("column", "row")
+    addressed = ("y", "g", "z", "m", "v", *sides, "p0", "s", FILLED, *COURSE, "direction", "rms_sq")
+    put(C.Y, *(tensors[name].data_ptr() if name in tensors else 0 for name in addressed))
+    y, g, z, m, v, turned, of_row, of_column, logical = geometry.strides
+    of_p, of_q = (of_row, of_column) if geometry.row_is_p else (of_column, of_row)
+    for column, strides in ((C.BY_Y, y), (C.BY_G, g), (C.BY_Z, z), (C.BY_M, m), (C.BY_V, v), (C.BY_TURNED, turned)):
+        put(column, *strides)
+    for column, strides in ((C.BY_E, logical), (C.BY_VP, of_p), (C.BY_VQ, of_q)):
+        put(column, *strides)
+    put(C.BY_X0, *(tensors[name].stride(0) if name in tensors else 0 for name in ("p0", "s")))
+    put(C.ITEM, entry.number)
+    return row

@@ -1,0 +1,132 @@
+"""Compiles the kernels ahead of time, without a GPU, and prints what each takes: a line of JSON per kernel.
+
+Run as a program of its own, since a process that interprets kernels cannot compile them:
+python -m tests.fast.triton.compiling 90 default-bf16 default-fp32
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from ppsf_fast import AdamWScheduleFree, Prodigy, ProdigyPlusScheduleFree, plan
+from ppsf_fast.backends.triton import factors, kernels, numbers, totals
+from ppsf_fast.backends.triton.features import Features, Law, is_early
+from ppsf_fast.backends.triton.geometry import cut
+from ppsf_fast.backends.triton.launch import OPTIONS, WARPS
+from ppsf_fast.backends.triton.table import buckets_of, entry_of
+
+SHAPES = ((256, 256), (64,))
+#: Tensors for which blocks of all three shapes are needed.
+MIXED = ((256, 256), (640, 16), (64, 32, 3, 3), (64,))
+BF16, FP32 = torch.bfloat16, torch.float32
+CONFIGURATIONS: dict[str, tuple[Any, torch.dtype, tuple[tuple[int, ...], ...], dict[str, Any]]] = {
+    "default-bf16": (ProdigyPlusScheduleFree, BF16, SHAPES, {}),
+    "default-fp32": (ProdigyPlusScheduleFree, FP32, SHAPES, {}),
+    "mixed-bf16": (ProdigyPlusScheduleFree, BF16, MIXED, {}),
+    "atan2-dense": (ProdigyPlusScheduleFree, BF16, SHAPES, {"eps": None, "factored": False, "weight_decay": 0.1}),
+    "cautious": (ProdigyPlusScheduleFree, BF16, SHAPES, {"use_cautious": True}),
+    "adopt-orthograd": (ProdigyPlusScheduleFree, BF16, SHAPES, {"use_adopt": True, "use_orthograd": True}),
+    "focus-speed": (ProdigyPlusScheduleFree, BF16, SHAPES, {"use_focus": True, "use_speed": True}),
+    "muon": (ProdigyPlusScheduleFree, BF16, SHAPES, {"use_muon_pp": True}),
+    "2.0": (ProdigyPlusScheduleFree, BF16, SHAPES, {"revision": "2.0", "amplify_gradients": True}),
+    "2.0-not-averaged": (
+        ProdigyPlusScheduleFree, BF16, SHAPES, {"revision": "2.0", "use_schedulefree": False, "use_cautious": True},
+    ),
+    "2.0-speed": (ProdigyPlusScheduleFree, BF16, SHAPES, {"revision": "2.0", "use_speed": True}),
+    "update3": (ProdigyPlusScheduleFree, FP32, SHAPES, {"revision": "update3", "factored": True}),
+    "prodigy": (Prodigy, FP32, SHAPES, {"cosine_decay": True}),
+    "schedulefree": (AdamWScheduleFree, FP32, SHAPES, {}),
+}  # fmt: skip
+
+_TYPES = {
+    "table": "*i64", "tiles": "*i32", "work": "*i32", "found": "*fp64", "parts": "*fp64", "slots": "*fp64",
+    "bad": "*i32", "numbers": "*fp64", "roots": "*fp32", "means": "*fp64", "shares": "*fp64", "pools": "*i64",
+    "ranges": "*i64", "members": "*i64", "entries": "*i64", "options": "*fp64", "scalars": "*i64", "values": "*fp64",
+    "estimates": "*i64", "groups": "i32", "elsewhere": "*i32", "skipped": "*i64",
+}  # fmt: skip
+
+
+def buckets(name: str) -> tuple[list[Features], Law]:
+    """What the kernels of a configuration are compiled for."""
+    make, dtype, shapes, options = CONFIGURATIONS[name]
+    params = [torch.nn.Parameter(torch.empty(shape, dtype=dtype)) for shape in shapes]
+    for param in params:
+        param.grad = torch.zeros_like(param)
+    optimizer = make(params, **options)
+    rules = optimizer._rules()
+    work = plan.gather(optimizer.param_groups, rules, optimizer.state, optimizer._ledger)
+    plan.equip(work, optimizer.param_groups, rules, optimizer.state, optimizer._ledger)
+    entries = [(entry_of(item, rules[0], 0, cut()), rules[0]) for item in work.items]
+    found = [bucket.features for bucket in buckets_of(entries, cut())]
+    assert all(features.early == is_early(rules[0].revision) for features in found)
+    return found, Law.of(rules[0].revision)
+
+
+def needed(features: Features, law: Law) -> Iterator[tuple[Any, dict[str, Any], int]]:
+    """The kernels of a bucket: each with its compile-time arguments and its number of warps."""
+    yield kernels.look, {"F": features}, WARPS
+    if features.orthograd:
+        yield kernels.part, {"F": features}, WARPS
+        yield kernels.squares, {"F": features}, WARPS
+    if features.factored:
+        yield factors.factors, {"F": features}, WARPS
+    if features.early and features.statistics:
+        yield kernels.measure, {"F": features}, WARPS
+    for what in features.reductions:
+        yield kernels.reduce, {"F": features, "WHAT": what}, WARPS
+        yield totals.finish_sums, {"F": features, "WHAT": what}, 1
+    yield kernels.apply, {"F": features}, WARPS
+    if features.by_item:
+        yield totals.finish_items, {"F": features, "MEASURED": features.statistics != ""}, 1
+    yield numbers.begin, {"L": law}, WARPS
+    yield numbers.end, {"L": law, "ADOPT": features.adopt}, WARPS
+
+
+def compiled(kernel: Any, constants: dict[str, Any], warps: int, arch: int) -> dict[str, Any]:
+    """What a kernel takes on an architecture."""
+    names = kernel.arg_names
+    types = {**_TYPES, **({"tiles": "i32"} if kernel is numbers.begin else {})}
+    signature = {name: "constexpr" if name in constants else types[name] for name in names}
+    source = ASTSource(kernel, signature=signature, constexprs={(names.index(k),): v for k, v in constants.items()})
+    options = {"num_warps": warps, **OPTIONS}
+    made = triton.compile(source, target=GPUTarget("cuda", arch, 32), options=options)
+    binaries = Path(triton.__file__).parent / "backends/nvidia/bin"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "kernel.cubin"
+        path.write_bytes(made.asm["cubin"])
+        usage = [binaries / "cuobjdump", "--dump-resource-usage", path]
+        text = subprocess.run(usage, capture_output=True, text=True, check=True).stdout
+        code = [binaries / "cuobjdump", "-sass", path]
+        sass = subprocess.run(code, capture_output=True, text=True, check=False).stdout
+    found = {name: int(re.search(rf"{name}:(\d+)", text)[1]) for name in ("REG", "STACK", "LOCAL")}  # type: ignore[index]
+    # Without a stack nothing can be spilled. Where there is one, what is stored there by hand must not be indexed.
+    return {**found, "ptx": made.asm["ptx"].count("\n"), "local": len(re.findall(r"\bSTL|\bLDL", sass))}
+
+
+def main() -> None:
+    """Compile the configurations that are named, for an architecture."""
+    arch, *names = sys.argv[1:]
+    for name in names:
+        found, law = buckets(name)
+        for features in found:
+            for kernel, constants, warps in needed(features, law):
+                took = compiled(kernel, constants, warps, int(arch))
+                what = constants.get("WHAT", "")
+                row = {"configuration": name, "kernel": kernel.fn.__name__, "what": what, "arch": int(arch), **took}
+                print(json.dumps(row), flush=True)
+
+
+if __name__ == "__main__":
+    main()

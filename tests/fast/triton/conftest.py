@@ -1,0 +1,49 @@
+"""The tests here run the kernels in Triton's interpreter, on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.fast.triton import interpreter  # isort: skip  (before Triton)
+from ppsf_fast.backends import CHOICE, Torch
+from ppsf_fast.backends.triton import geometry
+
+assert interpreter
+
+
+@pytest.fixture(autouse=True)
+def _by_triton(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps are taken by Triton, and by nothing else unless a test says so."""
+    monkeypatch.setenv(CHOICE, "triton")
+    monkeypatch.setattr(Torch, "step", _refuse)
+
+
+def _refuse(*_: object) -> None:
+    raise AssertionError("the torch backend took a step that was meant for Triton")
+
+
+@pytest.fixture
+def by_torch(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
+    """Lets a test choose the torch backend, and go back."""
+    plain = _original_step
+
+    def choose(torch: bool) -> None:
+        monkeypatch.setenv(CHOICE, "torch" if torch else "triton")
+        monkeypatch.setattr(Torch, "step", plain if torch else _refuse)
+
+    return choose
+
+
+_original_step = Torch.step
+
+
+@pytest.fixture(params=["usual tiles", "small tiles"])
+def tiles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Tiles as they are, or so small that tensors of a few hundred elements have many."""
+    if request.param == "small tiles":
+        monkeypatch.setattr(geometry, "BLOCKS", ((4, 32, 1), (16, 8, 1), (8, 4, 4)))
+        monkeypatch.setattr(geometry, "LOOPS", 2)
+        monkeypatch.setattr(geometry, "PIECE", 16)
+    return str(request.param)

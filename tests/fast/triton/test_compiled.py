@@ -1,0 +1,55 @@
+"""The kernels compile for three generations of GPUs, keep all in registers, and take no more of them than recorded."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+#: Registers that a thread takes at most, by kernel, in all configurations compiled here.
+REGISTERS = {
+    "look": 128, "factors": 64, "reduce": 128, "finish_sums": 96, "apply": 128, "begin": 96, "end": 96, "part": 128,
+    "squares": 128, "measure": 128, "finish_items": 96,
+}  # fmt: skip
+#: Compiled in every run; the rest, on every architecture, with PPSF_TRITON_COMPILE=all.
+QUICK = (("90", ("default-bf16",)),)
+EVERY = (
+    "default-bf16", "default-fp32", "mixed-bf16", "atan2-dense", "cautious", "adopt-orthograd", "focus-speed", "muon",
+    "2.0", "2.0-not-averaged", "2.0-speed", "update3", "prodigy", "schedulefree",
+)  # fmt: skip
+CHOSEN = (
+    tuple((arch, (name,)) for arch in ("80", "90", "100") for name in EVERY)
+    if os.environ.get("PPSF_TRITON_COMPILE") == "all"
+    else QUICK
+)
+
+
+def compile_all(arch: str, names: tuple[str, ...]) -> list[dict[str, Any]]:
+    """What each kernel takes, found by a process that does not interpret."""
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("TRITON_INTERPRET", "PPSF_BACKEND")
+    }
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "conformance")])
+    command = [sys.executable, "-m", "tests.fast.triton.compiling", arch, *names]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is there on Linux only")
+@pytest.mark.parametrize(("arch", "names"), CHOSEN, ids=[f"sm_{arch} {' '.join(names)}" for arch, names in CHOSEN])
+def test_kernels_stay_in_registers(arch: str, names: tuple[str, ...]) -> None:
+    found = compile_all(arch, names)
+    assert {row["kernel"] for row in found} >= {"look", "apply", "begin", "end"}
+    for row in found:
+        # The cosine of the built-in decay keeps a table of its own on the stack, for arguments that do not occur.
+        if not (row["kernel"] == "begin" and row["configuration"] == "prodigy"):
+            assert (row["STACK"], row["LOCAL"], row["local"]) == (0, 0, 0), row
+        assert row["REG"] <= REGISTERS[row["kernel"]], row

@@ -1,0 +1,142 @@
+"""What a step on the kernels shares with one on plain torch, and what it leaves alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from ppsf_fast import ProdigyPlusScheduleFree
+from ppsf_fast.backends.triton import serving
+from ppsf_fast.plan import Item
+from tests.fast.helpers import bits, give_gradients, parameters, snapshot, train
+from tests.fast.revised import CASES, build
+
+Choose = Callable[[bool], None]
+BAD = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
+
+
+def run(params: Sequence[Tensor], steps: int = 2, **options: Any) -> dict[str, Any]:
+    groups = [{"params": params[:2]}, {"params": params[2:]}]
+    optimizer = ProdigyPlusScheduleFree(groups, d0=1e-3, **options)
+    train(optimizer, params, range(steps))
+    return snapshot(optimizer, params)
+
+
+def test_weights_are_the_same_bits_as_those_of_torch_where_nothing_is_reordered(by_torch: Choose) -> None:
+    """With no sum of more than two numbers, and the same random bits, nothing is left to differ."""
+    options: dict[str, Any] = {"use_stableadamw": False, "factored": False}
+    shapes = ((1,), (), (1, 1), (1, 1, 1))
+    of_triton = run(parameters(torch.bfloat16, shapes), **options)
+    by_torch(True)
+    of_torch = run(parameters(torch.bfloat16, shapes), **options)
+    assert {name: of_torch[name] for name in ("weights", "state")} == {
+        name: of_triton[name] for name in ("weights", "state")
+    }
+
+
+@pytest.mark.usefixtures("tiles")
+def test_a_run_gives_the_same_bits_again() -> None:
+    shapes = ((33, 20), (7,))
+    assert run(parameters(torch.bfloat16, shapes)) == run(parameters(torch.bfloat16, shapes))
+
+
+@pytest.mark.parametrize(
+    ("case", "value"),
+    [("1.9", BAD["nan"]), ("2.0 without averaging", BAD["inf"]), ("update3", BAD["-inf"]), ("prodigy", BAD["nan"])],
+)
+def test_a_bad_gradient_anywhere_leaves_every_bit(case: str, value: float) -> None:
+    params = parameters()
+    optimizer = build(case, params)
+    train(optimizer, params, range(1))
+    before = snapshot(optimizer, params)
+    give_gradients(params, 2)
+    assert params[3].grad is not None
+    params[3].grad.view(-1)[-1] = value
+    optimizer.step()
+    assert snapshot(optimizer, params) == before
+    assert optimizer.metrics()[0]["skipped_steps"] == 1
+    train(optimizer, params, [3])
+    assert snapshot(optimizer, params) != before
+
+
+def test_a_gradient_that_only_float64_holds_is_infinite() -> None:
+    param = torch.nn.Parameter(torch.ones(3))
+    param.grad_dtype = None
+    param.grad = torch.tensor([1.0, 1e300, 1.0], dtype=torch.float64)
+    optimizer = ProdigyPlusScheduleFree([param])
+    optimizer.step()
+    assert bits(param) == bits(torch.ones(3))
+    assert optimizer.metrics()[0]["skipped_steps"] == 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64, torch.bfloat16])
+def test_gradients_may_have_another_dtype(by_torch: Choose, dtype: torch.dtype) -> None:
+    def stepped() -> Any:
+        param = torch.nn.Parameter(torch.linspace(-1, 1, 5))
+        param.grad_dtype = None
+        param.grad = torch.linspace(-0.5, 1, 5).to(dtype)
+        ProdigyPlusScheduleFree([param], d0=1e-2, use_stableadamw=False).step()
+        return bits(param)
+
+    of_triton = stepped()
+    by_torch(True)
+    assert stepped() == of_triton
+
+
+def test_memory_layout_does_not_matter() -> None:
+    def moved(layout: torch.memory_format, of_gradient: torch.memory_format) -> object:
+        values = torch.linspace(-1, 1, 2 * 40 * 3 * 5).view(2, 40, 3, 5).bfloat16()
+        param = torch.nn.Parameter(values.to(memory_format=layout))
+        optimizer = ProdigyPlusScheduleFree([param], d0=1e-3, use_stableadamw=False, factored=False)
+        for step in range(2):
+            give_gradients([param], step)
+            assert param.grad is not None
+            param.grad = param.grad.to(memory_format=of_gradient)
+            optimizer.step()
+        return snapshot(optimizer, [param])
+
+    plain = moved(torch.contiguous_format, torch.contiguous_format)
+    assert plain == moved(torch.channels_last, torch.contiguous_format)
+    assert plain == moved(torch.channels_last, torch.channels_last)
+
+
+def test_state_of_any_strides_is_read_and_written_in_place() -> None:
+    def moved(spread: bool) -> list[object]:
+        params = parameters(shapes=((40, 12), (7,)))
+        optimizer = ProdigyPlusScheduleFree(params, d0=1e-3)
+        train(optimizer, params, [0])
+        if spread:
+            for state in optimizer.state.values():
+                for name, value in state.items():
+                    wider = torch.empty((*value.shape, 2))
+                    state[name] = wider[..., 0].copy_(value)
+        train(optimizer, params, [1, 2])
+        assert not spread or not optimizer.state[params[0]]["z"].is_contiguous()
+        return [bits(value) for state in optimizer.state.values() for value in state.values()]
+
+    assert moved(True) == moved(False)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_parameters_in_two_places_step_as_in_one(monkeypatch: pytest.MonkeyPatch, case: str) -> None:
+    """As on two devices: what they share goes from one to the other. Only sums over a pool change their order."""
+
+    def moved() -> list[Tensor]:
+        params = parameters()
+        optimizer = build(case, params)
+        train(optimizer, params, range(2))
+        return [param.detach().clone() for param in params]
+
+    together = moved()
+    monkeypatch.setattr(serving, "place", _parity)
+    apart = moved()
+    for one, other in zip(together, apart, strict=True):
+        assert torch.equal(one, other)
+
+
+def _parity(item: Item) -> object:
+    return item.index % 2
