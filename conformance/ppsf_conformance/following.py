@@ -5,7 +5,6 @@ A combination is what the constructor and every group are given; tensors, gradie
 
 from __future__ import annotations
 
-import inspect
 import itertools
 import json
 import random
@@ -16,10 +15,10 @@ from typing import Any
 
 from ppsf_conformance import lockstep, overrides
 from ppsf_conformance.drawing import draw_problems
-from ppsf_conformance.errata import KnownDeviations, errata_of
+from ppsf_conformance.errata import KnownDeviations
 from ppsf_conformance.problems import ParamSpec, Problem
+from ppsf_conformance.published import Published, errata_for
 from ppsf_conformance.survey import Progress
-from ppsf_conformance.torch_adapter import TorchImplementation
 
 #: The dtype in which releases are followed: in the other one their errata of precision come first.
 DTYPE = "float32"
@@ -68,7 +67,7 @@ def combination(problem: Problem) -> tuple[Any, ...]:
     return tuple(tuple(sorted(given.items())) for given in (problem.options, *(g.options for g in problem.groups)))
 
 
-def not_yet(implementation: TorchImplementation, known: KnownDeviations) -> dict[str, str]:
+def not_yet(implementation: Published, known: KnownDeviations) -> dict[str, str]:
     """Options of the class that are not followed, with the errata or the gap that is the reason."""
     ids = {erratum.id for erratum in known.errata}
     behind = {option: erratum for erratum, option in overrides.UNFOLLOWED.items() if erratum in ids}
@@ -76,18 +75,19 @@ def not_yet(implementation: TorchImplementation, known: KnownDeviations) -> dict
     return {**served, **{option: f"{erratum} has no override" for option, erratum in behind.items()}}
 
 
-def unnamed(implementation: TorchImplementation) -> tuple[str, ...]:
+def unnamed(implementation: Published) -> tuple[str, ...]:
     """Arguments of the constructor that the name map is silent on."""
     names, given = implementation.names, implementation.capabilities
     lacking = set().union(*names.lacks.values())
-    known = {*names.offers, *given.serves, *given.always, *lacking, *names.beside, "self", "params", "revision"}
-    return tuple(name for name in inspect.signature(implementation.cls.__init__).parameters if name not in known)
+    named = names.called(dict.fromkeys([*names.offers, *given.serves, *given.always, *lacking]))
+    known = {*named, *names.beside, "revision"}
+    return tuple(name for name in implementation.arguments if name not in known)
 
 
 class _Play:
     """Plays problems until enough combinations are done."""
 
-    def __init__(self, implementation: TorchImplementation, known: KnownDeviations, wanted: int) -> None:
+    def __init__(self, implementation: Published, known: KnownDeviations, wanted: int) -> None:
         self.implementation, self.known, self.wanted = implementation, known, wanted
         self.found = Following(implementation.target, implementation.capabilities.revision)
         self.done: set[str] = set()
@@ -144,21 +144,21 @@ def _mended(problem: Problem, known: KnownDeviations) -> Problem:
 
 
 def follow(
-    implementation: TorchImplementation, combinations: int, seed: int = 0, progress: Progress = lambda *_: None
+    implementation: Published, combinations: int, seed: int = 0, progress: Progress = lambda *_: None
 ) -> Following:
     """Play problems with as many distinct combinations of options on a release, and judge every step with its errata.
 
     Args:
         seed: of the problems; the same seed, the same problems.
     """
-    known = KnownDeviations(errata_of(implementation.names.distribution, implementation.version))
+    known = KnownDeviations(errata_for(implementation))
     play, absent = _Play(implementation, known, combinations), not_yet(implementation, known)
     capabilities = implementation.capabilities
     options = capabilities.options - set(absent)
     for part in _seeds(seed):
         before, drawn = len(play.done), list[Problem]()
         count, revision, always = max(combinations, FEWEST), capabilities.revision, capabilities.always
-        draw_problems((DTYPE,), options, count, part, drawn.append, revision, always)
+        draw_problems((DTYPE,), options, count, part, drawn.append, revision, always, capabilities.limits)
         random.Random(part).shuffle(drawn)  # regimes come one after the other
         for problem in drawn:
             play.visit(problem)

@@ -14,9 +14,11 @@ from typing import Any
 import torch
 
 from ppsf_conformance import pinned
-from ppsf_conformance.errata import Erratum, KnownDeviations, all_errata, errata_of
+from ppsf_conformance.errata import Erratum, KnownDeviations, all_errata
 from ppsf_conformance.killing import Recorded, record
-from ppsf_conformance.name_map import import_class, map_for, target_of
+from ppsf_conformance.name_map import import_class, import_object, map_for, map_of_function
+from ppsf_conformance.optax_adapter import OptaxImplementation
+from ppsf_conformance.published import Published, errata_for
 from ppsf_conformance.report import Implementation, Report, Training, html, junit, model
 from ppsf_conformance.survey import Progress, Survey
 from ppsf_conformance.torch_adapter import TorchImplementation
@@ -51,8 +53,8 @@ class Request:
     name_map: Path | None = None
 
 
-def implementation_for(target: str, name_map: Path | None = None, revision: str = "") -> TorchImplementation:
-    """A class under judgement, from ``module:Class`` or ``module:Class@distribution==version``.
+def implementation_for(target: str, name_map: Path | None = None, revision: str = "") -> Published:
+    """What is under judgement, from ``module:Class`` or ``module:Class@distribution==version``.
 
     Args:
         revision: what it is judged by; the first one of its name map unless given.
@@ -60,6 +62,8 @@ def implementation_for(target: str, name_map: Path | None = None, revision: str 
     Raises:
         ValueError: it cannot be imported, is no torch optimizer, has no name map, or does not follow the revision.
     """
+    if not name_map and (known := map_of_function(target)):
+        return OptaxImplementation(target, import_object(target), known.under(revision) if revision else known)
     cls = import_class(target)
     if not issubclass(cls, torch.optim.Optimizer):
         raise ValueError(f"{target!r} is not a torch.optim.Optimizer")
@@ -67,26 +71,25 @@ def implementation_for(target: str, name_map: Path | None = None, revision: str 
     return TorchImplementation(cls, names.under(revision) if revision else names)
 
 
-def survey_of(implementation: TorchImplementation, examples: int, seed: int, progress: Progress) -> Survey:
+def survey_of(implementation: Published, examples: int, seed: int, progress: Progress) -> Survey:
     """Judge one implementation: lockstep on drawn problems, then the checks."""
-    known = KnownDeviations(errata_of(implementation.names.distribution, implementation.version))
-    survey = Survey(implementation, known)
+    survey = Survey(implementation, KnownDeviations(errata_for(implementation)))
+    known = survey.known
     survey.run(examples, seed, progress)
     survey.check(progress)
-    released = target_of(implementation.cls, implementation.names) is not None
     for done, erratum in enumerate(known.errata, 1):
         shows = _shows(erratum, implementation)
-        if shows or released:  # a subclass may have mended what its parent does
+        if shows or implementation.released:  # a subclass may have mended what its parent does
             survey.replayed(erratum, shows)
         progress("errata", done, len(known.errata))
     return survey
 
 
-def _shows(erratum: Erratum, implementation: TorchImplementation) -> bool:
+def _shows(erratum: Erratum, implementation: Published) -> bool:
     """Whether the pinned input still gives something else than the law."""
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
-        session = pinned.replay(erratum.table["pinned"], implementation.cls)
+        session = pinned.replay(erratum.table["pinned"], implementation.replayable)
     return any(
         not pinned.agrees(pinned.observe(session, entry.get("upstream_path", entry["path"])), entry["law"])
         for entry in erratum.table["pinned"]["observe"]
@@ -114,7 +117,7 @@ def judged(request: Request, progress: Callable[[str], Progress]) -> Report:
     return Report(spec_reference(revision), run, tuple(found))
 
 
-def _one_revision(implementations: Sequence[TorchImplementation]) -> str:
+def _one_revision(implementations: Sequence[Published]) -> str:
     """The revision that all of them are judged by.
 
     Raises:
@@ -127,7 +130,7 @@ def _one_revision(implementations: Sequence[TorchImplementation]) -> str:
     return next(iter(found.values()))
 
 
-def _told_apart(request: Request) -> list[TorchImplementation]:
+def _told_apart(request: Request) -> list[Published]:
     """Every class once; those with the same name go by their target."""
     targets = dict.fromkeys(request.targets)
     made = [implementation_for(target, request.name_map, request.revision) for target in targets]
@@ -138,7 +141,7 @@ def _told_apart(request: Request) -> list[TorchImplementation]:
     return made
 
 
-def own() -> list[TorchImplementation]:
+def own() -> list[Published]:
     """Our optimizers, one per revision."""
     return [implementation_for(target, revision=revision) for revision, target in OWN.items()]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import inspect
 import io
 import pickle
 import zlib
@@ -58,16 +59,24 @@ class TorchImplementation:
         self.target = mapped or f"{cls.__module__}:{cls.__qualname__}"
         self.name = names.name if mapped else cls.__qualname__
         self.version = version_of(cls, names)
+        self.released = mapped is not None
+        #: The class as pinned inputs of errata are replayed with it.
+        self.replayable: Callable[..., Any] = cls
 
     @property
     def capabilities(self) -> Capabilities:
         return self.names.capabilities
 
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """Names of the arguments of its constructor, the parameters aside."""
+        return tuple(name for name in inspect.signature(self.cls.__init__).parameters if name not in {"self", "params"})
+
     def new(self, groups: Sequence[Group], options: Mapping[str, Any]) -> TorchSession:
-        dicts = [_group_dict(group) for group in groups]
+        dicts = [_group_dict(group, self.names) for group in groups]
         taken = {name: value for name, value in options.items() if name not in self.capabilities.always}
         with _quiet():
-            made = self.cls(dicts, **taken, **_revision_argument(self.names))
+            made = self.cls(dicts, **self.names.called(taken), **_revision_argument(self.names))
         session = TorchSession(made, self.names, bool(options.get("fused_back_pass", False)))
         if self.names.starts_in_eval_mode:
             session.train()
@@ -88,9 +97,9 @@ def _shuffled(gradients: Gradients) -> list[Place]:
     return [places[index] for index in order]
 
 
-def _group_dict(group: Group) -> dict[str, Any]:
+def _group_dict(group: Group, names: NameMap) -> dict[str, Any]:
     params = [torch.nn.Parameter(to_tensor(weights)) for weights in group.params]
-    return {"params": params, **group.options}
+    return {"params": params, **names.called(group.options)}
 
 
 class TorchSession:
@@ -125,7 +134,7 @@ class TorchSession:
         stored = self.names.group
         numbers: dict[str, Any] = {name: np.float64(0.0) for name in SCALARS}
         kept = [name for name in load_revision(self.names.capabilities.revision).scalars if name in stored]
-        numbers |= {name: np.float64(self._of_group(group, name)) for name in kept}
+        numbers |= {name: np.float64(float(self._of_group(group, name))) for name in kept}
         numbers |= {name: self._of_group(group, name) for name in COUNTS if name in stored}
         return GroupState(**numbers, k=int(self._of_group(group, "k")) + 1 - self.names.first_k, params=params)
 
@@ -145,6 +154,7 @@ class TorchSession:
         found = {name: self._find(param, path) for name, path in self.names.state.items()}
         tensors = {"y": param, **{name: tensor for name, tensor in found.items() if tensor is not None}}
         arrays = {name: to_array(tensor) for name, tensor in tensors.items()}
+        arrays |= {name: arrays[name].reshape(-1) for name in self.names.whole & set(arrays)}
         if "x0" in arrays and arrays["x0"].ndim == 0:  # kept as one number for weights that start at zero
             arrays["x0"] = np.broadcast_to(arrays["x0"], self._sampled(param, arrays.get("s")))
         return ParamState(**arrays), {name: _dtype_name(tensor) for name, tensor in tensors.items()}
@@ -232,7 +242,7 @@ class TorchSession:
 
     def add_group(self, group: Group) -> None:
         with _quiet():
-            self.optimizer.add_param_group(_group_dict(group))
+            self.optimizer.add_param_group(_group_dict(group, self.names))
 
     def copied(self, how: Literal["saved", "deepcopy", "pickle"]) -> TorchSession:
         if how == "deepcopy":
@@ -258,7 +268,8 @@ class TorchSession:
         return TorchSession(fresh, self.names, self.fused)
 
     def _constructor_options(self) -> list[str]:
-        return [name for name in sorted(self.names.capabilities.options) if name in self.optimizer.defaults]
+        called = self.names.called(dict.fromkeys(self.names.capabilities.options))
+        return [name for name in sorted(called) if name in self.optimizer.defaults]
 
     def step_with_closure(self, gradients: Gradients, observe: Callable[[str], None]) -> bool:
         loss = torch.tensor(0.5)

@@ -98,7 +98,7 @@ def _clause(survey: Survey, identifier: str, title: str) -> model.ClauseVerdict:
         capabilities = survey.implementation.capabilities
         absent = clause_options()[identifier] & lacking(capabilities)
         absent |= SHOWN_BY.get(identifier, frozenset()) - capabilities.shows
-        verdict = "unsupported" if absent else "not-run"
+        verdict = "unsupported" if absent or identifier in survey.lacking else "not-run"
     return model.ClauseVerdict(
         id=identifier,
         title=title,
