@@ -33,6 +33,7 @@ class Arithmetic:
         order: ``"any"`` admits every summation order (depth n - 1), ``"pairwise"`` a balanced tree (depth log2 n).
         atan2_ulps: largest error of atan2, in units in the last place.
         sqrt_ulps: the same of the square root, which vectorized libraries do not always round correctly.
+        flushes: whether subnormal numbers are read, and written, as zero.
     """
 
     array: Format = FLOAT32
@@ -41,6 +42,7 @@ class Arithmetic:
     order: Literal["any", "pairwise"] = "any"
     atan2_ulps: float = 1.0
     sqrt_ulps: float = 1.0
+    flushes: bool = False
 
     def gamma(self, terms: int, form: Format | None = None) -> np.longdouble:
         """Relative error of a sum of ``terms`` numbers, with respect to the sum of their magnitudes."""
@@ -138,12 +140,22 @@ class Bounded:
         leads = [number for number in (self, other) if number.is_array] or [self, other]
         form = min((lead.form for lead in leads), key=lambda form: form.precision)
         is_array = self.is_array or other.is_array
-        return self.cast(form, is_array), other.cast(form, is_array)
+        return self.cast(form, is_array)._flushed(), other.cast(form, is_array)._flushed()
 
     def _rounded(self, value: Array, propagated: Array, *, exact: Array, ulps: float = 0.5, h: bool = True) -> Bounded:
         unit = 2 * ulps * self.form.unit + CARRIER_UNIT
         error = propagated + unit * (np.abs(value) + propagated) + (2 * ulps * self.form.tiny if h else 0)
-        return self._like(value, np.where(exact, propagated, error))
+        return self._like(value, np.where(exact, propagated, error))._flushed()
+
+    def _flushed(self) -> Bounded:
+        """The number as declared arithmetic reads or writes it: where it may be subnormal, it may be zero."""
+        if not self.arithmetic.flushes:
+            return self
+        small = (self.value != 0) & (np.abs(self.value) - self.bound < self.form.normal)
+        if not small.any():
+            return self
+        # A number that is 0 instead is off by the value, which is at most the bound more than the smallest normal number.
+        return self._like(self.value, np.where(small, np.maximum(self.bound, np.abs(self.value)), self.bound))
 
     # --- operations --------------------------------------------------------------------------------------------
 
@@ -206,6 +218,9 @@ class Bounded:
         return self._like(np.abs(self.value), self.bound)
 
     def sqrt(self) -> Bounded:
+        return self._flushed()._root()
+
+    def _root(self) -> Bounded:
         middle = np.sqrt(np.maximum(self.value, 0))
         spread = np.maximum(np.sqrt(np.maximum(self.high, 0)) - middle, middle - np.sqrt(np.maximum(self.low, 0)))
         exact = self._exactly(0) | self._exactly(1)
@@ -271,7 +286,7 @@ class Bounded:
         # Numbers of a group may be added up in their own format, elements are widened to the accumulator.
         formats = (self.arithmetic.accumulate,) if self.is_array else (self.arithmetic.accumulate, self.form)
         form = min(formats, key=lambda form: form.precision)
-        parts = self.cast(form, self.is_array)
+        parts = self.cast(form, self.is_array)._flushed()
         magnitude = parts.high_magnitude().sum(axis=axis, keepdims=keep)
         relative = self.arithmetic.gamma(terms, form) + CARRIER_UNIT * max(terms - 1, 0)
         error = parts.bound.sum(axis=axis, keepdims=keep) + relative * magnitude

@@ -41,9 +41,9 @@ class Erratum:
         return any(_concerns(entry, name, version, cls) for entry in self.table["implementations"])
 
     @property
-    def report(self) -> str:
-        """What a maintainer of the release would be told; empty if nothing is written."""
-        return str(self.table.get("report", ""))
+    def expected(self) -> str:
+        """What its maintainers would expect, in the words of the release; what the law says if nothing is written."""
+        return str(self.table.get("expected", self.table["spec_says"]))
 
 
 def all_errata() -> tuple[Erratum, ...]:

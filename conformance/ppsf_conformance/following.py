@@ -130,7 +130,7 @@ class _Play:
 def _mended(problem: Problem, known: KnownDeviations) -> Problem:
     """The same options on tensors that the release can take: contiguous, and without elements only in one dimension.
 
-    In a fused backward pass every parameter gets a gradient.
+    Every parameter gets a gradient.
     """
     if not known.excludes(problem):
         return problem
@@ -139,8 +139,7 @@ def _mended(problem: Problem, known: KnownDeviations) -> Problem:
         return replace(spec, shape=(0,) if 0 in spec.shape else spec.shape, layout="contiguous")
 
     groups = tuple(replace(group, params=tuple(map(param, group.params))) for group in problem.groups)
-    fused = problem.options.get("fused_back_pass", False)
-    return replace(problem, groups=groups, missing=0.0 if fused else problem.missing)
+    return replace(problem, groups=groups, missing=0.0)
 
 
 def follow(

@@ -39,6 +39,10 @@ DERIVED: Mapping[str, Callable[[Any], float]] = {
 }
 
 
+#: Left out: the argument is documented as positive, or None.
+NO_WARMUP = ("warmup_steps", 0)
+
+
 def _exact(array: Any) -> Array:
     return np.asarray(array).astype(np.float64)
 
@@ -99,7 +103,7 @@ class OptaxSession:
         self.trained: Any = None  # the weights of train mode, while those of eval mode are shown
 
     def _own(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        own = dict(arguments)
+        own = {name: value for name, value in arguments.items() if (name, value) != NO_WARMUP}
         if "betas" in own and "betas" not in inspect.signature(self.made_by.make).parameters:
             own["b1"], own["b2"] = own.pop("betas")
         return own

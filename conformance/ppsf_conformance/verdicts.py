@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 
 from ppsf_conformance import lockstep, problems
 from ppsf_conformance.adapter import Capabilities, Implementation
@@ -132,7 +133,12 @@ def _output(survey: Survey, name: str) -> model.OutputStats:
 
 
 def _smallest(survey: Survey, problem: Problem) -> Problem:
-    return smallest(problem, lambda candidate: deviates(survey.implementation, survey.known, candidate))
+    always = survey.implementation.capabilities.always  # shrinking drops options, and these cannot be dropped
+
+    def whole(candidate: Problem) -> Problem:
+        return replace(candidate, options={**candidate.options, **always})
+
+    return whole(smallest(problem, lambda candidate: deviates(survey.implementation, survey.known, whole(candidate))))
 
 
 def deviates(implementation: Implementation, known: KnownDeviations, problem: Problem) -> bool:

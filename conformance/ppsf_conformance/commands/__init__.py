@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from rich.console import Console
 
-from ppsf_conformance.commands import audit, follow, judge, mutants, peers
+from ppsf_conformance.commands import audit, follow, judge, mutants, peers, verdicts
 
 
 class Command(Protocol):
@@ -30,4 +30,5 @@ COMMANDS: Mapping[str, Command] = {
     "mutants": mutants,
     "peers": peers,
     "follow": follow,
+    "verdicts": verdicts,
 }

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ppsf_conformance.lockstep import STEP
-from ppsf_conformance.overrides import filling, options, zero_lr
+from ppsf_conformance.overrides import counting, filling, moment, options, shared_lr, zero_lr
 from ppsf_conformance.problems import Problem
 from ppsf_ref import BFLOAT16, FLOAT32, Bounded, Format, GroupState, ParamState, clause_functions, step
 from ppsf_ref import numbers as num
@@ -146,6 +146,27 @@ def _new_average_compared(base: Rule) -> Rule:
     return rule
 
 
+def _nothing_by_nothing(base: Rule) -> Rule:
+    """Where the denominator is 0 the quotient is left to the arithmetic, and nothing is known of it."""
+
+    def rule(numerator: Number, denominator: Number, d_coef: Number) -> Number:
+        return base(numerator, denominator, d_coef) if num.value_of(denominator) else (d_coef * numerator) / denominator
+
+    return rule
+
+
+def _root_plus(v: Number) -> Number:
+    return num.sqrt(v + 1e-15)
+
+
+def _through_x(y: Number, z: Number, u: Number, c: Number, dlr: Number, beta1: Number) -> Number:
+    """The average is recovered from y, moved, and y made of it anew, as an increment of y."""
+    new_z = z - dlr * u
+    x = (y - (1 - beta1) * z) / beta1
+    x = (1 - c) * x + c * new_z
+    return y + ((beta1 * x + (1 - beta1) * new_z) - y)
+
+
 #: By name, innermost first where two touch one clause.
 OVERRIDES: Mapping[str, Mapping[str, Override]] = {
     "initial_sample_in_bfloat16": {"PPSF-R-001": _stored_as("x0", BFLOAT16)},
@@ -197,8 +218,23 @@ OVERRIDES: Mapping[str, Mapping[str, Override]] = {
     "grams_dropped_by_constructor": {"PPSF-O-003": options.inherits(options.grams_dropped)},
     "muon_dropped_by_constructor": {"PPSF-O-003": options.inherits(options.muon_dropped)},
     # The law's own clause decides who takes part; what the others do besides is beside the law.
+    "coupled_decay_comes_too_late": {"PPSF-W-011": _instead(lambda g, y, weight_decay: g)},
+    "moves_without_evidence": {
+        "PPSF-D-030": _instead(lambda denominator: True),
+        "PPSF-D-025": _nothing_by_nothing,
+    },
+    "root_plus_1e_15": {"PPSF-V-004": _instead(_root_plus)},
+    "average_recovered_from_y": {"PPSF-Z-002": _instead(_through_x)},
     "zero_lr_group_moves_on": {"PPSF-G-001": lambda base: base, STEP: zero_lr.moves_on},
     "unlike_lr_raises": {"PPSF-G-004": lambda base: base, STEP: zero_lr.needs_one_lr},
+    "moved_step_counts_twice": {"PPSF-L-002": lambda base: base, STEP: counting.counts_twice},
+    "resting_step_counts": {"PPSF-D-030": lambda base: base, STEP: counting.counts_rests},
+    "first_moment_kept": {"PPSF-L-001": lambda base: base, "PPSF-U-011": lambda base: base, STEP: moment.kept},
+    "first_lr_for_all": {
+        "PPSF-G-004": lambda base: base,
+        "PPSF-G-001": _instead(lambda gradient, lr: gradient),
+        STEP: shared_lr.first_decides,
+    },
 }
 
 
@@ -255,6 +291,10 @@ def _orthogonalizes(problem: Problem) -> bool:
     return any(len(spec.shape) > 1 for group, on in switched if on for spec in group.params)
 
 
+def _warms_up(problem: Problem) -> bool:
+    return any(steps for (steps,) in _values(problem, "warmup_steps"))
+
+
 #: Errata of an option that no override follows, with that option.
 UNFOLLOWED: Mapping[str, str] = {
     "ERR-0048": "use_adopt",
@@ -262,19 +302,25 @@ UNFOLLOWED: Mapping[str, str] = {
     "ERR-0055": "use_orthograd",
     "ERR-0056": "use_orthograd",
     "ERR-0111": "use_muon_pp",
+    "ERR-0251": "warmup_steps",
 }
 
 #: Problems to which an erratum applies that no override follows, or not in all cases: judged for other releases only.
 #: By its id.
 EXCLUDED: Mapping[str, Callable[[Problem], bool]] = {
     **dict.fromkeys(
-        ("ERR-0013", "ERR-0027", "ERR-0028", "ERR-0029", "ERR-0064", "ERR-0065", "ERR-0066", "ERR-0126", "ERR-0127"),
+        (
+            "ERR-0013", "ERR-0027", "ERR-0028", "ERR-0029", "ERR-0064", "ERR-0065", "ERR-0066", "ERR-0126", "ERR-0127",
+            "ERR-0213", "ERR-0229", "ERR-0245", "ERR-0255",
+        ),  # fmt: skip
         _has_bfloat16,
     ),
     "ERR-0024": _empty_with_axes,
     "ERR-0104": _projects_strided,
     "ERR-0052": _fused_with_gaps,
     **{erratum: _switched_on(option) for erratum, option in UNFOLLOWED.items()},
+    "ERR-0215": lambda problem: problem.missing > 0,
+    "ERR-0251": _warms_up,
     "ERR-0111": _orthogonalizes,  # only matrices: no other parameter notices the option
 }
 
