@@ -4,14 +4,14 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "docs" / "_ext")]
+sys.path[:0] = [str(ROOT), str(ROOT / "conformance"), str(ROOT / "docs" / "_ext")]
 
 project = "ppsf"
 author = "the ppsf developers"
 copyright = "the ppsf developers, Apache-2.0"
 release = "0.1.0"
 
-extensions = ["myst_parser", "sphinxcontrib.bibtex", "clauses", "pages", "statements", "mathml"]
+extensions = ["myst_parser", "sphinxcontrib.bibtex", "clauses", "pages", "statements", "verdicts", "mathml"]
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 bibtex_bibfiles = ["refs.bib"]

@@ -128,7 +128,8 @@ class Bounded:
             return Bounded(self.value, self.bound, form, is_array, self.arithmetic)
         exact = np.abs(nearest(self.value, form) - self.value)
         inexact = self.bound + form.unit * self.high_magnitude() + form.tiny
-        return Bounded(self.value, np.where(self.bound == 0, exact, inexact), form, is_array, self.arithmetic)
+        narrow = Bounded(self.value, np.where(self.bound == 0, exact, inexact), form, is_array, self.arithmetic)
+        return narrow._flushed()
 
     def high_magnitude(self) -> Array:
         """The largest magnitude the computed number can have."""
@@ -154,7 +155,7 @@ class Bounded:
         small = (self.value != 0) & (np.abs(self.value) - self.bound < self.form.normal)
         if not small.any():
             return self
-        # A number that is 0 instead is off by the value, which is at most the bound more than the smallest normal number.
+        # A number that is 0 instead is off by the value, which is less than the bound and a normal number together.
         return self._like(self.value, np.where(small, np.maximum(self.bound, np.abs(self.value)), self.bound))
 
     # --- operations --------------------------------------------------------------------------------------------

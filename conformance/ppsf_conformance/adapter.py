@@ -22,8 +22,8 @@ COUNTS = ("stalled", "peak")
 #: What a group shows, and nothing is computed from.
 SHOWN = ("effective_lr",)
 
-#: What an implementation may not claim to take: groups with options of their own, parameters without a gradient, an lr that
-#: changes between steps.
+#: What an implementation may not claim to take: groups with options of their own, parameters without a gradient, an lr
+#: that changes between steps.
 LIMITS = ("own_options", "missing_gradients", "changing_lr")
 
 #: Formats of a parameter's stored arrays, by name, one mapping per parameter and group.

@@ -36,7 +36,9 @@ def draw_problems(
     for number, regime in enumerate(ROUNDS):
         share = examples * (number + 1) // len(ROUNDS) - examples * number // len(ROUNDS)
         if share:
-            _draw(problems(dtypes, options, regime, revision, always, limits), share, seed * len(ROUNDS) + number, visit)
+            _draw(
+                problems(dtypes, options, regime, revision, always, limits), share, seed * len(ROUNDS) + number, visit
+            )
 
 
 def _draw(

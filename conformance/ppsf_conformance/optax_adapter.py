@@ -27,7 +27,7 @@ from ppsf_conformance.adapter import (
     Snapshot,
     Weights,
 )
-from ppsf_conformance.name_map import NameMap, parsed, version_of_target
+from ppsf_conformance.name_map import NameMap, version_of_target
 from ppsf_conformance.torch_adapter import to_array
 from ppsf_ref import GroupState, ParamState, State, load_revision
 from ppsf_ref.clauses.lifecycle import Place
@@ -205,7 +205,7 @@ class OptaxSession:
 
 
 class TorchShaped:
-    """An optax optimizer behind the face of a torch one, for pinned inputs: ``param_groups``, ``state`` and ``step``."""
+    """An optax optimizer with the face of a torch one, for pinned inputs: ``param_groups``, ``state`` and ``step``."""
 
     def __init__(
         self, made_by: OptaxImplementation, groups: Sequence[Mapping[str, Any]], arguments: Mapping[str, Any]

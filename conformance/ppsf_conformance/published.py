@@ -16,13 +16,15 @@ class Published(Implementation, Protocol):
     Attributes:
         names: its name map.
         released: whether it is the very class that the map was written for, and not a child of it.
-        replayable: what makes optimizers for pinned inputs: takes groups of torch parameters and options under the names
-            of the implementation.
     """
 
     names: NameMap
     released: bool
-    replayable: Callable[..., Any]
+
+    @property
+    def replayable(self) -> Callable[..., Any]:
+        """What makes optimizers for pinned inputs, of groups of torch parameters and options under their own names."""
+        ...
 
     @property
     def arguments(self) -> tuple[str, ...]:

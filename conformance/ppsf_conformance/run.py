@@ -16,6 +16,7 @@ import torch
 from ppsf_conformance import pinned
 from ppsf_conformance.errata import Erratum, KnownDeviations, all_errata
 from ppsf_conformance.killing import Recorded, record
+from ppsf_conformance.matrix import Matrix
 from ppsf_conformance.name_map import import_class, import_object, map_for, map_of_function
 from ppsf_conformance.optax_adapter import OptaxImplementation
 from ppsf_conformance.published import Published, errata_for
@@ -173,12 +174,12 @@ def entries() -> dict[str, Mapping[str, Any]]:
     return {erratum.id: erratum.table for erratum in all_errata()}
 
 
-def write(report: Report, folder: Path) -> Sequence[Path]:
-    """Write report.json, index.html and junit.xml."""
+def write(report: Report, folder: Path, published: Sequence[Matrix] = ()) -> Sequence[Path]:
+    """Write report.json, index.html and junit.xml; ``published`` are stored verdicts to be shown in the page."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / name for name in ("report.json", "index.html", "junit.xml")]
     paths[0].write_text(report.to_json(), "utf-8")
-    html.write(report, paths[1], entries())
+    html.write(report, paths[1], entries(), published)
     paths[2].write_text(junit.to_junit(report), "utf-8")
     return paths
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from ppsf_conformance import peers
 from ppsf_conformance.errata import Erratum
 from ppsf_conformance.name_map import NameMap, map_of_function, parsed
 from ppsf_conformance.pinned import ABSENT, options
@@ -169,7 +170,9 @@ class _Torch:
         if "ramp" in table:
             start, step = table["ramp"]
             count = f"torch.Size({size}).numel()"
-            return f"({start!r} + {step!r} * torch.arange({count}, dtype=torch.float64)).to({_bare(kind)}).reshape({size})"
+            return (
+                f"({start!r} + {step!r} * torch.arange({count}, dtype=torch.float64)).to({_bare(kind)}).reshape({size})"
+            )
         if "outer" in table:
             factors = (_factor(f, f"{size}[{axis}]") for axis, f in enumerate(table["outer"]))
             return f"torch.outer({', '.join(factors)})" + (f".to({_bare(kind)})" if kind else "")
@@ -189,7 +192,11 @@ class _Torch:
         if head == "notes":
             return "len(calls)" if keys[0] == "closure_calls" else keys[0]
         place = int(keys.pop(0))
-        text = {"params": f"p{place}", "groups": f"optimizer.param_groups[{place}]", "state": f"optimizer.state[p{place}]"}
+        text = {
+            "params": f"p{place}",
+            "groups": f"optimizer.param_groups[{place}]",
+            "state": f"optimizer.state[p{place}]",
+        }
         return _indexed(text[head], head, keys[:1] if found == ABSENT else keys)
 
     def found_again(self) -> Iterator[str]:
@@ -244,7 +251,9 @@ _ACTIONS: Mapping[str, Callable[[_Torch, Table], Iterator[str]]] = {
     "add_group": _added,
     "train": lambda program, action: iter(["optimizer.train()"]),
     "eval": lambda program, action: iter(["optimizer.eval()"]),
-    "pickle": lambda program, action: iter(["optimizer = pickle.loads(pickle.dumps(optimizer))", *program.found_again()]),
+    "pickle": lambda program, action: iter(
+        ["optimizer = pickle.loads(pickle.dumps(optimizer))", *program.found_again()]
+    ),
     "deepcopy": lambda program, action: iter(["optimizer = copy.deepcopy(optimizer)", *program.found_again()]),
     "set": lambda program, action: iter(
         [f"optimizer.param_groups[{action['index']}].update({options(action['options'])!r})"]
@@ -311,7 +320,9 @@ class _Jax:
         text = f"params[{place}]" if head == "params" else f"state.{keys.pop(0)}"
         text = f"{text}[{place}]" if head == "state" else text
         for key in keys:
-            text = f"{text}.size" if key == "count" else f"{text}.dtype" if key == "dtype" else f"{text}.flatten()[{key}]"
+            text = (
+                f"{text}.size" if key == "count" else f"{text}.dtype" if key == "dtype" else f"{text}.flatten()[{key}]"
+            )
         return text
 
 
@@ -320,7 +331,11 @@ def _bare(kind: str) -> str:
 
 
 def _factor(spec: Any, count: str) -> str:
-    return f"torch.tensor({_listed(spec)})" if isinstance(spec, list) else f"torch.full(({count},), {_literal(float(spec))})"
+    return (
+        f"torch.tensor({_listed(spec)})"
+        if isinstance(spec, list)
+        else f"torch.full(({count},), {_literal(float(spec))})"
+    )
 
 
 def _indexed(text: str, head: str, keys: Sequence[str]) -> str:
@@ -329,12 +344,48 @@ def _indexed(text: str, head: str, keys: Sequence[str]) -> str:
         last = number == len(keys) - 1
         if is_tensor and key.isdigit():
             text = f"{text}.detach().flatten()[{key}].item()"
-        elif is_tensor and key in {"dtype", "shape", "count"}:
-            text = {"dtype": f"{text}.dtype", "shape": f"list({text}.shape)", "count": f"{text}.numel()"}[key]
-        elif head != "params" and last and key in {"dtype", "shape", "count"}:
+        elif (is_tensor and key in {"dtype", "shape", "count"}) or (
+            head != "params" and last and key in {"dtype", "shape", "count"}
+        ):
             text = {"dtype": f"{text}.dtype", "shape": f"list({text}.shape)", "count": f"{text}.numel()"}[key]
         elif key.isdigit():
             text = f"{text}.flatten()[{key}].item()" if last else f"{text}[{key}]"
         else:
             text = f'{text}["{key}"]' if not last or number else f'{text}.get("{key}", "absent")'
     return text
+
+
+def shown_on(erratum: Erratum) -> tuple[str, ...]:
+    """The targets that show an erratum: the classes that it names, or that which stands for the release."""
+    found = []
+    for target in peers.targets():
+        module, cls, release = parsed(target)
+        if release is None or not erratum.concerns(release.distribution, release.version, f"{module}:{cls}"):
+            continue
+        if _names_it(erratum, release, f"{module}:{cls}") or peers.known()[release] == f"{module}:{cls}":
+            found.append(target)
+    return tuple(found)
+
+
+def _names_it(erratum: Erratum, release: peers.Release, cls: str) -> bool:
+    entries = erratum.table["implementations"]
+    return any((entry["name"], entry.get("class")) == (release.distribution, cls) for entry in entries)
+
+
+def paragraph(erratum: Erratum) -> str:
+    """What a maintainer can be told: what happens, what was expected, what it does to a user, and where it was seen."""
+    table = erratum.table
+    seen = sorted({f"{entry['name']} {entry['versions'].removeprefix('==')}" for entry in table["implementations"]})
+    parts = {
+        "": table["observed"],
+        "Expected: ": erratum.expected,
+        "Effect: ": table["effect"],
+        "Example: ": table["shows"],
+    }
+    told = [head + _sentence(text) for head, text in parts.items()]
+    return " ".join([_sentence(table["title"]), *told, f"Seen in {', '.join(seen)}."])
+
+
+def _sentence(text: str) -> str:
+    text = " ".join(text.split())
+    return text if text.endswith((".", "!", "?")) else text + "."

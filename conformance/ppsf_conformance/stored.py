@@ -1,8 +1,8 @@
 """Stored verdicts: what the judge said of each published class, kept to be read, and to be reached again.
 
-One file per class, ``conformance/verdicts/<distribution>-<version>-<class>.json``, written by ``ppsf-conformance verdicts
---write`` and by nothing else. The same code, seed and releases give the same file, byte for byte, but for the versions of
-what it ran on.
+One file per class, ``conformance/verdicts/<distribution>-<version>-<class>.json``, written by ``ppsf-conformance
+verdicts --write`` and by nothing else. The same code, seed and releases give the same file, byte for byte, but for the
+versions of what it ran on.
 """
 
 from __future__ import annotations
@@ -164,7 +164,9 @@ def made(implementation: Published, judged: Judged, followed: following.Followin
 
 def _followed(found: following.Following) -> Followed:
     reasons = {**found.not_yet, **found.beside}
-    return Followed(found.combinations, found.left_out, found.steps, len(found.deviations), dict(sorted(reasons.items())))
+    return Followed(
+        found.combinations, found.left_out, found.steps, len(found.deviations), dict(sorted(reasons.items()))
+    )
 
 
 def _versions() -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from rich.progress import (
 )
 
 from ppsf_conformance import run
+from ppsf_conformance.matrix import Matrix
 from ppsf_conformance.report import Report, terminal
 
 #: Exit codes: every clause holds; some do not, or were not reached; the request makes no sense.
@@ -46,9 +47,9 @@ def add_seed(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seed", type=int, default=0, help="seed of the problems (default: %(default)s)")
 
 
-def finish(report: Report, given: argparse.Namespace, console: Console) -> int:
-    """Write a report and show it; returns the exit code."""
-    paths = run.write(report, given.out)
+def finish(report: Report, given: argparse.Namespace, console: Console, published: Sequence[Matrix] = ()) -> int:
+    """Write a report, beside stored verdicts if there are any to show, and print it; returns the exit code."""
+    paths = run.write(report, given.out, published)
     terminal.print_report(report, console, run.entries())
     for path in paths:
         console.print(f"  {path}", highlight=False)

@@ -31,16 +31,15 @@ def run(given: argparse.Namespace, console: Console) -> int:
         with bars(console) as shown:
             implementation = surveying.implementation_for(target)
             progress = shown(target)
-            survey = surveying.survey_of(
-                implementation, surveying.PROFILES[stored.PROFILE], stored.SEED, progress
-            )
+            survey = surveying.survey_of(implementation, surveying.PROFILES[stored.PROFILE], stored.SEED, progress)
             judged = implementation_report(survey)
             followed = None
             if given.write:
                 followed = following.follow(implementation, stored.COMBINATIONS, stored.SEED, progress)
         if given.write:
             stored.write(
-                [stored.made(implementation, judged, followed)], lambda path: console.print(f"  {path}", highlight=False)
+                [stored.made(implementation, judged, followed)],
+                lambda path: console.print(f"  {path}", highlight=False),
             )
             continue
         found = list(stored.differences(stored.read(target), judged))

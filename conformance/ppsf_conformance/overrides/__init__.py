@@ -310,9 +310,20 @@ UNFOLLOWED: Mapping[str, str] = {
 EXCLUDED: Mapping[str, Callable[[Problem], bool]] = {
     **dict.fromkeys(
         (
-            "ERR-0013", "ERR-0027", "ERR-0028", "ERR-0029", "ERR-0064", "ERR-0065", "ERR-0066", "ERR-0126", "ERR-0127",
-            "ERR-0213", "ERR-0229", "ERR-0245", "ERR-0255",
-        ),  # fmt: skip
+            "ERR-0013",
+            "ERR-0027",
+            "ERR-0028",
+            "ERR-0029",
+            "ERR-0064",
+            "ERR-0065",
+            "ERR-0066",
+            "ERR-0126",
+            "ERR-0127",
+            "ERR-0213",
+            "ERR-0229",
+            "ERR-0245",
+            "ERR-0255",
+        ),
         _has_bfloat16,
     ),
     "ERR-0024": _empty_with_axes,
