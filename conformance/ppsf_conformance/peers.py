@@ -5,8 +5,8 @@ import themselves by name, while any other version of them is set aside. They ar
 names that say which release they are, and their classes say so too. So a plain ``import`` still finds what the
 environment has, and instances of a release can be copied and pickled within the process.
 
-A release that has packages of its own in its folder (``needs``) is imported as any other package, its folder being the
-last place that ``import`` looks into: such packages cannot be loaded twice, and the environment is to have none of them.
+A release that has packages of its own in its folder (``needs``) is imported as any other package, its folder being
+the last place that ``import`` looks into: such packages cannot be loaded twice, and the environment has none of them.
 
 Two limits. A release must not import a module of its own while a function runs: it would get the environment's. And a
 pickle is read only by a process that has loaded the release before.
