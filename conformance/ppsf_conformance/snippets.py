@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from ppsf_conformance import peers
@@ -50,7 +51,8 @@ def _comment(entry: Table) -> str:
 
 
 def _told(value: Any) -> str:
-    return str(value)
+    small = isinstance(value, Decimal) and value.is_finite() and 0 < abs(value) < Decimal("1e-4")
+    return f"{value:e}" if small else str(value)
 
 
 class _Torch:
@@ -298,7 +300,8 @@ class _Jax:
         for action in self.pinned.get("actions", []):
             grads = ", ".join(self._array(g, f"params[{i}].shape", i) for i, g in enumerate(action["grads"]))
             body = [
-                f"updates, state = optimizer.update([{grads}], state, params)",
+                f"grads = [{grads}]",
+                "updates, state = optimizer.update(grads, state, params)",
                 "params = optax.apply_updates(params, updates)",
             ]
             repeat = action.get("repeat", 1)

@@ -12,10 +12,12 @@ from ppsf_conformance import following, peers, run, stored
 from ppsf_conformance.errata import errata_of
 from ppsf_conformance.matrix import matrices
 from ppsf_conformance.report.model import ClauseVerdict
-from ppsf_conformance.verdicts import implementation_report
+from ppsf_conformance.verdicts import clause_options, implementation_report
 
 TARGETS = peers.targets()
 each_target = pytest.mark.parametrize("target", TARGETS)
+#: One class of each package; 1.9 is surveyed by the suite.
+LOOKED_AT = tuple({target.partition("@")[2].partition("==")[0]: target for target in TARGETS}.values())
 #: Problems of a first look; JAX compiles for every shape, so that a problem costs more there.
 FEW = {"optax": 3}
 
@@ -39,7 +41,13 @@ def test_every_file_is_of_a_class_that_is_installed() -> None:
 @each_target
 def test_every_deviation_is_understood(target: str) -> None:
     one = stored.read(target)
-    open_ = {name: clause.message for name, clause in one.clauses.items() if clause.verdict in {"fail", "not-run"}}
+    assert one.followed is not None
+    kept_out = {name for name, options in clause_options().items() if options & set(one.followed.not_drawn)}
+    open_ = {
+        name: clause.message
+        for name, clause in one.clauses.items()
+        if clause.verdict == "fail" or (clause.verdict == "not-run" and name not in kept_out)
+    }
     assert not open_, json.dumps(open_, indent=1)
 
 
@@ -56,10 +64,10 @@ def test_with_its_errata_in_force_it_was_followed(target: str) -> None:
     assert (followed.combinations, followed.left_out, followed.deviations) == (stored.COMBINATIONS, 0, 0)
 
 
-@each_target
+@pytest.mark.parametrize("target", LOOKED_AT)
 def test_a_first_look_contradicts_nothing(target: str) -> None:
     distribution = target.partition("@")[2].partition("==")[0]
-    assert list(stored.differences(stored.read(target), judged(target, FEW.get(distribution, 12)))) == []
+    assert list(stored.differences(stored.read(target), judged(target, FEW.get(distribution, 20)))) == []
 
 
 @pytest.mark.nightly
