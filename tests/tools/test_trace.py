@@ -57,7 +57,7 @@ title = "Something else is done"
 clauses = ["PPSF-D-001"]
 kind = "upstream-bug"
 severity = "S1"
-implementations = [{ name = "other", versions = "==1" }]
+implementations = [{ name = "prodigyopt", versions = "==1" }]
 disposition = "spec-deviates"
 override = "something_else"
 found = "2026-11-20"
@@ -79,7 +79,7 @@ clauses = []
 awaits = "use_speed"
 kind = "upstream-bug"
 severity = "S1"
-implementations = [{ name = "other", versions = "==2" }]
+implementations = [{ name = "prodigyopt", versions = "==2" }]
 disposition = "spec-deviates"
 override = ""
 found = "2026-11-20"
