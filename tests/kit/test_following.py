@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from ppsf_conformance import following, lockstep, overrides, peers
-from ppsf_conformance.cli import FAILS, HOLDS, main
+from ppsf_conformance.cli import main
+from ppsf_conformance.commands.common import FAILS, HOLDS
 from ppsf_conformance.errata import KnownDeviations, all_errata
 from ppsf_conformance.problems import GroupSpec, ParamSpec, Problem
 from ppsf_conformance.run import implementation_for
