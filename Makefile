@@ -1,7 +1,8 @@
 # Every target sets up what it needs: Python 3.11 or newer and make are enough.
 #   PYTHON=...   the interpreter that .venv is made from
 #   OUT=...      where `make audit` writes
-#   ARGS=...     further arguments for audit, mutants and pytest
+#   ARGS=...     further arguments for audit, mutants, soak and pytest
+#   JOBS=...     processes that tests run in
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   := .venv
@@ -9,11 +10,12 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 OUT    ?= build/audit
 ARGS   ?=
+JOBS   ?= 2
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help setup audit test trace mutants bench docs lint format pytest clean distclean
+.PHONY: help setup audit test nightly trace mutants soak vectors bench docs lint format pytest clean distclean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,11 +40,26 @@ test: lint trace pytest ## everything that must hold before a change goes in
 trace: $(READY) ## check that every clause has its function, its test and its mutant
 	$(BIN)/python -m tools.trace
 
+# Tests that share a survey or a recording are a group, and stay in one process.
 pytest: $(READY)
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+
+nightly: lint trace $(READY) ## as test, with the long forms; every mutant; and 20,000 steps of the soak
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "nightly or not nightly"
+	$(BIN)/ppsf-conformance mutants
+	$(BIN)/ppsf-conformance soak --jobs $(JOBS) --steps 20000 --state build/soak/nightly.json --out build/soak/nightly-result.json
 
 mutants: $(READY) ## apply every registered mutant; the suite must notice each one
 	$(BIN)/ppsf-conformance mutants $(ARGS)
+
+soak: $(READY) ## count false alarms over a million steps; stop it and start it again as you like
+	$(BIN)/ppsf-conformance soak --jobs $(JOBS) $(ARGS)
+
+vectors: $(READY) ## hold the test vectors against the reference, and run them in JavaScript (needs Node 20)
+	@command -v node > /dev/null || { echo "make vectors needs Node 20 or newer (node): install it, or run make test"; exit 1; }
+	$(BIN)/ppsf-conformance vectors check
+	node conformance/runners/javascript/run.mjs
+	$(BIN)/python -m pytest conformance/runners
 
 bench: $(READY) ## time one step of several optimizers, side by side
 	$(BIN)/python benchmarks/step_time.py $(ARGS)

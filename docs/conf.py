@@ -11,7 +11,7 @@ author = "the ppsf developers"
 copyright = "the ppsf developers, Apache-2.0"
 release = "0.1.0"
 
-extensions = ["myst_parser", "sphinxcontrib.bibtex", "clauses", "pages", "statements", "verdicts", "mathml"]
+extensions = ["myst_parser", "sphinxcontrib.bibtex", "clauses", "pages", "statements", "soak", "verdicts", "mathml"]
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 bibtex_bibfiles = ["refs.bib"]

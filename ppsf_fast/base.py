@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import Optimizer, ParamsT
 
-from ppsf_fast import checkpoint, plan, state
+from ppsf_fast import checkpoint, plan, processes, state
 from ppsf_fast.backends import torch_backend
 from ppsf_fast.fused import FusedStep
 from ppsf_fast.numerics import store
@@ -187,9 +187,15 @@ class RevisedOptimizer(Optimizer):
         self._settle(wait=False)
         groups, rules, ledger = self.param_groups, self._rules(), self._ledger
         work = plan.gather(groups, rules, self.state, ledger)
+        together = rules[0].sums_processes and processes.connected()
+        if together:  # the others wait, whether a parameter takes part here or not
+            plan.fill_up(work, groups, rules, ledger)
         if not work.pools:
             return
-        if not plan.judge(work):
+        good = plan.judge(work)
+        if together:
+            work.ok = processes.all_good(good if work.ok is None else work.ok, work.pools[0].device)
+        elif not good:
             ledger.count_skip(None)
             return
         plan.equip(work, groups, rules, self.state, ledger)

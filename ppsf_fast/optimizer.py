@@ -69,7 +69,7 @@ class ProdigyPlusScheduleFree(RevisedOptimizer):
         TypeError: an unknown option, or one that the revision does not have (PPSF-X-001), a value of a wrong type
             (PPSF-X-002), a parameter that is neither float32 nor bfloat16 (PPSF-X-006).
         ValueError: a value outside its domain (PPSF-X-002), options that exclude each other (PPSF-X-003).
-        NotImplementedError: an option or a revision that is not yet served (PPSF-X-007).
+        NotImplementedError: a revision that is not served.
     """
 
     REVISIONS = ("1.9", "2.0", "update3")

@@ -71,11 +71,6 @@ OPTIONS = (
 OPTION_NAMES = tuple(option.name for option in OPTIONS)
 SHARED_NAMES = tuple(option.name for option in OPTIONS if not option.per_group)
 
-#: Options that a revision has and of which only False is accepted so far.
-UNSERVED: Mapping[str, tuple[str, ...]] = {
-    "prodigy": ("fsdp_in_use",),
-}
-
 
 def revision_of(name: object, offered: Collection[str]) -> Revision:
     """The revision of that name; raises NotImplementedError unless it is among those `offered`."""
@@ -111,12 +106,6 @@ def checked(values: Mapping[str, Any], revision: Revision) -> dict[str, Any]:
 
 
 def _checked(option: Option, value: Any, revision: Revision) -> Any:
-    # clause: PPSF-X-007 afd34b1d
-    if option.name in UNSERVED.get(revision.name, ()) and value is not False:
-        raise NotImplementedError(
-            f"{option.name}={value!r}: this option of revision {revision.name} is known but not yet served, only "
-            f"False is accepted. Leave {option.name} out."
-        )
     if value is None and option.name in revision.needs:
         raise TypeError(refusal(option.name, value, f"a number in revision {revision.name}"))
     return option.check(option.name, value)
@@ -170,7 +159,8 @@ def options_of_group(given: Mapping[str, Any], defaults: Mapping[str, Any], revi
 
 #: What the estimate of a pool depends on.
 _OF_ESTIMATE = (
-    "d0", "d_coef", "beta3", "prodigy_steps", "use_speed", "beta4", "d_limiter", "growth_rate", "cosine_decay",
+    "d0", "d_coef", "beta3", "prodigy_steps", "use_speed", "beta4", "d_limiter", "growth_rate", "fsdp_in_use",
+    "cosine_decay",
     "peak_patience",
 )  # fmt: skip
 
@@ -182,7 +172,7 @@ def check_groups(groups: Sequence[Group], revision: Revision) -> None:
         groups: all groups of the optimizer, each with all options of the revision.
         revision: of the optimizer.
     """
-    # clause: PPSF-X-003 a4118c4a
+    # clause: PPSF-X-003 1dd8ba05
     for name in SHARED_NAMES:
         if name in revision.options and any(group[name] != groups[0][name] for group in groups):
             raise ValueError(

@@ -168,6 +168,17 @@ def gather(groups: Sequence[Group], rules: Sequence[Rule], states: Mapping[Tenso
     return Plan(pools)
 
 
+def fill_up(plan: Plan, groups: Sequence[Group], rules: Sequence[Rule], ledger: Ledger) -> None:
+    """Let every pool take part, if need be without parameters: other processes may have some that do."""
+    have = {group.index for group in plan.groups}
+    for members in pools_of(rules):
+        if have.isdisjoint(members):
+            scalars, lead = ledger.pool(members), members[0]
+            params = [param for index in members for param in groups[index]["params"]]
+            home = scalars.device or (params[0].device if params else torch.device("cpu"))
+            plan.pools.append(PoolPlan([GroupPlan(lead, rules[lead], [], ledger.group(lead))], scalars, home))
+
+
 def is_good(grad: Tensor) -> bool | Tensor:
     """Whether a gradient is finite: known for a CPU, else a 0-d bool on its device.
 

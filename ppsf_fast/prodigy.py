@@ -29,7 +29,8 @@ class Prodigy(RevisedOptimizer):
         d0: first estimate, > 0.
         d_coef: multiplies the estimate, > 0.
         growth_rate: largest factor by which the estimate grows in a step, >= 1.
-        fsdp_in_use: not yet served.
+        fsdp_in_use: sum the statistics of the estimate over all processes of the default process group, which each hold
+            a share of the parameters. Each has to call :meth:`step` equally often, with gradients or without.
         slice_p: one element in this many enters the statistics of the estimate, >= 1.
         cosine_decay: let the step size decay once the estimate has stopped growing.
         peak_patience: number of steps in a row without growth after which that begins; 0: at once.
@@ -39,7 +40,6 @@ class Prodigy(RevisedOptimizer):
         TypeError: an unknown option (PPSF-X-001), a value of a wrong type (PPSF-X-002), a parameter that is neither
             float32 nor bfloat16 (PPSF-X-006).
         ValueError: a value outside its domain (PPSF-X-002), options that exclude each other (PPSF-X-003).
-        NotImplementedError: an option that is not yet served (PPSF-X-007).
     """
 
     REVISIONS = ("prodigy",)

@@ -22,6 +22,7 @@ _AS_GIVEN = {
     "d_limiter": "d_limiter",
     "growth_rate": "growth_rate",
     "safeguard_warmup": "safeguard_warmup",
+    "sums_processes": "fsdp_in_use",
     "amplifies": "amplify_gradients",
     "stride": "slice_p",
     "prodigy_steps": "prodigy_steps",
@@ -76,6 +77,7 @@ class Rule:
     d_limiter: bool
     growth_rate: float
     safeguard_warmup: bool
+    sums_processes: bool
     amplifies: bool
     stride: int
     prodigy_steps: int

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -47,6 +48,10 @@ BFLOAT16 = Format("bfloat16", 8, -126, 127)
 FORMATS = {form.name: form for form in (FLOAT64, FLOAT32, BFLOAT16)}
 
 
+#: Formats that numpy has as types: a conversion rounds once, to nearest, ties to even.
+_NATIVE: Mapping[str, Any] = {"float64": np.float64, "float32": np.float32}
+
+
 def _quantum(x: Array, form: Format) -> Array:
     _, exponent = np.frexp(x)
     power = np.maximum(exponent, form.emin + 1) - form.precision
@@ -65,7 +70,17 @@ def _snapped(x: Array, form: Format, snap: Any, least: Any = -np.inf, most: Any 
 
 def nearest(x: Array, form: Format) -> Array:
     """Round to the nearest number of ``form``, ties to even; dtype and shape of ``x`` are kept."""
-    return _snapped(np.asarray(x), form, np.rint)
+    native = _NATIVE.get(form.name)
+    return _snapped(np.asarray(x), form, np.rint) if native is None else _converted(x, native)
+
+
+@np.errstate(over="ignore")
+def _converted(x: Any, native: Any) -> Array:
+    if isinstance(x, np.generic):
+        scalar: Any = type(x)
+        return cast(Array, scalar(native(x)))
+    x = np.asarray(x)
+    return np.asarray(x.astype(native).astype(x.dtype, copy=False))
 
 
 def down(x: Array, form: Format) -> Array:

@@ -50,6 +50,7 @@ class Trace:
 
 
 _registry: dict[str, Rule] = {}
+_places: dict[str, Rule] = {}
 _overrides: ContextVar[Mapping[str, Rule]] = ContextVar("overrides", default=MappingProxyType({}))
 _trace: ContextVar[Trace | None] = ContextVar("trace", default=None)
 _replay: ContextVar[list[bool] | None] = ContextVar("replay", default=None)
@@ -74,6 +75,27 @@ def clause(identifier: str, sha8: str) -> Callable[[Callable[P, R]], Callable[P,
     return decorate
 
 
+def place(function: Callable[P, R]) -> Callable[P, R]:
+    """Let an override replace a function that chooses between clauses, under the function's own name.
+
+    Releases do things that no clause has a place for. A place is no clause: it has no text, and leaves no trace.
+    """
+    name = function.__name__
+
+    @functools.wraps(function)
+    def chosen(*args: P.args, **kwargs: P.kwargs) -> R:
+        result: R = _overrides.get().get(name, function)(*args, **kwargs)
+        return result
+
+    _places[name] = function
+    return chosen
+
+
+def places() -> Mapping[str, Rule]:
+    """All places with their functions (unwrapped)."""
+    return MappingProxyType(_places)
+
+
 def clause_functions() -> Mapping[str, Rule]:
     """All clause ids with their reference functions (unwrapped)."""
     return MappingProxyType(_registry)
@@ -81,12 +103,12 @@ def clause_functions() -> Mapping[str, Rule]:
 
 @contextmanager
 def overriding(rules: Mapping[str, Rule]) -> Iterator[None]:
-    """Replace clause functions inside the block. Blocks nest; the inner one wins.
+    """Replace functions of clauses and places inside the block. Blocks nest; the inner one wins.
 
     Raises:
         KeyError: an id has no reference function.
     """
-    if unknown := sorted(set(rules) - set(_registry)):
+    if unknown := sorted(set(rules) - set(_registry) - set(_places)):
         raise KeyError(f"no reference function for {', '.join(unknown)}")
     token = _overrides.set({**_overrides.get(), **rules})
     try:

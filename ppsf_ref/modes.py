@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Literal
 
 from ppsf_ref.clauses import average, lifecycle, rounding
 from ppsf_ref.formats import Array
+from ppsf_ref.frozen import replace
 from ppsf_ref.numbers import Float64, Numbers
 from ppsf_ref.options import Config, Options
 from ppsf_ref.state import GroupState, ParamState, State

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ppsf_ref.bounded import CARRIER, CARRIER_UNIT, Arithmetic, Bounded
+from ppsf_ref.bounded import Arithmetic, Bounded
+from ppsf_ref.carrier import CARRIER, CARRIER_UNIT
 from ppsf_ref.formats import Array
 
 #: Singular values up to here are followed; p of Muon maps [0, REACH] to [0, 1.2025].

@@ -68,7 +68,7 @@ class Running:
         return Bounded(value, 0, FLOAT64, False, self.arithmetic).cast(self.arithmetic.scalar, False)
 
     def array(self, value: Array) -> Number:
-        return Bounded(value, 0, FLOAT64, True, self.arithmetic).cast(self.arithmetic.array, True)
+        return Bounded.stored(value, self.arithmetic.array, self.arithmetic)
 
 
 def _is_precise(x: Number) -> bool:
@@ -200,7 +200,7 @@ def indicator(x: Number) -> Number:
     """1 where x > 0, else 0, element by element; where the bound leaves that open, either."""
     if isinstance(x, Bounded):
         return _chosen(x, x.value > 0, 0.5)
-    return _each(lambda e: mpmath.mpf(e > 0), x) if _is_precise(x) else np.asarray(x > 0, np.float64)
+    return _each(lambda e: mpmath.mpf(e > 0), x) if _is_precise(x) else np.asarray(x > 0, x.dtype)
 
 
 def sign(x: Number) -> Number:
@@ -212,19 +212,17 @@ def sign(x: Number) -> Number:
 
 def _chosen(x: Bounded, outcome: Array, middle: float) -> Bounded:
     certain = (np.abs(x.value) > x.bound) | (x.bound == 0)
-    return Bounded(
-        np.where(certain, outcome, middle), np.where(certain, 0, 1 - middle), x.form, x.is_array, x.arithmetic
-    )
+    return x._like(np.where(certain, outcome, middle), np.where(certain, 0, 1 - middle))
 
 
 def value_of(x: Number) -> Array:
     """The value without its bound, in the format it is held in (exact decisions on stored numbers)."""
-    return nearest(x.value, x.form) if isinstance(x, Bounded) else x
+    return x.in_format() if isinstance(x, Bounded) else x
 
 
-def _unrounded(x: Number) -> Array:
-    """50-digit numbers as what a state holds: an array, also of one number."""
-    return np.asarray(x, object)
+def as_array(x: Number) -> Number:
+    """50-digit numbers as an array, also where arithmetic has made one number of an array without dimensions."""
+    return np.asarray(x, object) if _is_precise(x) else x
 
 
 def round_nearest(x: Number, form: Format) -> Number:
@@ -232,7 +230,7 @@ def round_nearest(x: Number, form: Format) -> Number:
     if isinstance(x, Allowed):
         return x
     if _is_precise(x):
-        return _unrounded(x)
+        return as_array(x)
     if not isinstance(x, Bounded):
         return nearest(x, form)
     if x.is_array and x.form.precision <= form.precision:  # the last operation was that rounding
@@ -244,7 +242,7 @@ def round_either_way(x: Number, form: Format) -> Number:
     """Stored value of ``x`` where only its two neighbours in ``form`` are known; a plain number is rounded down."""
     if isinstance(x, Bounded):
         return Allowed(x.value, down(x.low, form), up(x.high, form), on_grid=True)
-    return _unrounded(x) if _is_precise(x) else down(x, form)
+    return as_array(x) if _is_precise(x) else down(x, form)
 
 
 def round_exact(x: Number, form: Format) -> Number:
@@ -257,7 +255,7 @@ def round_exact(x: Number, form: Format) -> Number:
 def round_by(x: Number, rounding: Callable[[Array], Array]) -> Number:
     """Stored value of ``x`` under a nondecreasing rounding of float32 numbers."""
     if _is_precise(x):
-        return _unrounded(x)
+        return as_array(x)
     if not isinstance(x, Bounded):
         return rounding(nearest(x, FLOAT32))
     low, high = (rounding(nearest(edge, FLOAT32)) for edge in (x.low, x.high))

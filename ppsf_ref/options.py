@@ -36,6 +36,7 @@ class Options:
     d_limiter: bool = False
     growth_rate: float = math.inf
     safeguard_warmup: bool = False
+    fsdp_in_use: bool = False
     amplify_gradients: bool = False
     slice_p: int = 11
     prodigy_steps: int = 0

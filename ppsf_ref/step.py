@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from ppsf_ref import numbers as num
 from ppsf_ref import variants
 from ppsf_ref.clauses import average, distance, errors, groups, lifecycle
+from ppsf_ref.clauses.distance import Share
 from ppsf_ref.formats import Array
 from ppsf_ref.frame import Frame, frames
+from ppsf_ref.frozen import replace
+from ppsf_ref.law import place
 from ppsf_ref.numbers import Float64, Number, Numbers
 from ppsf_ref.options import Config
 from ppsf_ref.state import GroupState, Measured, ParamState, State
@@ -17,13 +19,19 @@ from ppsf_ref.store import released, stored
 from ppsf_ref.variants import StepSize
 
 
+@place
 def step(
-    config: Config, state: State, gradients: Sequence[Sequence[Array | None]], numbers: Numbers | None = None
+    config: Config,
+    state: State,
+    gradients: Sequence[Sequence[Array | None]],
+    numbers: Numbers | None = None,
+    elsewhere: Sequence[Share] = (),
 ) -> State:
     """One step, from and to a state in the number type of ``numbers`` (float64 unless told).
 
     Args:
         gradients: per group and parameter a float64 array of the parameter's shape, or None.
+        elsewhere: of each other process whose parameters take part, what they say of the estimate (D-032).
     """
     errors.refuse_eval_mode(state.train_mode)  # X-004
     grads = [
@@ -35,14 +43,15 @@ def step(
         return state
     each, before, after = frames(config, state.groups, numbers or Float64()), state.groups, list(state.groups)
     for pool in groups.pools(len(before), config.split_groups):  # G-002
-        if not groups.advances([g is not None for i in pool for g in grads[i]]):  # G-006
+        if not groups.advances([g is not None for i in pool for g in grads[i]] + [True for _ in elsewhere]):  # G-006
             continue
         mean = config.split_groups and config.split_groups_mean
         estimates = {i: groups.step_estimate(i, before, mean) for i in pool}  # G-003
         sizes = {i: variants.step_size(each[i], estimates[i], before[i]) for i in pool}
         found = {i: _measure_group(each[i], before[i], grads[i], sizes[i]) for i in pool}
         leader = each[pool[0]]
-        adapted, moves = _adapt(leader, before[pool[0]], [m for i in pool for m in found[i] if m is not None])
+        measured = [m for i in pool for m in found[i] if m is not None]
+        adapted, moves = _adapt(leader, before[pool[0]], measured, elsewhere)
         for position, i in enumerate(pool):
             group = _move_group(each[i], before[i], found[i], sizes[i].dlr, adapted.d, moves)
             after[i] = _with_estimate(group, adapted, position, leader)
@@ -74,13 +83,17 @@ def _measure(f: Frame, group: GroupState, p: ParamState, g: Number, size: StepSi
     return Measured(p, n, divisor, item, norm)
 
 
-def _adapt(f: Frame, pool: GroupState, measured: Sequence[Measured]) -> tuple[GroupState, bool]:
+def _adapt(
+    f: Frame, pool: GroupState, measured: Sequence[Measured], elsewhere: Sequence[Share]
+) -> tuple[GroupState, bool]:
     """New estimate of a pool, in the place of its first group, and whether its weights move in this step."""
     k = lifecycle.next_count(pool.k)  # L-002
     if not f.window.adapts:  # D-008
         return variants.counted(f, replace(distance.frozen(pool), k=k), pool), True  # D-009, M-022
     counted = [m for m in measured if m.moves]
     item, norm = (num.add_up([getattr(m, share) for m in counted], f.numbers.scalar(0.0)) for share in ("item", "norm"))
+    if f.options.fsdp_in_use:
+        item, norm = distance.over_processes(Share(item, norm), elsewhere)  # D-032
     if f.revision.without_evidence == "rests" and not distance.has_evidence(norm):  # D-030
         return pool, False
     numerator = variants.numerator(f, pool, item)  # D-005, D-024

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 
 from ppsf_ref.clauses import rounding
 from ppsf_ref.formats import BFLOAT16, Format
 from ppsf_ref.frame import Frame
+from ppsf_ref.frozen import replace
+from ppsf_ref.law import place
 from ppsf_ref.options import Options
 from ppsf_ref.state import ParamState
 
 
+@place
 def formats(options: Options, dtype: str) -> Mapping[str, Format]:
     """The format in which each part of the state of a parameter of ``dtype`` is stored."""
     return rounding.compact(rounding.storage(dtype, options.factored_fp32), options.bf16_state)  # R-001, R-010

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -89,6 +90,14 @@ class Lacking(Exception):
     """What is asked for is nothing that an implementation, or what it is written in, has."""
 
 
+def fused_order(gradients: Gradients) -> list[Place]:
+    """All places, in the order in which a fused step calls them: another one in each step, known from its gradients."""
+    places = [(i, j) for i, row in enumerate(gradients) for j in range(len(row))]
+    given = b"".join(gradient.tobytes() for row in gradients for gradient in row if gradient is not None)
+    order = np.random.default_rng(zlib.crc32(given)).permutation(len(places))
+    return [places[index] for index in order]
+
+
 class Session(Protocol):
     """One optimizer over its own parameters. A method may raise :class:`Lacking`."""
 
@@ -123,6 +132,51 @@ class Session(Protocol):
         ...
 
     def step_with_foreign_gradient(self, kind: Literal["sparse", "complex"]) -> None: ...
+
+
+class Eventful(Protocol):
+    """What a session may offer beside :class:`Session`; what it lacks is not asked of it (:func:`offers`)."""
+
+    def edit(self, place: Place, values: Array, swap: bool) -> None:
+        """Write weights from outside: into the storage there is, or by putting another one in its place."""
+        ...
+
+    def freeze(self, place: Place, frozen: bool) -> None:
+        """Take a parameter out of training, or back in."""
+        ...
+
+    def move(self, how: Literal["storage", "state_dict"]) -> None:
+        """Bring weights and state into new storage: each tensor by itself, or the state by saving and loading it."""
+        ...
+
+    def checkpoint(self) -> object:
+        """Weights and optimizer, written to a file."""
+        ...
+
+    def restore(self, saved: object) -> None:
+        """Load a checkpoint into the optimizer there is."""
+        ...
+
+    def stepped_elsewhere(self, gradients: Gradients) -> Session:
+        """The optimizer after it was loaded in a new process, made a step there, was saved, and was loaded here."""
+        ...
+
+    def step_accumulated(self, parts: Sequence[Gradients]) -> None:
+        """A step whose gradients arrive one part after the other."""
+        ...
+
+    def disturb(self) -> None:
+        """Draw from every global random generator."""
+        ...
+
+    def modes(self) -> Sequence[bool]:
+        """Per group, whether it shows train mode."""
+        ...
+
+
+def offers(session: object, event: str) -> bool:
+    """Whether a session has a method of :class:`Eventful`."""
+    return callable(getattr(session, event, None))
 
 
 class Implementation(Protocol):

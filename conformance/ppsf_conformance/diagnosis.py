@@ -1,22 +1,24 @@
 """Which clause is wrong, from the transitions that deviate.
 
 A hypothesis is a set of overriding rules. It explains a transition if the law under those rules agrees with what the
-implementation did. There are two kinds, tried in this order:
+implementation did. There are two kinds:
 
 - a *known fault*: a mutant, or what some release does;
 - a *freed clause*: its result may be anything, and everything that follows from it too. Of the freed clauses that
-  explain a transition the one is named that was evaluated in deviating transitions rather than in agreeing ones
-  (Ochiai's measure of suspicion).
+  explain as much, the one is named that was evaluated in deviating transitions rather than in agreeing ones (Ochiai's
+  measure of suspicion), of these the one that leaves least undecided, and of these the one nearest to the outputs.
 
-The hypothesis that explains most transitions is taken, then the one that explains most of the rest, and so on.
+Causes are found one after the other: of the hypotheses that explain the smallest deviation left, the one that explains
+most of the others. A known fault says more than a freed clause, but a freed clause can do all that a known fault of it
+can; so a known fault is named unless it explains less than half of what a freed clause does: then it is a coincidence.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -54,30 +56,70 @@ class _Hypothesis:
     rules: Mapping[str, Rule]
 
 
+@dataclass(frozen=True)
+class _Explained:
+    """What a hypothesis explains, and about how many numbers of the first of them it says nothing."""
+
+    deviations: tuple[Deviation, ...]
+    undecided: int
+
+
 def causes(
     deviations: Sequence[Deviation],
     capabilities: Capabilities,
     rules: Mapping[str, Rule],
     agreeing: Mapping[str, int],
 ) -> list[Cause]:
-    """The causes of some deviations from the law under ``rules``.
+    """The causes of some deviations from the law under ``rules``, those that explain most first.
 
     Args:
         agreeing: how often each clause was evaluated in transitions that agree.
     """
     found: list[Cause] = []
-    for hypotheses in (_known_faults(), _freed_clauses()):
-        left = [d for d in deviations if not any(d in cause.deviations for cause in found)]
-        explained = {h: [d for d in left if _explains(h, d, capabilities, rules)] for h in hypotheses}
-        rank = {h: (_ochiai(h.clause, deviations, agreeing), _lateness(h.clause, left)) for h in hypotheses}
-        while best := max(
-            (h for h in hypotheses if explained[h]), key=lambda h: (len(explained[h]), rank[h]), default=None
-        ):
-            found.append(Cause(best.clause, best.what, tuple(explained[best])))
-            gone = found[-1].deviations
-            explained = {h: [d for d in rest if d not in gone] for h, rest in explained.items()}
-    left = [d for d in deviations if not any(d in cause.deviations for cause in found)]
-    return found + [Cause(OWNERS[d.verdict.witness.output], "", (d,)) for d in left]
+    left = sorted(deviations, key=_size)
+    while left:
+        explained = partial(_explained_of, left, capabilities, rules)
+        known, freed = (
+            _best(hypotheses, explained, left, agreeing) for hypotheses in (_known_faults(), _freed_clauses())
+        )
+        cause = known if 2 * len(known.deviations) >= max(len(freed.deviations), 1) else freed
+        if not cause.deviations:  # nothing explains it
+            cause = Cause(OWNERS[left[0].verdict.witness.output], "", (left[0],))
+        found.append(cause)
+        left = [deviation for deviation in left if deviation not in cause.deviations]
+    return sorted(found, key=lambda cause: -len(cause.deviations))
+
+
+def _size(deviation: Deviation) -> int:
+    """How much there is to compute again: numbers of the state, and clauses."""
+    return sum(comparison.elements for comparison in deviation.verdict.comparisons) + len(deviation.verdict.clauses)
+
+
+def _explained_of(
+    left: Sequence[Deviation], capabilities: Capabilities, rules: Mapping[str, Rule], hypothesis: _Hypothesis
+) -> _Explained:
+    """The deviations that a hypothesis explains; none unless the first one is among them."""
+    freed = _explains(hypothesis, left[0], capabilities, rules)
+    if freed is None:
+        return _Explained((), 0)
+    others = (d for d in left[1:] if _explains(hypothesis, d, capabilities, rules) is not None)
+    return _Explained((left[0], *others), freed)
+
+
+def _best(
+    hypotheses: Sequence[_Hypothesis],
+    explained: Callable[[_Hypothesis], _Explained],
+    left: Sequence[Deviation],
+    agreeing: Mapping[str, int],
+) -> Cause:
+    best, most = Cause("", "", ()), (0, 0.0, 0, 0)
+    for hypothesis in hypotheses:
+        found, clause = explained(hypothesis), hypothesis.clause
+        count = len(found.deviations)
+        weight = (count, _ochiai(clause, left, agreeing), -found.undecided, _lateness(clause, left))
+        if count and (not best.deviations or weight > most):
+            best, most = Cause(clause, hypothesis.what, found.deviations), weight
+    return best
 
 
 def _lateness(clause: str, deviations: Sequence[Deviation]) -> int:
@@ -93,14 +135,18 @@ def _ochiai(clause: str, deviations: Sequence[Deviation], agreeing: Mapping[str,
 
 def _explains(
     hypothesis: _Hypothesis, deviation: Deviation, capabilities: Capabilities, rules: Mapping[str, Rule]
-) -> bool:
+) -> int | None:
+    """About how many numbers it says nothing, if it explains a deviation."""
     if hypothesis.clause not in deviation.verdict.clauses:
-        return False
+        return None
     try:
         verdict = lockstep.judge(deviation.transition, capabilities, {**rules, **hypothesis.rules})
     except Exception:  # a wrong rule may not even run on this input
-        return False
-    return all(comparison.ok for comparison in verdict.comparisons if comparison.output != "raises")
+        return None
+    numbers = [comparison for comparison in verdict.comparisons if comparison.output != "raises"]
+    if not all(comparison.ok for comparison in numbers or verdict.comparisons):  # a rule that raises has no numbers
+        return None
+    return sum(comparison.undecided for comparison in numbers)
 
 
 @cache

@@ -11,9 +11,9 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from ppsf_conformance import pinned
-from ppsf_conformance.lockstep import STEP
 from ppsf_conformance.overrides import OVERRIDES, combined, excluded
 from ppsf_conformance.problems import Problem
+from ppsf_ref import clause_functions
 from ppsf_ref.law import Rule
 from ppsf_ref.options import SPEC
 
@@ -94,7 +94,7 @@ class KnownDeviations:
 
     def clauses_of(self, name: str) -> tuple[str, ...]:
         """The clauses an override replaces."""
-        return tuple(clause for clause in OVERRIDES.get(name, {}) if clause != STEP)
+        return tuple(clause for clause in OVERRIDES.get(name, {}) if clause in clause_functions())
 
     def citing(self, clause: str) -> tuple[str, ...]:
         """Ids of the errata that explain a deviation from a clause."""

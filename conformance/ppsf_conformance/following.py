@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ppsf_conformance import lockstep, overrides
+from ppsf_conformance import lockstep
 from ppsf_conformance.drawing import draw_problems
 from ppsf_conformance.errata import KnownDeviations
 from ppsf_conformance.problems import ParamSpec, Problem
@@ -35,7 +35,9 @@ class Following:
         left_out: drawn, but not played: an erratum that no rule follows applies, or the constructor refuses.
         deviations: what disagrees, one line each.
         raising: problems that end as an erratum says, with an exception of the release.
-        worst: largest error over bound.
+        worst: largest error over bound; of an output that is rounded when it is stored half a unit is reached, and 1 is
+            no sign of a bound that is too small.
+        worst_of: the same of each output.
         undecided: share of the compared numbers about which the bounds say nothing.
         not_yet: options that were not drawn, each with the reason.
         beside: arguments of the constructor that are no options of the revision, each with the reason.
@@ -49,6 +51,7 @@ class Following:
     steps: int = 0
     raising: int = 0
     worst: float = 0.0
+    worst_of: dict[str, float] = field(default_factory=dict)
     undecided: float = 0.0
     values: Mapping[str, int] = field(default_factory=dict)
     deviations: list[str] = field(default_factory=list)
@@ -67,12 +70,9 @@ def combination(problem: Problem) -> tuple[Any, ...]:
     return tuple(tuple(sorted(given.items())) for given in (problem.options, *(g.options for g in problem.groups)))
 
 
-def not_yet(implementation: Published, known: KnownDeviations) -> dict[str, str]:
-    """Options of the class that are not followed, with the errata or the gap that is the reason."""
-    ids = {erratum.id for erratum in known.errata}
-    behind = {option: erratum for erratum, option in overrides.UNFOLLOWED.items() if erratum in ids}
-    served = dict.fromkeys(implementation.capabilities.serves, "not in the reference")
-    return {**served, **{option: f"{erratum} has no override" for option, erratum in behind.items()}}
+def not_yet(implementation: Published) -> dict[str, str]:
+    """Options of the class that are not followed, with the gap that is the reason."""
+    return dict.fromkeys(implementation.capabilities.serves, "not in the reference")
 
 
 def unnamed(implementation: Published) -> tuple[str, ...]:
@@ -124,7 +124,8 @@ class _Play:
             for comparison in verdict.comparisons:
                 self.compared += comparison.elements
                 self.free += comparison.undecided
-                self.found.worst = max(self.found.worst, comparison.ratio)
+                worst = self.found.worst_of
+                worst[comparison.output] = max(worst.get(comparison.output, 0.0), comparison.ratio)
 
 
 def _mended(problem: Problem, known: KnownDeviations) -> Problem:
@@ -151,7 +152,7 @@ def follow(
         seed: of the problems; the same seed, the same problems.
     """
     known = KnownDeviations(errata_for(implementation))
-    play, absent = _Play(implementation, known, combinations), not_yet(implementation, known)
+    play, absent = _Play(implementation, known, combinations), not_yet(implementation)
     capabilities = implementation.capabilities
     options = capabilities.options - set(absent)
     for part in _seeds(seed):
@@ -166,6 +167,8 @@ def follow(
             break
     found = play.found
     found.combinations, found.left_out = len(play.done), len(play.skipped - play.done)
+    found.worst_of = {name: ratio for name, ratio in found.worst_of.items() if ratio}
+    found.worst = max(found.worst_of.values(), default=0.0)
     found.undecided = play.free / play.compared if play.compared else 0.0
     found.values = {name: len(values) for name, values in sorted(play.tried.items())}
     found.not_yet, found.beside, found.unnamed = absent, implementation.names.beside, unnamed(implementation)
@@ -188,6 +191,7 @@ def lines(found: Following) -> Iterator[str]:
     yield f"problems, steps          {found.problems}, {found.steps}; with an exception by erratum {found.raising}"
     yield f"deviations               {len(found.deviations)}"
     yield f"largest error / bound    {found.worst:.3f}, undecided {found.undecided:.2%}"
+    yield f"  of each output         {', '.join(f'{name} {ratio:.3f}' for name, ratio in found.worst_of.items())}"
     yield f"values tried             {', '.join(f'{name} {count}' for name, count in found.values.items())}"
     for name, reason in {**found.not_yet, **found.beside}.items():
         yield f"not drawn: {name}: {reason}"

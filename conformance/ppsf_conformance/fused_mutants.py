@@ -34,14 +34,18 @@ def _whatever_the_mode(call: str, changes_mode: bool = False) -> bool:
 
 
 FUSED_MUTANTS = (
-    Mutant("moves when the step ends", clause="PPSF-L-008", rule=lambda now, ordinary, place: now),
-    Mutant("all move at once", clause="PPSF-L-008", rule=lambda now, ordinary, place: ordinary),
-    Mutant("only step() ends it", clause="PPSF-L-009", rule=_only_step_ends),
-    Mutant("parameters are counted", clause="PPSF-L-009", rule=_counted),
-    Mutant("never sits out", clause="PPSF-L-010", rule=lambda gradient: False),
-    Mutant("only NaN counts", clause="PPSF-L-010", rule=lambda gradient: bool(np.isnan(gradient).any())),
-    Mutant("nothing ends it", clause="PPSF-L-011", rule=lambda call, changes_mode=False: False),
-    Mutant("eval() leaves it running", clause="PPSF-L-011", rule=_whatever_the_mode),
-    Mutant("every call ends it", clause="PPSF-L-011", rule=lambda call, changes_mode=False: True),
-    Mutant("accepted", clause="PPSF-X-020", rule=lambda fused_back_pass, train_mode, is_parameter: None),
+    Mutant("moves when the step ends", clause="PPSF-L-008", kind="order", rule=lambda now, ordinary, place: now),
+    Mutant("all move at once", clause="PPSF-L-008", kind="order", rule=lambda now, ordinary, place: ordinary),
+    Mutant("only step() ends it", clause="PPSF-L-009", kind="reset", rule=_only_step_ends),
+    Mutant("parameters are counted", clause="PPSF-L-009", kind="condition", rule=_counted),
+    Mutant("never sits out", clause="PPSF-L-010", kind="condition", rule=lambda gradient: False),
+    Mutant(
+        "only NaN counts", clause="PPSF-L-010", kind="condition", rule=lambda gradient: bool(np.isnan(gradient).any())
+    ),
+    Mutant("nothing ends it", clause="PPSF-L-011", kind="condition", rule=lambda call, changes_mode=False: False),
+    Mutant("eval() leaves it running", clause="PPSF-L-011", kind="condition", rule=_whatever_the_mode),
+    Mutant("every call ends it", clause="PPSF-L-011", kind="condition", rule=lambda call, changes_mode=False: True),
+    Mutant(
+        "accepted", clause="PPSF-X-020", kind="refusal", rule=lambda fused_back_pass, train_mode, is_parameter: None
+    ),
 )

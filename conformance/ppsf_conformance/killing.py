@@ -7,8 +7,11 @@ by the first transition, or check, that it makes disagree.
 from __future__ import annotations
 
 import warnings
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from ppsf_conformance import lockstep
 from ppsf_conformance.adapter import Capabilities, Implementation
@@ -29,17 +32,48 @@ class Recorded:
     capabilities: Capabilities
 
 
+class Corpus:
+    """Recorded transitions, by clause, shuffled: neighbours in a problem are alike, and would miss alike."""
+
+    def __init__(self, recorded: Sequence[Recorded], seed: int = 0) -> None:
+        self.recorded = recorded
+        self._by_clause: dict[str, list[Recorded]] = defaultdict(list)
+        for index in np.random.default_rng(seed).permutation(len(recorded)):
+            for clause in recorded[index].clauses:
+                self._by_clause[clause].append(recorded[index])
+
+    def of(self, clause: str) -> Sequence[Recorded]:
+        """Transitions in which a clause was evaluated."""
+        return self._by_clause.get(clause, ())
+
+
+def weight(transition: Transition) -> int:
+    """How many weights take part, and with that the time that a judgement takes."""
+    return sum(int(np.size(p.y)) for group in transition.before.state.groups for p in group.params)
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a mutant: ``by`` names the regime or check that killed it, and is empty for a survivor."""
+    """What became of a mutant.
+
+    Attributes:
+        way: how it was noticed, "lockstep" or "check"; empty for a survivor.
+        where: the revision and the regime, or the class on which the check ran.
+        tried: transitions that were judged.
+        detail: what was noticed.
+        crashed: whether the wrong law could not even run.
+    """
 
     mutant: Mutant
-    by: str
-    detail: str
+    way: str = ""
+    where: str = ""
+    tried: int = 0
+    detail: str = ""
+    crashed: bool = False
 
     @property
     def killed(self) -> bool:
-        return bool(self.by)
+        return bool(self.way)
 
 
 def record(implementation: Implementation, examples: int, seed: int) -> list[Recorded]:
@@ -63,9 +97,7 @@ def record(implementation: Implementation, examples: int, seed: int) -> list[Rec
     return found
 
 
-def kill(
-    mutants: Iterable[Mutant], corpus: Sequence[Recorded], implementations: Sequence[Implementation]
-) -> Iterator[Outcome]:
+def kill(mutants: Iterable[Mutant], corpus: Corpus, implementations: Sequence[Implementation]) -> Iterator[Outcome]:
     """The fate of each mutant, before the checks run on any of the lawful implementations, and before the corpus."""
     for mutant in mutants:
         by_checks = (_by_check(mutant, implementation) for implementation in implementations)
@@ -80,19 +112,17 @@ def _by_check(mutant: Mutant, implementation: Implementation) -> Outcome | None:
         try:
             wrong = next((finding for finding in check(implementation) if not finding.ok), None)
         except Exception as error:
-            return Outcome(mutant, "check", f"{type(error).__name__}: {error}")
-    return Outcome(mutant, "check", wrong.message) if wrong else None
+            detail = f"{type(error).__name__}: {error}"
+            return Outcome(mutant, "check", implementation.target, detail=detail, crashed=True)
+    return Outcome(mutant, "check", implementation.target, detail=wrong.message) if wrong else None
 
 
-def _by_lockstep(mutant: Mutant, corpus: Sequence[Recorded]) -> Outcome:
-    for entry in corpus:
-        if mutant.clause not in entry.clauses:
-            continue
-        regime = entry.transition.problem.regime
-        try:
-            verdict = lockstep.judge(entry.transition, entry.capabilities, {mutant.clause: mutant.rule})
-        except Exception as error:  # a wrong law that cannot even run is noticed
-            return Outcome(mutant, regime, f"{type(error).__name__}: {error}")
+def _by_lockstep(mutant: Mutant, corpus: Corpus) -> Outcome:
+    tried = 0
+    for tried, entry in enumerate(corpus.of(mutant.clause), 1):
+        problem = entry.transition.problem
+        verdict = lockstep.judge(entry.transition, entry.capabilities, {mutant.clause: mutant.rule})
         if not verdict.ok:
-            return Outcome(mutant, regime, verdict.witness.detail)
-    return Outcome(mutant, "", "survived")
+            where, detail = f"{problem.revision}, {problem.regime}", verdict.witness.detail
+            return Outcome(mutant, "lockstep", where, tried, detail, lockstep.CANNOT_GO_ON in detail)
+    return Outcome(mutant, tried=tried)

@@ -8,12 +8,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from ppsf_conformance import problems as pb
-from ppsf_conformance.adapter import ARRAYS, COUNTS, Array, Capabilities, Gradients, Implementation, Snapshot
+from ppsf_conformance.adapter import ARRAYS, COUNTS, Array, Capabilities, Gradients, Implementation, Session, Snapshot
 from ppsf_ref import (
     BFLOAT16,
     Allowed,
@@ -38,6 +38,8 @@ from ppsf_ref import (
     train,
     whole_options,
 )
+from ppsf_ref.carrier import everywhere, somewhere
+from ppsf_ref.clauses.distance import Share
 from ppsf_ref.clauses.options import group_options
 from ppsf_ref.law import Rule
 from ppsf_ref.options import WHOLE_OPTIMIZER
@@ -47,8 +49,8 @@ Kind = Literal["step", "eval", "train"]
 #: More undecided guards than this in one step are not replayed (2**n replays).
 MOST_REPLAYED = 6
 
-#: In the place of a clause's id: the whole step, for what a release does that no clause has a place for.
-STEP = "step"
+#: Of a state that no lawful step leaves behind, and of a wrong law that cannot run.
+CANNOT_GO_ON = "the law cannot go on from this state"
 
 #: The clause that owns each output: where a deviation is booked that no known fault explains.
 OWNERS: Mapping[str, str] = {
@@ -106,8 +108,7 @@ class Transition:
     raised: str = ""
 
 
-@dataclass(frozen=True)
-class Comparison:
+class Comparison(NamedTuple):
     """One output of one transition. ``ratio`` is the largest error over bound; exact outputs have bound 0."""
 
     output: str
@@ -185,8 +186,20 @@ def play(implementation: Implementation, problem: pb.Problem) -> Iterator[Transi
             after = session.snapshot()
             yield Transition(problem, kind, t, rates, before, (), after, raised)
             before = after
-        if not _is_finite(before):
+        if not is_finite(before):
             return
+
+
+def happened(
+    problem: pb.Problem, kind: Kind, t: int, rates: tuple[float, ...], session: Session, gradients: Gradients
+) -> Transition:
+    """Let one event happen to a session: the transition."""
+    before = session.snapshot()
+    for i, rate in enumerate(rates):
+        session.set_lr(i, rate)
+    call = {"step": lambda: session.step(gradients), "eval": session.eval, "train": session.train}[kind]
+    raised = _attempt(call)
+    return Transition(problem, kind, t, rates, before, gradients, session.snapshot(), raised)
 
 
 def _attempt(call: Callable[..., None], *args: Any) -> str:
@@ -201,7 +214,8 @@ def _switches(problem: pb.Problem, t: int) -> tuple[Kind, ...]:
     return ("eval", "eval", "train") if problem.switches and t % 2 == 0 else ()
 
 
-def _is_finite(snapshot: Snapshot) -> bool:
+def is_finite(snapshot: Snapshot) -> bool:
+    """Whether all live weights are finite."""
     return all(np.isfinite(p.y).all() for group in snapshot.state.groups for p in group.params)
 
 
@@ -238,20 +252,24 @@ def lifted(config: Config, state: State, lift: Numbers) -> State:
     return replace(state, groups=tuple(map(group, state.groups, fresh.groups)))
 
 
-def judge(transition: Transition, capabilities: Capabilities, rules: Mapping[str, Rule] | None = None) -> Verdict:
+def judge(
+    transition: Transition,
+    capabilities: Capabilities,
+    rules: Mapping[str, Rule] | None = None,
+    elsewhere: Sequence[Share] = (),
+) -> Verdict:
     """Compare what an implementation did with the law, or with the law under overriding ``rules``.
 
-    Where a jump guard is undecidable either outcome is right: the others are tried until one agrees.
+    ``elsewhere`` is what other processes contribute to the estimate (PPSF-D-032). Where a jump guard is undecidable
+    either outcome is right: the others are tried until one agrees.
     """
-    clauses = {**base_rules(capabilities), **(rules or {})}
-    run = clauses.pop(STEP, step)
-    with np.errstate(all="ignore"), overriding(clauses):
-        first = _judge_once(transition, capabilities, (), run)
+    with np.errstate(all="ignore"), overriding({**base_rules(capabilities), **(rules or {})}):
+        first = _judge_once(transition, capabilities, (), elsewhere)
         doubts = sum(not decision.certain for decision in first.decisions)
         if first.ok or not 0 < doubts <= MOST_REPLAYED:
             return first
         every = itertools.product((False, True), repeat=doubts)
-        replays = (_judge_once(transition, capabilities, outcomes, run) for outcomes in every)
+        replays = (_judge_once(transition, capabilities, outcomes, elsewhere) for outcomes in every)
         return next((verdict for verdict in replays if verdict.ok), first)
 
 
@@ -265,27 +283,31 @@ def base_rules(capabilities: Capabilities) -> dict[str, Rule]:
     return {} if capabilities.knows_bits else {"PPSF-R-003": next_to_it}
 
 
-def _judge_once(transition: Transition, capabilities: Capabilities, outcomes: Sequence[bool], run: Rule) -> Verdict:
+def _judge_once(
+    transition: Transition, capabilities: Capabilities, outcomes: Sequence[bool], elsewhere: Sequence[Share]
+) -> Verdict:
     lift = Running(capabilities.arithmetic)
     with tracing() as trace, replaying(outcomes):
         config = config_of(transition.problem, transition.rates)
         before = lifted(config, transition.before.state, lift)
         try:
-            expected = _expected(transition, config, before, lift, run)
+            expected = _expected(transition, config, before, lift, elsewhere)
             comparisons = list(_compare(expected, transition, config))
         except Raises as name:
             raised = transition.raised.partition(":")[0]
             comparisons = [(_fact("raises", f"{transition.kind}()", str(name), raised or "nothing"), NO_RATIOS)]
         except Exception as error:  # from a state that no lawful step leaves behind
-            what = f"the law cannot go on from this state: {type(error).__name__}: {error}"
+            what = f"{CANNOT_GO_ON}: {type(error).__name__}: {error}"
             comparisons = [(Comparison("presence", "state", False, 0.0, True, 0, 1, what), NO_RATIOS)]
     return _verdict(comparisons, trace, () if capabilities.knows_bits else ("PPSF-R-004",))
 
 
-def _expected(transition: Transition, config: Config, before: State, lift: Numbers, run: Rule) -> State:
-    if transition.kind == "step":
-        after: State = run(config, before, transition.gradients, lift)
-        return after
+def _expected(
+    transition: Transition, config: Config, before: State, lift: Numbers, elsewhere: Sequence[Share]
+) -> State:
+    if transition.kind == "step":  # overrides of the whole step are of releases, which are judged alone
+        others = {"elsewhere": elsewhere} if elsewhere else {}
+        return step(config, before, transition.gradients, lift, **others)
     return (evaluate if transition.kind == "eval" else train)(config, before, lift)
 
 
@@ -350,17 +372,29 @@ def _number(output: str, where: str, want: Any, got: Array) -> tuple[Comparison,
     radius = np.maximum(high - value, value - low)
     free = ~np.isfinite(radius)
     inside = free | ((low <= got) & (got <= high))
-    error = np.abs(got - value)
-    ratios = np.where(
-        free, 0, np.where(radius > 0, error / np.where(radius > 0, radius, 1), np.where(inside, 0, np.inf))
-    )
     inexact = ~free & (radius > 0) & (not getattr(want, "on_grid", False))
-    worst = float(ratios[inexact | ~inside].max(initial=0.0))
-    detail = "" if inside.all() else _describe(output, where, value, got, radius, ratios, inside)
-    comparison = Comparison(
-        output, where, bool(inside.all()), worst, not inexact.any(), int(free.sum()), value.size, detail
-    )
-    return comparison, np.asarray(ratios[inexact], np.float64).reshape(-1)
+    ok, error = everywhere(inside), np.abs(got - value)
+    measured = _measured(error, radius, inexact)
+    worst, detail = float(measured.max(initial=0.0)), ""
+    if not ok:
+        ratios = _ratios(error, radius, free, inside)
+        worst = float(ratios[inexact | ~inside].max())
+        detail = _describe(output, where, value, got, radius, ratios, inside)
+    comparison = Comparison(output, where, ok, worst, not measured.size, somewhere(free), value.size, detail)
+    return comparison, np.asarray(measured, np.float64)
+
+
+def _measured(error: Array, radius: Array, inexact: Array) -> Array:
+    """Error over bound where there is a bound to use up, as a vector."""
+    if everywhere(inexact):
+        return (error / radius).reshape(-1)
+    return error[inexact] / radius[inexact] if somewhere(inexact) else NO_RATIOS
+
+
+def _ratios(error: Array, radius: Array, free: Array, inside: Array) -> Array:
+    """Error over bound: 0 where nothing can be said, and 0 or infinite where the bound is 0."""
+    exact = np.where(inside, 0, np.inf)
+    return np.where(free, 0, np.where(radius > 0, error / np.where(radius > 0, radius, 1), exact))
 
 
 def _range(want: Any) -> tuple[Array, Array, Array]:

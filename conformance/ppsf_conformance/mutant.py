@@ -2,11 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
-from ppsf_ref import clause_functions
+from ppsf_ref import ParamState, clause_functions
 from ppsf_ref.law import Rule
+
+Kind = Literal[
+    "constant", "sign", "order", "stale", "dropped", "operand", "formula", "condition", "option", "axis", "slice",
+    "reset", "dtype", "rounding", "lost", "refusal",
+]  # fmt: skip
+#: The kinds of faults, in words.
+KINDS: Mapping[Kind, str] = {
+    "constant": "a wrong constant or exponent",
+    "sign": "a wrong sign, or a magnitude in the place of a number",
+    "order": "operations in another order",
+    "stale": "a value from before, or from too early",
+    "dropped": "a term, a factor or a limit left out",
+    "operand": "one quantity in the place of another",
+    "formula": "another formula",
+    "condition": "a decision taken wrongly",
+    "option": "an option misread",
+    "axis": "the wrong axes of a tensor",
+    "slice": "the wrong elements of a tensor",
+    "reset": "a wrong start, or one that is missing",
+    "dtype": "a state in the wrong format",
+    "rounding": "biased rounding, or random bits that are not independent",
+    "lost": "state lost by saving, loading or adding a group",
+    "refusal": "the wrong input refused, or accepted",
+}
 
 
 @dataclass(frozen=True)
@@ -16,6 +41,7 @@ class Mutant:
     what: str
     clause: str
     rule: Rule
+    kind: Kind = "formula"
 
     @property
     def identifier(self) -> str:
@@ -26,3 +52,52 @@ class Mutant:
 def law(clause: str, *args: Any, **kwargs: Any) -> Any:
     """What the law itself gives."""
     return clause_functions()[clause](*args, **kwargs)
+
+
+def created_with(**wrong: Callable[[Any], Any]) -> Rule:
+    """Creation of state (PPSF-L-001) in which some parts start as something else."""
+
+    def rule(param: ParamState, *rest: Any) -> ParamState:
+        made: ParamState = law("PPSF-L-001", param, *rest)
+        new = [name for name in wrong if getattr(param, name) is None and getattr(made, name) is not None]
+        return replace(made, **{name: wrong[name](made) for name in new})
+
+    return rule
+
+
+def quick(mutants: Sequence[Mutant]) -> tuple[Mutant, ...]:
+    """The first of each clause and kind: what is tried at every change."""
+    first: dict[tuple[str, Kind], Mutant] = {}
+    for mutant in mutants:
+        first.setdefault((mutant.clause, mutant.kind), mutant)
+    return tuple(first.values())
+
+
+#: Faults that change nothing that anyone could see: clause, fault, and why. They are no mutants.
+EQUIVALENT: tuple[tuple[str, str, str], ...] = (
+    (
+        "PPSF-U-010",
+        "(1 - beta1) d g where no average is kept",
+        "none is kept only with beta1 = 0, and there 1 - beta1 is 1",
+    ),
+    (
+        "PPSF-V-005",
+        "the mean of the columns in the place of that of the rows",
+        "both are the moving average of the mean of all squares, as both start at 0: they differ by rounding",
+    ),
+    (
+        "PPSF-D-029",
+        "d, where the growth starts, in the place of the larger of d and the candidate when the factor is infinite",
+        "without a cap the start is not used",
+    ),
+    (
+        "PPSF-Z-002",
+        "c (y - z) taken away in the place of c (z - y) added",
+        "it is one of the permitted orders of evaluation",
+    ),
+    (
+        "PPSF-G-003",
+        "the mean formed of one group's d where there is only one",
+        "the harmonic mean of one number is that number",
+    ),
+)

@@ -19,7 +19,7 @@ from packaging.version import InvalidVersion, Version
 from ppsf_conformance import peers
 from ppsf_conformance.adapter import SHOWN, Capabilities
 from ppsf_ref import Arithmetic
-from ppsf_ref.clauses.errors import DOMAINS, EXTENSIONS
+from ppsf_ref.clauses.errors import DOMAINS
 from ppsf_ref.formats import FORMATS
 from ppsf_ref.options import load_revision, revision_names
 
@@ -102,7 +102,7 @@ def _faults(table: Mapping[str, Any]) -> Iterator[str]:
     known_names = (
         ("options", DOMAINS),
         ("arguments", DOMAINS),
-        ("serves", {*DOMAINS, *EXTENSIONS}),
+        ("serves", DOMAINS),
         ("revisions", revision_names()),
     )
     for key, known in known_names:

@@ -71,15 +71,16 @@ class Problem:
         return asdict(self)
 
 
-#: What drawing seldom meets: SPEED of 2.0 with a numerator that falls, where d_coef alone would raise the estimate.
+#: What drawing seldom meets: SPEED of 2.0 with a numerator that falls, where d_coef alone would raise the estimate;
+#: gradients of 0 where the first moment is masked or turned; a decay that begins late in a short training.
+_TWO = (GroupSpec((ParamSpec((40,)), ParamSpec((3, 4)))),)
+_MASKED = {"use_schedulefree": False, "d0": 1e-2}
+_DECAYS = {"cosine_decay": True, "peak_patience": 1, "total_training_steps": 6}
 RARE = (
-    Problem(
-        {"use_speed": True, "d_coef": 10.0, "d0": 1e-3, "beta3": 0.9},
-        (GroupSpec((ParamSpec((40,)), ParamSpec((3, 4)))),),
-        "turning",
-        steps=8,
-        revision="2.0",
-    ),
+    Problem({"use_speed": True, "d_coef": 10.0, "d0": 1e-3, "beta3": 0.9}, _TWO, "turning", steps=8, revision="2.0"),
+    Problem({**_MASKED, "use_cautious": True}, _TWO, "sparse", revision="2.0"),
+    Problem({**_MASKED, "use_grams": True}, _TWO, "sparse", revision="2.0"),
+    Problem(_DECAYS, _TWO, "noise", steps=8, revision="prodigy"),
 )
 
 
@@ -287,6 +288,7 @@ OPTION_VALUES: Mapping[str, tuple[Any, ...]] = {
     "warmup_steps": (0, 3, 6),
     "decouple": (True, False),
     "safeguard_warmup": (False, True),
+    "fsdp_in_use": (False, True),
     "growth_rate": (math.inf, 1.02, 2.0),
     "cosine_decay": (False, True),
     "peak_patience": (50, 1, 0, 2),
@@ -314,7 +316,7 @@ def values_of(name: str, revision: Revision) -> tuple[Any, ...]:
     return tuple(value for value in values if name != "betas" or value[0] > 0 or not averages)
 
 
-def _without_refused(given: dict[str, Any], overrides: dict[str, Any], revision: Revision) -> dict[str, Any]:
+def without_refused(given: dict[str, Any], overrides: dict[str, Any], revision: Revision) -> dict[str, Any]:
     """Options of a group less a beta2 that PPSF-X-008 refuses."""
     betas = overrides.get("betas", given.get("betas"))
     rectified = given.get("use_bias_correction", False) and revision.bias_correction != "adam"
@@ -331,16 +333,18 @@ def problems(
     revision: str = "1.9",
     always: Mapping[str, Any] = MappingProxyType({}),
     limits: frozenset[str] = frozenset(),
+    shapes: tuple[tuple[int, ...], ...] = SHAPES,
 ) -> Problem:
     """Problems of one regime, or of any, for an implementation that takes these dtypes and has these options.
 
     Args:
         always: options that every problem has.
         limits: what no problem has, of :data:`ppsf_conformance.adapter.LIMITS`.
+        shapes: of its parameters.
     """
     law = load_revision(revision)
     given = {**_some_of(draw, OPTION_VALUES, options, law), **always}
-    given = _without_refused(given, given, law)
+    given = without_refused(given, given, law)
     split = whole_options(law, given).get("split_groups", True)
     own = IN_ANY_GROUP + (IN_OWN_POOL if split else ())
     layouts = draw(st.sampled_from((("contiguous",), ("contiguous", "transposed"))))
@@ -350,7 +354,7 @@ def problems(
             st.lists(
                 st.builds(
                     ParamSpec,
-                    shape=st.sampled_from(SHAPES),
+                    shape=st.sampled_from(shapes),
                     dtype=st.sampled_from(dtypes),
                     start=st.sampled_from(tuple(STARTS)),
                     layout=st.sampled_from(layouts),
@@ -361,7 +365,7 @@ def problems(
         )
         overrides = _some_of(draw, own, options, law) if draw(st.booleans()) else {}
         overrides = {} if "own_options" in limits else overrides
-        groups.append(GroupSpec(tuple(params), _without_refused(given, overrides, law)))
+        groups.append(GroupSpec(tuple(params), without_refused(given, overrides, law)))
     return Problem(
         options=given,
         groups=tuple(groups),

@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
-from ppsf_conformance import pinned
+from ppsf_conformance import pinned, problem_files
 from ppsf_conformance.errata import Erratum, KnownDeviations, all_errata
-from ppsf_conformance.killing import Recorded, record
+from ppsf_conformance.killing import Corpus, record
 from ppsf_conformance.matrix import Matrix
 from ppsf_conformance.name_map import import_class, import_object, map_for, map_of_function
 from ppsf_conformance.optax_adapter import OptaxImplementation
@@ -52,6 +52,7 @@ class Request:
     profile: str = "standard"
     seed: int = 0
     name_map: Path | None = None
+    expected: tuple[Erratum, ...] = ()
 
 
 def implementation_for(target: str, name_map: Path | None = None, revision: str = "") -> Published:
@@ -72,29 +73,72 @@ def implementation_for(target: str, name_map: Path | None = None, revision: str 
     return TorchImplementation(cls, names.under(revision) if revision else names)
 
 
-def survey_of(implementation: Published, examples: int, seed: int, progress: Progress) -> Survey:
-    """Judge one implementation: lockstep on drawn problems, then the checks."""
-    survey = Survey(implementation, KnownDeviations(errata_for(implementation)))
-    known = survey.known
-    survey.run(examples, seed, progress)
-    survey.check(progress)
-    for done, erratum in enumerate(known.errata, 1):
-        shows = _shows(erratum, implementation)
-        if shows or implementation.released:  # a subclass may have mended what its parent does
-            survey.replayed(erratum, shows)
-        progress("errata", done, len(known.errata))
+def survey_of(
+    implementation: Published,
+    examples: int,
+    seed: int,
+    progress: Progress,
+    expected: Sequence[Erratum] = (),
+) -> Survey:
+    """Judge one implementation: lockstep on drawn problems, then the checks.
+
+    Args:
+        expected: errata beside those of its release; each has to show.
+
+    Raises:
+        Interrupted: the user stopped it; what was found so far comes with it.
+    """
+    own = errata_for(implementation)
+    known = KnownDeviations((*own, *(erratum for erratum in expected if erratum not in own)))
+    survey = Survey(implementation, known)
+    try:
+        survey.run(examples, seed, progress)
+        survey.check(progress)
+        _replay_errata(survey, implementation, own, expected, progress)
+    except KeyboardInterrupt as stop:
+        raise Interrupted(survey) from stop
     return survey
+
+
+class Interrupted(Exception):
+    """The user stopped a survey."""
+
+    def __init__(self, survey: Survey) -> None:
+        super().__init__("stopped by the user")
+        self.survey = survey
+
+
+def _replay_errata(
+    survey: Survey,
+    implementation: Published,
+    own: Sequence[Erratum],
+    expected: Sequence[Erratum],
+    progress: Progress,
+) -> None:
+    seen = {name for tally in survey.clauses.values() for name in tally.errata}
+    for done, erratum in enumerate(survey.known.errata, 1):
+        shows = _shows(erratum, implementation)
+        if erratum in expected:
+            survey.replayed(erratum, shows or erratum.id in seen, "take it out of the expected ones")
+        elif erratum in own and (shows or implementation.released):  # a subclass may have mended what its parent does
+            survey.replayed(erratum, shows)
+        progress("errata", done, len(survey.known.errata))
 
 
 def _shows(erratum: Erratum, implementation: Published) -> bool:
     """Whether the pinned input still gives something else than the law."""
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        session = pinned.replay(erratum.table["pinned"], implementation.replayable)
-    return any(
-        not pinned.agrees(pinned.observe(session, entry.get("upstream_path", entry["path"])), entry["law"])
-        for entry in erratum.table["pinned"]["observe"]
-    )
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            session = pinned.replay(erratum.table["pinned"], implementation.replayable)
+        return any(
+            not pinned.agrees(pinned.observe(session, entry.get("upstream_path", entry["path"])), entry["law"])
+            for entry in erratum.table["pinned"]["observe"]
+        )
+    except Exception:
+        if implementation.released:
+            raise
+        return False  # a class of other names or options, on which the pinned input cannot be played
 
 
 def judged(request: Request, progress: Callable[[str], Progress]) -> Report:
@@ -109,12 +153,20 @@ def judged(request: Request, progress: Callable[[str], Progress]) -> Report:
     implementations = _told_apart(request)
     revision = _one_revision(implementations)
     found: list[Implementation] = []
+    interrupted = False
     for implementation in implementations:
         callback = progress(f"{implementation.name} {implementation.version}")
-        survey = survey_of(implementation, PROFILES[request.profile], request.seed, callback)
-        found.append(implementation_report(survey))
+        examples = PROFILES[request.profile]
+        try:
+            survey = survey_of(implementation, examples, request.seed, callback, request.expected)
+        except Interrupted as stop:
+            survey, interrupted = stop.survey, True
+            survey.diagnose()
+        found.append(implementation_report(survey, shrink=not interrupted))
+        if interrupted:
+            break
     run = model.run_info(request.seed, request.profile)
-    run = replace(run, seconds=time.monotonic() - started)
+    run = replace(run, seconds=time.monotonic() - started, interrupted=interrupted)
     return Report(spec_reference(revision), run, tuple(found))
 
 
@@ -147,9 +199,9 @@ def own() -> list[Published]:
     return [implementation_for(target, revision=revision) for revision, target in OWN.items()]
 
 
-def recorded(examples: int, seed: int) -> list[Recorded]:
+def recorded(examples: int, seed: int) -> Corpus:
     """Transitions of our optimizers, ``examples`` problems of every revision: what mutants are held against."""
-    return [one for implementation in own() for one in record(implementation, examples, seed)]
+    return Corpus([one for implementation in own() for one in record(implementation, examples, seed)])
 
 
 def trained(targets: Iterable[str], progress: Callable[[Any], None]) -> Training:
@@ -174,14 +226,28 @@ def entries() -> dict[str, Mapping[str, Any]]:
     return {erratum.id: erratum.table for erratum in all_errata()}
 
 
-def write(report: Report, folder: Path, published: Sequence[Matrix] = ()) -> Sequence[Path]:
-    """Write report.json, index.html and junit.xml; ``published`` are stored verdicts to be shown in the page."""
+#: The files of a report, by the name of their format.
+FORMATS: Mapping[str, str] = {"json": "report.json", "html": "index.html", "junit": "junit.xml"}
+
+
+def write(
+    report: Report, folder: Path, formats: Iterable[str] = FORMATS, published: Sequence[Matrix] = ()
+) -> Sequence[Path]:
+    """Write the files of a report, and the problems on which clauses fail.
+
+    Args:
+        published: stored verdicts to be shown in the page.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / name for name in ("report.json", "index.html", "junit.xml")]
-    paths[0].write_text(report.to_json(), "utf-8")
-    html.write(report, paths[1], entries(), published)
-    paths[2].write_text(junit.to_junit(report), "utf-8")
-    return paths
+    texts: Mapping[str, Callable[[], str]] = {
+        "json": report.to_json,
+        "html": lambda: html.render(report, entries(), published),
+        "junit": lambda: junit.to_junit(report),
+    }
+    paths = [folder / FORMATS[name] for name in FORMATS if name in formats]
+    for path, name in zip(paths, [name for name in FORMATS if name in formats], strict=True):
+        path.write_text(texts[name](), "utf-8")
+    return [*paths, *problem_files.write_all(report, folder)]
 
 
 def passed(report: Report) -> bool:

@@ -2,36 +2,54 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from ppsf_conformance.problems import GroupSpec, ParamSpec, Problem
 
-#: Problems tried at most.
+#: Problems tried at most, and for how long: an implementation may be slow.
 MOST_TRIED = 400
+MOST_SECONDS = 60.0
 #: Plainer shapes, tried in this order.
 PLAIN_SHAPES = ((1,), (5,), (3, 4), (32, 3), (3, 32))
 
 
-def smallest(problem: Problem, deviates: Callable[[Problem], bool]) -> Problem:
-    """Simplify ``problem`` step by step as long as ``deviates`` holds."""
-    tried = 0
+def smallest(
+    problem: Problem,
+    deviates: Callable[[Problem], bool],
+    progress: Callable[[int, Problem], None] = lambda *_: None,
+    seconds: float = MOST_SECONDS,
+) -> Problem:
+    """Simplify ``problem`` step by step as long as ``deviates`` holds.
+
+    Args:
+        progress: is told how many were tried and which is the smallest so far.
+        seconds: when to stop.
+    """
+    started, tried = time.monotonic(), {repr(problem)}
     improved = True
     while improved:
         improved = False
         for candidate in _simpler(problem):
-            tried += 1
-            if tried > MOST_TRIED:
+            if repr(candidate) in tried:
+                continue
+            if len(tried) > MOST_TRIED or time.monotonic() - started > seconds:
                 return problem
+            tried.add(repr(candidate))
             if deviates(candidate):
                 problem, improved = candidate, True
+            progress(len(tried), problem)
+            if improved:
                 break
     return problem
 
 
 def _simpler(problem: Problem) -> Iterator[Problem]:
-    """Problems one step simpler, the boldest steps first."""
+    """Problems that are simpler, the boldest steps first."""
     groups = problem.groups
+    yield from (replace(problem, steps=steps) for steps in range(1, min(problem.steps, 3)))
+    yield replace(problem, options={}, groups=tuple(replace(group, options={}) for group in groups))
     if len(groups) > 1:
         yield from (replace(problem, groups=(*groups[:i], *groups[i + 1 :])) for i in range(len(groups)))
     for i, group in enumerate(groups):

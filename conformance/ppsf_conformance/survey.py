@@ -11,17 +11,21 @@ import numpy as np
 
 from ppsf_conformance import lockstep, problems
 from ppsf_conformance.adapter import Array, Implementation, Lacking
-from ppsf_conformance.checks import CHECKS
+from ppsf_conformance.checks import CHECKS, Check
+from ppsf_conformance.deviating import FINAL, MOST_IN_ONE, REFUSED, wrong_outputs
 from ppsf_conformance.diagnosis import Deviation, causes
 from ppsf_conformance.drawing import draw_problems
 from ppsf_conformance.errata import Erratum, KnownDeviations
 from ppsf_conformance.lockstep import OWNERS, Transition, Verdict
 from ppsf_conformance.problems import Problem
+from ppsf_conformance.watching import Watched, described
 
 #: Error/bound ratios are counted in bins of a quarter of a decade.
 EDGES = tuple(float(edge) for edge in np.arange(-6, 1.01, 0.25))
-#: How many deviations that look alike are attributed to errata, and how many in all are diagnosed.
+#: How many deviations that look alike are attributed to errata; how many are diagnosed of those that differ in the same
+#: outputs, and how many in all.
 MOST_ATTRIBUTED = 3
+MOST_ALIKE = 4
 MOST_DIAGNOSED = 12
 
 Progress = Callable[[str, int, int], None]
@@ -29,13 +33,22 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass
 class ClauseTally:
-    """What was seen of one clause."""
+    """What was seen of one clause.
+
+    Attributes:
+        problem, output: one on which it fails, and where it shows.
+        explains: how many of the diagnosed deviations it explains.
+        broken: how the judge itself failed in checking it.
+    """
 
     checks: int = 0
     max_ratio: float = 0.0
     errata: set[str] = field(default_factory=set)
     failures: list[str] = field(default_factory=list)
     problem: Problem | None = None
+    output: str = ""
+    explains: int = 0
+    broken: str = ""
 
 
 @dataclass
@@ -64,10 +77,16 @@ class Survey:
     Args:
         implementation: the class under judgement.
         known: the errata of its release.
+        keep: is given every transition that the law allows, with its verdict.
     """
 
-    def __init__(self, implementation: Implementation, known: KnownDeviations) -> None:
-        self.implementation, self.known = implementation, known
+    def __init__(
+        self,
+        implementation: Implementation,
+        known: KnownDeviations,
+        keep: Callable[[Transition, Verdict], None] = lambda *_: None,
+    ) -> None:
+        self.implementation, self.known, self.keep = implementation, known, keep
         self.clauses: dict[str, ClauseTally] = defaultdict(ClauseTally)
         self.outputs: dict[str, OutputTally] = defaultdict(OutputTally)
         self.regimes: dict[str, RegimeTally] = defaultdict(RegimeTally)
@@ -87,20 +106,14 @@ class Survey:
         seed: int,
         progress: Progress = lambda *_: None,
         diagnose: bool = True,
-        first_only: bool = False,
     ) -> None:
-        """Judge ``examples`` problems drawn from ``seed``, and find the causes of what deviates.
-
-        Args:
-            first_only: pass the problems after the first deviation by.
-        """
+        """Judge ``examples`` problems drawn from ``seed``, and find the causes of what deviates."""
         capabilities = self.implementation.capabilities
         plain = {dtype: problems.of_dtype(dtype, capabilities.revision) for dtype in capabilities.dtypes}
         dtypes = tuple(dtype for dtype, problem in plain.items() if not self.known.excludes(problem))
 
         def visit(problem: Problem) -> None:
-            if not (first_only and self.deviating):
-                self.judge_problem(problem)
+            self.judge_problem(problem)
             progress("problems", self.problems, examples)
 
         draw_problems(
@@ -114,37 +127,41 @@ class Survey:
             capabilities.limits,
         )
         if diagnose:
-            self._diagnose()
+            self.diagnose()
 
     def judge_problem(self, problem: Problem) -> None:
-        """Play one problem to its end or to its first unexplained deviation."""
+        """Play one problem, each step from the state that the implementation is in, until it cannot go on."""
         self.problems += 1
         if self.known.excludes(problem):
             return
         regime = self.regimes[problem.regime]
         regime.problems += 1
+        chances = MOST_IN_ONE
         try:
             for transition in lockstep.play(self.implementation, problem):
                 self.steps += transition.kind == "step"
                 regime.steps += transition.kind == "step"
-                if not self._judge(transition, regime):
+                chances -= self._deviates(transition, regime)
+                if chances <= 0:
                     return
         except lockstep.Refused as refusal:
-            self._book("PPSF-X-002", str(refusal), problem)
+            self._book("PPSF-X-002", str(refusal), problem, REFUSED)
 
-    def _judge(self, transition: Transition, regime: RegimeTally) -> bool:
+    def _deviates(self, transition: Transition, regime: RegimeTally) -> int:
+        """Judge a transition: 0 if it agrees, 1 if not, more if nothing can be said of what comes after it."""
         capabilities = self.implementation.capabilities
         verdict = lockstep.judge(transition, capabilities)
         if verdict.ok:
             self._count(verdict, regime)
-            return True
+            self.keep(transition, verdict)
+            return 0
         followed = lockstep.judge(transition, capabilities, self.known.rules) if self.known.followed else verdict
         if followed.ok:
             self._count(followed, regime)
             self._attribute(transition, verdict)
-            return True
+            return 0
         self._keep(Deviation(transition, followed))
-        return False
+        return 1 if FINAL.isdisjoint(wrong_outputs(followed)) else MOST_IN_ONE
 
     def _count(self, verdict: Verdict, regime: RegimeTally) -> None:
         for clause in verdict.clauses:
@@ -164,7 +181,7 @@ class Survey:
 
     def _attribute(self, transition: Transition, verdict: Verdict) -> None:
         """Book a deviation to the errata without which the release cannot be followed."""
-        signature = tuple(sorted({c.output for c in verdict.comparisons if not c.ok}))
+        signature = wrong_outputs(verdict)
         self._attributed[signature] += 1
         if self._attributed[signature] > MOST_ATTRIBUTED:
             return
@@ -177,25 +194,37 @@ class Survey:
     def _keep(self, deviation: Deviation) -> None:
         """Keep a deviation for diagnosis, one of each kind: kinds differ in what was evaluated and what is wrong."""
         self.deviating += 1
-        kind = (deviation.verdict.clauses, *sorted({c.output for c in deviation.verdict.comparisons if not c.ok}))
-        if kind not in self._kinds and len(self._deviations) < MOST_DIAGNOSED:
+        outputs = wrong_outputs(deviation.verdict)
+        kind = (deviation.verdict.clauses, outputs)
+        alike = sum(other == outputs for _, other in self._kinds)
+        if kind not in self._kinds and alike < MOST_ALIKE and len(self._deviations) < MOST_DIAGNOSED:
             self._deviations.append(deviation)
-        self._kinds.add(kind)
+            self._kinds.add(kind)
 
-    def _diagnose(self) -> None:
-        """Book the deviations to the clauses that explain them."""
+    def diagnose(self) -> None:
+        """Book the deviations met so far to the clauses that explain them."""
         agreeing = {clause: tally.checks for clause, tally in self.clauses.items()}
         capabilities = self.implementation.capabilities
         for cause in causes(self._deviations, capabilities, self.known.rules, agreeing):
+            self.clauses[cause.clause].explains += len(cause.deviations)
             for deviation in cause.deviations:
                 manner = f"; as if: {cause.what}" if cause.what else ""
-                self._book(cause.clause, deviation.verdict.witness.detail + manner, deviation.transition.problem)
+                witness, problem = deviation.verdict.witness, deviation.transition.problem
+                self._book(cause.clause, witness.detail + manner, problem, witness.output)
         self._deviations.clear()
+        self._kinds.clear()
 
-    def _book(self, clause: str, message: str, problem: Problem | None) -> None:
+    def _book(self, clause: str, message: str, problem: Problem | None = None, output: str = "") -> None:
         tally = self.clauses[clause]
         tally.failures.append(message)
-        tally.problem = tally.problem or problem
+        if tally.problem is None and problem is not None:
+            tally.problem, tally.output = problem, output
+
+    @property
+    def suspects(self) -> tuple[str, ...]:
+        """The clauses that fail: those that explain most deviations first, then those that a check found."""
+        failing = [clause for clause, tally in self.clauses.items() if tally.failures]
+        return tuple(sorted(failing, key=lambda clause: -self.clauses[clause].explains))
 
     # --- checks ------------------------------------------------------------------------------------------------
 
@@ -205,35 +234,41 @@ class Survey:
             self.check_clause(clause, check)
             progress("checks", done, len(CHECKS))
 
-    def check_clause(self, clause: str, check: Callable[[Implementation], object]) -> None:
-        """Run one check; a deviation is covered when an erratum of the release cites the clause."""
+    def check_clause(self, clause: str, check: Check) -> None:
+        """Run one check; a deviation is covered when an erratum of the release cites the clause.
+
+        An exception is put to the implementation if it came out of it, and to the judge if not.
+        """
         errata = self.known.citing(clause)
-        tally = self.clauses[clause]
+        tally, watched = self.clauses[clause], Watched(self.implementation)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                for finding in check(self.implementation):  # type: ignore[attr-defined]
+                for finding in check(watched):
                     tally.checks += 1
                     if not finding.ok:
                         self._book_finding(clause, finding.message, errata)
             except Lacking:
                 self.lacking.add(clause)
             except Exception as error:
-                self._book_finding(clause, f"raises {type(error).__name__}: {error}", errata)
+                if watched.raised(error):
+                    self._book_finding(clause, f"raises {type(error).__name__}: {error}", errata)
+                else:
+                    tally.broken = described(error)
 
-    def replayed(self, erratum: Erratum, shows: bool) -> None:
-        """Note whether the pinned input of an erratum still shows it."""
+    def replayed(self, erratum: Erratum, shows: bool, otherwise: str = "retire it") -> None:
+        """Note whether an erratum still shows, and if not what is to be done with it."""
         for clause in erratum.clauses:
             if shows:
                 self.clauses[clause].errata.add(erratum.id)
             else:
-                self._book(clause, f"{erratum.id} does not show any more on its pinned input: retire it", None)
+                self._book(clause, f"{erratum.id} does not show any more: {otherwise}")
 
     def _book_finding(self, clause: str, message: str, errata: tuple[str, ...]) -> None:
         if errata:
             self.clauses[clause].errata.update(errata)
         else:
-            self._book(clause, message, None)
+            self._book(clause, message)
 
     @property
     def undecided_fraction(self) -> float:

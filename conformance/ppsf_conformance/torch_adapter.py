@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
+import functools
 import inspect
 import io
 import pickle
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from ppsf_conformance.adapter import COUNTS, SCALARS, SHOWN, Array, Capabilities, Gradients, Group, Snapshot, Weights
+from ppsf_conformance.adapter import (
+    COUNTS,
+    SCALARS,
+    SHOWN,
+    Array,
+    Capabilities,
+    Gradients,
+    Group,
+    Snapshot,
+    Weights,
+    fused_order,
+)
 from ppsf_conformance.name_map import NameMap, target_of, version_of
+from ppsf_conformance.torch_events import TorchEvents, quiet
 from ppsf_ref import GroupState, ParamState, State, load_revision, options_of
 from ppsf_ref.clauses.lifecycle import Place
 
 
 def to_array(tensor: torch.Tensor) -> Array:
     """Exact float64 values in logical order."""
-    return np.array(tensor.detach().to(torch.float64).cpu().contiguous().numpy())
+    return np.array(tensor.detach().to("cpu", torch.float64).numpy(), order="C")
 
 
 def to_tensor(weights: Weights) -> torch.Tensor:
@@ -34,15 +45,18 @@ def to_tensor(weights: Weights) -> torch.Tensor:
     return torch.tensor(weights.values.transpose(axes).copy()).to(dtype).permute(axes)
 
 
+def _as(kept: Any, value: float) -> Any:
+    """A number in the form in which a group keeps it."""
+    return torch.full_like(kept, value) if isinstance(kept, torch.Tensor) else value
+
+
+@functools.cache
+def _name_of(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
 def _dtype_name(tensor: torch.Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Published optimizers print from constructors and steps."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        yield
+    return _name_of(tensor.dtype)
 
 
 class TorchImplementation:
@@ -72,10 +86,15 @@ class TorchImplementation:
         """Names of the arguments of its constructor, the parameters aside."""
         return tuple(name for name in inspect.signature(self.cls.__init__).parameters if name not in {"self", "params"})
 
+    @property
+    def chosen(self) -> Mapping[str, Any]:
+        """The argument that chooses the revision, where there is a choice."""
+        return _revision_argument(self.names)
+
     def new(self, groups: Sequence[Group], options: Mapping[str, Any]) -> TorchSession:
         dicts = [_group_dict(group, self.names) for group in groups]
         taken = {name: value for name, value in options.items() if name not in self.capabilities.always}
-        with _quiet():
+        with quiet():
             made = self.cls(dicts, **self.names.called(taken), **_revision_argument(self.names))
         session = TorchSession(made, self.names, bool(options.get("fused_back_pass", False)))
         if self.names.starts_in_eval_mode:
@@ -89,20 +108,12 @@ def _revision_argument(names: NameMap) -> dict[str, Any]:
     return {} if revision == names.revisions[0] else {"revision": revision}
 
 
-def _shuffled(gradients: Gradients) -> list[Place]:
-    """All places, in an order that differs from step to step and is the same for the same gradients."""
-    places = [(i, j) for i, row in enumerate(gradients) for j in range(len(row))]
-    given = b"".join(gradient.tobytes() for row in gradients for gradient in row if gradient is not None)
-    order = np.random.default_rng(zlib.crc32(given)).permutation(len(places))
-    return [places[index] for index in order]
-
-
 def _group_dict(group: Group, names: NameMap) -> dict[str, Any]:
     params = [torch.nn.Parameter(to_tensor(weights)) for weights in group.params]
     return {"params": params, **names.called(group.options)}
 
 
-class TorchSession:
+class TorchSession(TorchEvents):
     """One torch optimizer and its parameters.
 
     Args:
@@ -180,12 +191,12 @@ class TorchSession:
 
     def step(self, gradients: Gradients) -> None:
         if self.fused:
-            for place in _shuffled(gradients):
+            for place in fused_order(gradients):
                 self.step_alone(place, gradients[place[0]][place[1]])
             self.end_step()
             return
         self._set_gradients(gradients)
-        with _quiet():
+        with quiet():
             self.optimizer.step()
 
     def step_alone(self, place: Place, gradient: Array | None) -> None:
@@ -194,14 +205,14 @@ class TorchSession:
         param.grad = None if gradient is None else self._like(param, gradient)
         if gradient is None:  # its hook would not be called
             return
-        with _quiet():
+        with quiet():
             self.optimizer.step_param(param, group)  # type: ignore[attr-defined]
         param.grad = None
 
     def step_alone_with_stranger(self) -> None:
         stranger = torch.nn.Parameter(torch.ones(3))
         stranger.grad = torch.ones(3)
-        with _quiet():
+        with quiet():
             self.optimizer.step_param(stranger, self.optimizer.param_groups[0])  # type: ignore[attr-defined]
 
     def end_step(self, observe: Callable[[str], None] | None = None) -> bool:
@@ -214,7 +225,7 @@ class TorchSession:
             return loss
 
         step: Callable[..., object] = self.optimizer.step
-        with _quiet():
+        with quiet():
             return (step() if observe is None else step(closure)) is loss
 
     def _set_gradients(self, gradients: Gradients) -> None:
@@ -230,6 +241,24 @@ class TorchSession:
     def set_lr(self, group: int, lr: float) -> None:
         self.optimizer.param_groups[group]["lr"] = lr
 
+    def put(self, wanted: Snapshot) -> None:
+        """Overwrite the stored numbers and arrays with those of a snapshot, as far as they are there."""
+        kept = load_revision(self.names.capabilities.revision).scalars
+        for group, there in zip(self._groups(), wanted.state.groups, strict=True):
+            for name, key in self.names.group.items():
+                if name in kept and key in group:
+                    group[key] = _as(group[key], float(getattr(there, name)))
+            for param, p in zip(group["params"], there.params, strict=True):
+                self._put_arrays(param, p)
+
+    @torch.no_grad()
+    def _put_arrays(self, param: torch.Tensor, wanted: ParamState) -> None:
+        tensors = {"y": param, **{name: self._find(param, path) for name, path in self.names.state.items()}}
+        for name, tensor in tensors.items():
+            value = getattr(wanted, name)
+            if tensor is not None and value is not None and tensor.shape == value.shape:
+                tensor.copy_(torch.tensor(value))
+
     def train(self) -> None:
         self._switch("train")
 
@@ -238,10 +267,11 @@ class TorchSession:
 
     def _switch(self, mode: Literal["train", "eval"]) -> None:
         if "train_mode" in self.names.group:  # a class that does not store one has no modes
-            getattr(self.optimizer, mode)()
+            with quiet():
+                getattr(self.optimizer, mode)()
 
     def add_group(self, group: Group) -> None:
-        with _quiet():
+        with quiet():
             self.optimizer.add_param_group(_group_dict(group, self.names))
 
     def copied(self, how: Literal["saved", "deepcopy", "pickle"]) -> TorchSession:
@@ -259,17 +289,19 @@ class TorchSession:
             {**group, "params": [torch.nn.Parameter(p.detach().clone()) for p in group["params"]]}
             for group in self.optimizer.param_groups
         ]
-        options = {key: self.optimizer.defaults[key] for key in self._constructor_options()}
-        with _quiet():
-            fresh = type(self.optimizer)(
-                [{"params": group["params"]} for group in own], **options, **_revision_argument(self.names)
-            )
+        with quiet():
+            fresh = type(self.optimizer)([{"params": group["params"]} for group in own], **self._constructor_options())
         fresh.load_state_dict(torch.load(file, weights_only=True))
-        return TorchSession(fresh, self.names, self.fused)
+        return self._with(fresh)
 
-    def _constructor_options(self) -> list[str]:
+    def _with(self, optimizer: torch.optim.Optimizer) -> TorchSession:
+        return TorchSession(optimizer, self.names, self.fused)
+
+    def _constructor_options(self) -> dict[str, Any]:
+        defaults = self.optimizer.defaults
         called = self.names.called(dict.fromkeys(self.names.capabilities.options))
-        return [name for name in sorted(called) if name in self.optimizer.defaults]
+        given = {name: defaults[name] for name in sorted(called) if name in defaults}
+        return {**given, **_revision_argument(self.names)}
 
     def step_with_closure(self, gradients: Gradients, observe: Callable[[str], None]) -> bool:
         loss = torch.tensor(0.5)
@@ -281,7 +313,7 @@ class TorchSession:
             return loss
 
         step: Callable[[Callable[[], torch.Tensor]], object] = self.optimizer.step  # type: ignore[assignment]
-        with _quiet():
+        with quiet():
             return step(closure) is loss
 
     def step_with_foreign_gradient(self, kind: Literal["sparse", "complex"]) -> None:
@@ -291,5 +323,5 @@ class TorchSession:
             foreign = torch.ones(param.shape, dtype=torch.complex64)
             param.grad_dtype = None
         param.grad = foreign
-        with _quiet():
+        with quiet():
             self.optimizer.step()

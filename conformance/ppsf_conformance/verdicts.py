@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
+from typing import Any
 
 from ppsf_conformance import lockstep, problems
-from ppsf_conformance.adapter import Capabilities, Implementation
-from ppsf_conformance.errata import KnownDeviations
+from ppsf_conformance.adapter import Capabilities
+from ppsf_conformance.checks import CHECKS
+from ppsf_conformance.deviating import REFUSED, deviations, first_outputs
 from ppsf_conformance.lockstep import OWNERS
 from ppsf_conformance.problems import Problem
 from ppsf_conformance.report import model
@@ -25,17 +29,23 @@ def index_text() -> str:
     return (SPEC / "index.json").read_text("utf-8")
 
 
-def clause_titles(revision: str = "") -> dict[str, str]:
+@cache
+def clauses() -> Mapping[str, Mapping[str, Any]]:
+    """The entry of every clause in the index, in the order of the spec."""
+    return {clause["id"]: clause for clause in json.loads(index_text())["clauses"]}
+
+
+@cache
+def clause_titles(revision: str = "") -> Mapping[str, str]:
     """Title of every normative clause, or of those of one revision, in the order of the spec."""
-    clauses = json.loads(index_text())["clauses"]
-    held = (clause for clause in clauses if not revision or revision in clause["fields"]["revisions"])
+    held = (clause for clause in clauses().values() if not revision or revision in clause["fields"]["revisions"])
     return {clause["id"]: clause["title"] for clause in held if clause["status"] == "normative"}
 
 
-def clause_options() -> dict[str, frozenset[str]]:
+@cache
+def clause_options() -> Mapping[str, frozenset[str]]:
     """The options on which each clause depends."""
-    clauses = json.loads(index_text())["clauses"]
-    return {clause["id"]: frozenset(clause["fields"]["options"]) - {"always"} for clause in clauses}
+    return {name: frozenset(clause["fields"]["options"]) - {"always"} for name, clause in clauses().items()}
 
 
 def lacking(capabilities: Capabilities) -> frozenset[str]:
@@ -51,14 +61,12 @@ def spec_reference(revision: str) -> model.Spec:
     return model.Spec(revision, hashlib.sha256(index_text().encode()).hexdigest())
 
 
-def implementation_report(survey: Survey) -> model.Implementation:
-    """Everything a survey found."""
+def implementation_report(survey: Survey, shrink: bool = True) -> model.Implementation:
+    """Everything a survey found, with the smallest problem for each clause that fails unless told otherwise."""
     capabilities = survey.implementation.capabilities
-    titles = clause_titles(capabilities.revision)
-    titles |= {
-        name: title for name, title in clause_titles().items() if survey.clauses.get(name, ClauseTally()).failures
-    }
-    clauses = tuple(_clause(survey, identifier, title) for identifier, title in titles.items())
+    failing = {name: clause_titles()[name] for name in survey.suspects if name in clause_titles()}
+    titles = {**clause_titles(capabilities.revision), **failing}  # a fault may look like a clause of another revision
+    judged = tuple(_judged(survey, identifier, title, shrink) for identifier, title in titles.items())
     arithmetic = capabilities.arithmetic
     return model.Implementation(
         name=survey.implementation.name,
@@ -75,9 +83,10 @@ def implementation_report(survey: Survey) -> model.Implementation:
             problems=survey.problems,
             steps=survey.steps,
             undecided_fraction=survey.undecided_fraction,
-            passed=all(clause.verdict in {"pass", "erratum", "unsupported"} for clause in clauses),
+            passed=all(clause.verdict in {"pass", "erratum", "unsupported"} for clause in judged),
         ),
-        clauses=clauses,
+        clauses=judged,
+        suspects=survey.suspects,
         outputs=tuple(_output(survey, name) for name in lockstep.ORDER if name in survey.outputs),
         regimes=tuple(
             model.RegimeStats(name, tally.problems, tally.steps, tally.max_ratio)
@@ -87,7 +96,7 @@ def implementation_report(survey: Survey) -> model.Implementation:
     )
 
 
-def _clause(survey: Survey, identifier: str, title: str) -> model.ClauseVerdict:
+def _judged(survey: Survey, identifier: str, title: str, shrink: bool) -> model.ClauseVerdict:
     tally = survey.clauses.get(identifier, ClauseTally())
     errata = tuple(sorted(tally.errata))
     verdict: model.Verdict = "pass"
@@ -95,11 +104,14 @@ def _clause(survey: Survey, identifier: str, title: str) -> model.ClauseVerdict:
         verdict = "fail"
     elif errata:
         verdict = "erratum"
+    elif tally.broken:
+        verdict = "not-run"
     elif not tally.checks:
         capabilities = survey.implementation.capabilities
         absent = clause_options()[identifier] & lacking(capabilities)
         absent |= SHOWN_BY.get(identifier, frozenset()) - capabilities.shows
         verdict = "unsupported" if absent or identifier in survey.lacking else "not-run"
+    smallest = tally.problem if tally.problem is None or not shrink else _smallest(survey, tally.problem)
     return model.ClauseVerdict(
         id=identifier,
         title=title,
@@ -107,16 +119,34 @@ def _clause(survey: Survey, identifier: str, title: str) -> model.ClauseVerdict:
         errata=errata,
         checks=tally.checks,
         max_ratio=tally.max_ratio or None,
-        message=_message(tally.failures),
-        minimal=None if tally.problem is None else _smallest(survey, tally.problem).as_data(),
+        message=_message(survey, tally, smallest) or (tally.broken if verdict == "not-run" else ""),
+        minimal={"check": identifier} if smallest is None and _has_check(identifier, tally) else _data(smallest),
     )
 
 
-def _message(failures: list[str]) -> str:
-    if not failures:
+def _has_check(clause: str, tally: ClauseTally) -> bool:
+    return bool(tally.failures) and clause in CHECKS
+
+
+def _data(problem: Problem | None) -> Mapping[str, Any] | None:
+    return None if problem is None else problem.as_data()
+
+
+def _message(survey: Survey, tally: ClauseTally, smallest: Problem | None) -> str:
+    """What is wrong, told of the smallest problem."""
+    if not tally.failures:
         return ""
-    more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
-    return failures[0] + more
+    detail, as_if, fault = tally.failures[0].partition("; as if: ")
+    detail = _detail(survey, smallest, tally.output) or detail
+    more = f" (and {len(tally.failures) - 1} more)" if len(tally.failures) > 1 else ""
+    return detail + as_if + fault + more
+
+
+def _detail(survey: Survey, problem: Problem | None, output: str) -> str:
+    if problem is None or output == REFUSED:
+        return ""
+    witnesses = (found.verdict.witness for found in deviations(survey.implementation, survey.known, problem))
+    return next((witness.detail for witness in witnesses if witness.output == output), "")
 
 
 def _output(survey: Survey, name: str) -> model.OutputStats:
@@ -133,23 +163,12 @@ def _output(survey: Survey, name: str) -> model.OutputStats:
 
 
 def _smallest(survey: Survey, problem: Problem) -> Problem:
-    always = survey.implementation.capabilities.always  # shrinking drops options, and these cannot be dropped
+    """The smallest problem that deviates at first in an output that this one deviates in."""
+    implementation, known = survey.implementation, survey.known
+    output = next((t.output for t in survey.clauses.values() if t.problem is problem), "")
+    always = implementation.capabilities.always  # shrinking drops options, and these cannot be dropped
 
     def whole(candidate: Problem) -> Problem:
         return replace(candidate, options={**candidate.options, **always})
 
-    return whole(smallest(problem, lambda candidate: deviates(survey.implementation, survey.known, whole(candidate))))
-
-
-def deviates(implementation: Implementation, known: KnownDeviations, problem: Problem) -> bool:
-    """Whether an implementation leaves the law, and its known errata, somewhere in a problem."""
-    if known.excludes(problem):
-        return False
-    capabilities = implementation.capabilities
-    try:
-        for transition in lockstep.play(implementation, problem):
-            if not lockstep.judge(transition, capabilities, known.rules).ok:
-                return not lockstep.judge(transition, capabilities).ok
-    except lockstep.Refused:
-        return True
-    return False
+    return whole(smallest(problem, lambda candidate: output in first_outputs(implementation, known, whole(candidate))))

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 
-from ppsf_conformance import run
+from ppsf_conformance import killing, run
 from ppsf_conformance.errata import KnownDeviations
-from ppsf_conformance.killing import Recorded
+from ppsf_conformance.killing import Corpus, Recorded
+from ppsf_conformance.lockstep import Transition, Verdict
+from ppsf_conformance.problems import RARE
 from ppsf_conformance.survey import Survey
 from ppsf_conformance.torch_adapter import TorchImplementation
 
 PRODUCT, PUBLISHED = run.AUDITED
 #: Problems per revision, where not the usual number.
 SURVEYED = {"1.9": run.PROFILES["standard"]}
+#: Transitions of at most so many weights are kept for the mutants.
+RECORDED = 1500
 
 
 @pytest.fixture(scope="session")
@@ -24,18 +29,41 @@ def product() -> TorchImplementation:
     return run.implementation_for(PRODUCT)
 
 
+@dataclass(frozen=True)
+class Surveyed:
+    """A survey, and the smaller ones of the transitions it judged."""
+
+    survey: Survey
+    recorded: list[Recorded]
+
+
 @pytest.fixture(scope="session")
-def surveys() -> Callable[[str], Survey]:
-    """Our optimizer of a revision, surveyed without any erratum to excuse it."""
+def surveyed() -> Callable[[str], Surveyed]:
+    """Our optimizer of a revision, surveyed without any erratum to excuse it; mutants are held against what it did."""
 
     @functools.cache
-    def survey(revision: str) -> Survey:
-        found = Survey(run.implementation_for(run.OWN[revision], revision=revision), KnownDeviations(()))
+    def survey(revision: str) -> Surveyed:
+        made, recorded = run.implementation_for(run.OWN[revision], revision=revision), list[Recorded]()
+
+        def keep(transition: Transition, verdict: Verdict) -> None:
+            if killing.weight(transition) <= RECORDED:
+                recorded.append(Recorded(transition, verdict.clauses, made.capabilities))
+
+        found = Survey(made, KnownDeviations(()), keep)
+        for problem in RARE:
+            if problem.revision == revision:
+                found.judge_problem(problem)
         found.run(SURVEYED.get(revision, 250), seed=0)
         found.check()
-        return found
+        return Surveyed(found, recorded)
 
     return survey
+
+
+@pytest.fixture(scope="session")
+def surveys(surveyed: Callable[[str], Surveyed]) -> Callable[[str], Survey]:
+    """The surveys alone."""
+    return lambda revision: surveyed(revision).survey
 
 
 @pytest.fixture(scope="session")
@@ -45,9 +73,9 @@ def own() -> list[TorchImplementation]:
 
 
 @pytest.fixture(scope="session")
-def corpus() -> list[Recorded]:
+def corpus(surveyed: Callable[[str], Surveyed]) -> Corpus:
     """Transitions of our optimizers of all revisions, against which mutants are held."""
-    return run.recorded(examples=200, seed=1)
+    return Corpus([one for revision in run.OWN for one in surveyed(revision).recorded])
 
 
 @pytest.fixture(scope="session")

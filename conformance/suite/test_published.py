@@ -13,6 +13,8 @@ from ppsf_conformance.problems import GroupSpec, ParamSpec, Problem
 from ppsf_conformance.survey import Survey
 from ppsf_conformance.verdicts import implementation_report
 
+pytestmark = pytest.mark.xdist_group("published")
+
 
 @pytest.mark.parametrize("release", ["published", "older"])
 def test_every_deviation_has_an_erratum(release: str, request: pytest.FixtureRequest) -> None:

@@ -88,7 +88,10 @@ def _signed_root(values: Tensor) -> Tensor:
 
 
 def gathered(sums: list[Statistics], device: torch.device) -> Statistics:
-    """The sums over a pool."""
+    """The sums over a pool, on its device; 0 where no parameter takes part."""
+    if not sums:
+        zero = torch.zeros((), dtype=wide_dtype(device), device=device)
+        return Statistics(zero, zero.clone())
     inner = torch.stack([each.inner.to(device) for each in sums])
     norm = torch.stack([each.norm.to(device) for each in sums])
     return Statistics(inner.sum(), norm.sum())

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ppsf_fast import processes
 from ppsf_fast.backends.coefficients import Coefficients, Outcome, both, coefficients, moved_to
 from ppsf_fast.backends.estimate import Adapted, adapted
 from ppsf_fast.backends.moments import filled
@@ -43,13 +44,21 @@ def _step_pool(pool: PoolPlan, of_groups: list[Coefficients]) -> None:
     places = [{device: moved_to(device, by) for device in devices} for by in of_groups]
     pairs = list(zip(pool.groups, places, strict=True))
     sums = [measured(item, group.rule, at[item.param.device]) for group, at in pairs for item in group.items]
-    found = adapted(pool, gathered(sums, pool.device), of_groups[0])
+    found = adapted(pool, _over_processes(gathered(sums, pool.device), pool), of_groups[0])
     moves = [_moves(group, by) for group, by in zip(pool.groups, of_groups, strict=True)]
     outcomes = {device: moved_to(device, found.outcome) for device in devices}
     for group, at in pairs:
         for item in group.items:
             move(item, group.rule, at[item.param.device], outcomes[item.param.device])
     _keep(pool, of_groups, moves, found)
+
+
+def _over_processes(sums: Statistics, pool: PoolPlan) -> Statistics:
+    """The sums of a pool over all processes, where they share one estimate."""
+    # clause: PPSF-D-032 bd6d816a
+    if not (pool.groups[0].rule.sums_processes and processes.connected()):
+        return sums
+    return Statistics(*processes.summed([sums.inner, sums.norm]))
 
 
 def step_one(item: Item, rule: Rule, by: Coefficients) -> tuple[Statistics, Tensor | None]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ppsf_ref import numbers
+from ppsf_ref.frozen import replace
 from ppsf_ref.law import clause
 from ppsf_ref.numbers import Number
 from ppsf_ref.state import GroupState
@@ -184,3 +185,17 @@ def has_evidence(denominator: Number) -> bool:
 def ceiling(d: Number) -> Number:
     """The estimate, at most so large that products with it are finite."""
     return numbers.minimum(d, LARGEST + 0 * d)
+
+
+class Share(NamedTuple):
+    """What the parameters of one process say of the estimate: their sums of items and of norms."""
+
+    item: Number
+    norm: Number
+
+
+@clause("PPSF-D-032", "bd6d816a")
+def over_processes(own: Share, elsewhere: Sequence[Share]) -> Share:
+    """The sums over this process and the others."""
+    items, norms = zip(own, *elsewhere, strict=True)
+    return Share(*(numbers.add_up(parts, 0 * parts[0]) for parts in (items, norms)))

@@ -10,11 +10,6 @@ from ppsf_ref.clauses.options import resolved_beta3, resolved_beta4
 from ppsf_ref.law import clause
 from ppsf_ref.options import Options
 
-EXTENSIONS = frozenset(
-    {
-        "fsdp_in_use",
-    }
-)
 SHARED = (
     "d0",
     "d_coef",
@@ -24,6 +19,7 @@ SHARED = (
     "use_speed",
     "d_limiter",
     "growth_rate",
+    "fsdp_in_use",
     "cosine_decay",
     "peak_patience",
 )
@@ -94,6 +90,7 @@ DOMAINS: Mapping[str, Domain] = {
     "warmup_steps": COUNT,
     "decouple": SWITCH,
     "safeguard_warmup": SWITCH,
+    "fsdp_in_use": SWITCH,
     "growth_rate": Domain(_is_number, lambda value: value >= 1),
     "cosine_decay": SWITCH,
     "peak_patience": COUNT,
@@ -126,7 +123,7 @@ def refuse_outside(name: str, value: object, at_step: bool = False, needs: Colle
         raise ValueError(f"{name}={value!r} is outside its domain")
 
 
-@clause("PPSF-X-003", "a4118c4a")
+@clause("PPSF-X-003", "1dd8ba05")
 def refuse_forbidden(groups: Sequence[Options], split_groups: bool, given_in_groups: Collection[str] = ()) -> None:
     """Options that cannot go together."""
     if misplaced := WHOLE_OPTIMIZER.intersection(given_in_groups):
@@ -163,13 +160,6 @@ def refuse_parameter(dtype: str) -> None:
     """Parameters of other types than float32 and bfloat16."""
     if dtype not in {"float32", "bfloat16"}:
         raise TypeError(f"parameters have to be float32 or bfloat16, not {dtype}")
-
-
-@clause("PPSF-X-007", "afd34b1d")
-def refuse_unserved(name: str, value: object, served: Collection[str] = ()) -> None:
-    """Options of the revision that an implementation knows but does not serve."""
-    if name not in served and value is not False:
-        raise NotImplementedError(f"{name}={value!r} is not served; leave it False")
 
 
 @clause("PPSF-X-008", "11404e69")

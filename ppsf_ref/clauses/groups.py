@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TypeVar
 
 from ppsf_ref import numbers
+from ppsf_ref.frozen import replace
 from ppsf_ref.law import clause
 from ppsf_ref.numbers import Number
 from ppsf_ref.state import GroupState

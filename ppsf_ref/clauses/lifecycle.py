@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -12,6 +11,7 @@ from ppsf_ref.clauses.groups import joined
 from ppsf_ref.clauses.moment import Axes
 from ppsf_ref.clauses.notation import sampled
 from ppsf_ref.formats import Array, Format
+from ppsf_ref.frozen import replace
 from ppsf_ref.law import clause
 from ppsf_ref.numbers import Numbers, round_exact
 from ppsf_ref.state import GroupState, ParamState, State

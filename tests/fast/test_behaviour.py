@@ -12,11 +12,14 @@ from torch import Tensor
 
 from ppsf_fast import Prodigy, ProdigyPlusScheduleFree
 
+#: Powers of ten between the size of an input and that of most others.
+SPREAD = 1.0
+
 
 def regression(rows: int, columns: int, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Inputs and targets of a linear problem whose solution has this shape."""
+    """Inputs, small and large ones, and targets of a linear problem whose solution has this shape."""
     generator = torch.Generator().manual_seed(seed)
-    inputs = torch.randn(256, columns, generator=generator)
+    inputs = torch.randn(256, columns, generator=generator) * torch.logspace(-SPREAD, SPREAD, columns)
     return inputs, inputs @ torch.randn(rows, columns, generator=generator).T
 
 
@@ -41,10 +44,10 @@ def fitted(shape: tuple[int, int], transposed: bool, **options: Any) -> float:
 
 @pytest.mark.parametrize("revision", ["1.9", "2.0"])
 def test_a_matrix_trains_alike_tall_and_wide(revision: str) -> None:
-    """ERR-0001: releases leave the long axis of a tall matrix without normalization, and miss the solution by 20 %."""
+    """ERR-0001: releases do not normalize one axis of a tall matrix; its error is a thousand times as large."""
     tall, wide = (fitted((64, 32), turned, d0=1e-3, revision=revision) for turned in (False, True))
-    assert tall < 1e-3
-    assert wide < 1e-3
+    assert tall < 1e-6
+    assert wide < 1e-6
 
 
 def quadratic(optimizer_of: Callable[[list[Any]], Any], steps: int, groups: int = 1, idle: int = 0) -> Any:
@@ -126,12 +129,14 @@ def test_a_last_parameter_without_gradient_does_not_stop_the_averaging() -> None
 
 
 def test_weights_that_cannot_move_do_not_raise_the_estimate() -> None:
-    """ERR-0007: with p0 in bfloat16 the rounding of the initial weights alone raises d."""
-    param = torch.nn.Parameter(torch.randn(1100, generator=torch.Generator().manual_seed(3)))
-    optimizer = ProdigyPlusScheduleFree([param])
-    param.grad = torch.randn(1100, generator=torch.Generator().manual_seed(4))
-    optimizer.step()
-    assert optimizer.param_groups[0]["d"] == 1e-6
+    """ERR-0007: with p0 in bfloat16 the rounding of the initial weights alone raises d, in about half of all runs."""
+    for seed in range(10):
+        generator = torch.Generator().manual_seed(seed)
+        param = torch.nn.Parameter(torch.randn(11, generator=generator))
+        optimizer = ProdigyPlusScheduleFree([param])
+        param.grad = torch.randn(11, generator=generator)
+        optimizer.step()
+        assert optimizer.param_groups[0]["d"] == 1e-6, seed
 
 
 def test_a_bad_gradient_harms_neither_weights_nor_estimate() -> None:
@@ -171,3 +176,113 @@ def test_a_group_with_lr_0_stays_where_it_is() -> None:
         optimizer.step()
     assert torch.equal(kept, held)
     assert not torch.equal(trained, kept)
+
+
+def test_a_step_without_gradients_leaves_the_estimate_alone() -> None:
+    """ERR-0011: 1.9.2 ends every step for every group; without any gradient the estimate jumps to pi/2."""
+    param = torch.nn.Parameter(torch.zeros(20))
+    optimizer = ProdigyPlusScheduleFree([param])
+    for gradient in (torch.ones(20), torch.ones(20), None):
+        d = optimizer.param_groups[0]["d"]
+        param.grad = gradient
+        optimizer.step()
+    assert optimizer.param_groups[0]["d"] == d > 1e-6
+
+
+def test_adopt_without_averaging_steps_by_the_estimate() -> None:
+    """ERR-0048: in 2.0.1 such a step is proportional to the square of d, so that nothing moves while d is small."""
+    moved = []
+    for d0 in (1e-2, 1e-4):
+        param = torch.nn.Parameter(torch.zeros(20))
+        options = {"use_schedulefree": False, "use_adopt": True, "prodigy_steps": 1, "d0": d0}
+        optimizer = ProdigyPlusScheduleFree([param], revision="2.0", **options)
+        for _ in range(10):
+            param.grad = torch.ones(20)
+            optimizer.step()
+        moved.append(float(param.detach().abs().mean()) / d0)
+    assert moved[0] > 1
+    assert 0.99 < moved[0] / moved[1] < 1.01
+
+
+@pytest.mark.parametrize("revision", ["1.9", "2.0"])
+def test_focus_does_not_pull_weights_that_rest(revision: str) -> None:
+    """ERR-0049, ERR-0105: releases pull to an average that is, or begins, at 0."""
+    param = torch.nn.Parameter(torch.full((20,), 5.0))
+    optimizer = ProdigyPlusScheduleFree([param], revision=revision, use_focus=True, d0=1e-2)
+    for _ in range(50):
+        param.grad = torch.zeros(20)
+        optimizer.step()
+    assert torch.equal(param, torch.full((20,), 5.0))
+
+
+def test_orthograd_leaves_scalars_where_they_are() -> None:
+    """ERR-0055, ERR-0103: of one element nothing is orthogonal; releases scale the rounding residue to a full step."""
+    for revision in ("1.9", "2.0"):
+        param = torch.nn.Parameter(torch.tensor([1.7]))
+        optimizer = ProdigyPlusScheduleFree([param], revision=revision, use_orthograd=True, d0=1e-2)
+        for step in range(20):
+            param.grad = torch.tensor([1.0 + 0.1 * step])
+            optimizer.step()
+        assert torch.equal(param, torch.tensor([1.7]))
+
+
+def test_a_fused_backward_pass_with_an_unused_parameter_counts_its_steps() -> None:
+    """ERR-0052: releases count parameters, so that one without gradient moves the end of a step into a later one."""
+
+    def trained(fused: bool) -> Any:
+        params = [torch.nn.Parameter(torch.zeros(20)) for _ in range(5)]
+        optimizer = ProdigyPlusScheduleFree(params, fused_back_pass=fused, d0=1e-3)
+        for _ in range(30):
+            for param in params[:4]:
+                param.grad = param.detach() - 1
+                if fused:
+                    optimizer.step_param(param, optimizer.param_groups[0])
+            optimizer.step()
+        return optimizer
+
+    fused, ordinary = (trained(switch).param_groups[0] for switch in (True, False))
+    assert fused["k"] == ordinary["k"] == 31
+    assert fused["d"] == pytest.approx(ordinary["d"], rel=1e-6)
+    assert fused["d"] > 1e-3
+
+
+@pytest.mark.parametrize("revision", ["1.9", "2.0"])
+def test_with_adopt_a_late_parameter_takes_steps_like_the_others(revision: str) -> None:
+    """ERR-0059, ERR-0101: releases divide its first gradient by eps."""
+    early, late = (torch.nn.Parameter(torch.zeros(20)) for _ in range(2))
+    optimizer = ProdigyPlusScheduleFree([early, late], revision=revision, use_adopt=True, d0=1e-3, prodigy_steps=1)
+    for step in range(8):
+        early.grad = torch.ones(20)
+        late.grad = torch.ones(20) if step >= 4 else None
+        optimizer.step()
+    assert 0 < late.detach().abs().max() <= early.detach().abs().max()
+
+
+def test_small_gradients_train_a_factored_matrix_like_large_ones() -> None:
+    """ERR-0060: in 2.0.1 a constant in the factored moment outweighs small gradients, and updates explode."""
+
+    def update(scale: float) -> Tensor:
+        param = torch.nn.Parameter(torch.zeros(40, 40))
+        options = {"revision": "2.0", "eps": None, "use_stableadamw": False, "prodigy_steps": 1}
+        optimizer = ProdigyPlusScheduleFree([param], **options)
+        param.grad = scale * torch.randn(40, 40, generator=torch.Generator().manual_seed(0))
+        optimizer.step()
+        return param.detach().clone()
+
+    assert (update(1e-9) - update(1.0)).abs().max() <= 1e-3 * update(1.0).abs().max()
+
+
+def test_estimates_may_exceed_one_and_do_not_shrink() -> None:
+    """ERR-0108: with SPEED 1.9.2 lowers an estimate above 1 in every step."""
+    made = quadratic(lambda groups: ProdigyPlusScheduleFree(groups, use_speed=True, d0=2.0), 10)
+    assert made.param_groups[0]["d"] >= 2.0
+
+
+def test_without_averaging_bias_correction_is_adams() -> None:
+    """ERR-0077: 2.0.1 rectifies instead, and the first four steps move nothing."""
+    param = torch.nn.Parameter(torch.zeros(20))
+    options = {"use_schedulefree": False, "use_bias_correction": True, "d0": 1e-2}
+    optimizer = ProdigyPlusScheduleFree([param], revision="2.0", **options)
+    param.grad = torch.ones(20)
+    optimizer.step()
+    assert (param.detach() < -1e-3).all()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import inspect
 import math
-from typing import Any
 
 import pytest
 import torch
 
-from ppsf_fast import Prodigy, ProdigyPlusScheduleFree
+from ppsf_fast import ProdigyPlusScheduleFree
 from ppsf_fast.options import OPTION_NAMES, OPTIONS, SHARED_NAMES
 from ppsf_fast.revisions import REVISIONS
 from tests.fast.helpers import bits, parameters, snapshot, train
@@ -97,12 +96,6 @@ def test_what_belongs_to_the_whole_optimizer_is_refused_in_a_group(name: str) ->
 def test_an_unknown_option_is_refused_by_name() -> None:
     with pytest.raises(TypeError, match="d_coeff"):
         make(d_coeff=2.0)
-
-
-@pytest.mark.parametrize("value", [True, 1, None])
-def test_an_option_that_is_not_served_is_refused_by_name(value: Any) -> None:
-    with pytest.raises(NotImplementedError, match="fsdp_in_use"):
-        Prodigy([torch.nn.Parameter(torch.ones(3))], fsdp_in_use=value)
 
 
 def test_a_revision_that_is_not_served_is_refused() -> None:

@@ -113,12 +113,6 @@ def test_eps_is_needed_where_there_is_no_other_direction(cls: Any) -> None:
         cls(parameters(), eps=None)
 
 
-@pytest.mark.clause("PPSF-X-007")
-def test_what_a_revision_has_and_is_not_served_is_refused() -> None:
-    with pytest.raises(NotImplementedError, match="not yet served"):
-        Prodigy(parameters(), fsdp_in_use=True)
-
-
 @pytest.mark.parametrize(
     ("cls", "name", "values"),
     [

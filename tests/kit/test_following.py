@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ppsf_conformance import following, lockstep, overrides, peers
+from ppsf_conformance import following, lockstep, peers
 from ppsf_conformance.cli import main
 from ppsf_conformance.commands.common import FAILS, HOLDS
-from ppsf_conformance.errata import KnownDeviations, all_errata
+from ppsf_conformance.errata import KnownDeviations, errata_of
 from ppsf_conformance.problems import GroupSpec, ParamSpec, Problem
 from ppsf_conformance.run import implementation_for
 
@@ -56,8 +57,7 @@ def test_every_argument_of_the_constructor_is_drawn_or_listed_with_a_reason(targ
     implementation = implementation_for(target)
     assert following.unnamed(implementation) == ()
     assert all(implementation.names.beside.values())
-    known = KnownDeviations(erratum for erratum in all_errata() if erratum.concerns(*_release(implementation)))
-    drawn = implementation.capabilities.options - set(following.not_yet(implementation, known))
+    drawn = implementation.capabilities.options - set(following.not_yet(implementation))
     assert set(followed(target).values) <= drawn | set(implementation.capabilities.always)
 
 
@@ -89,26 +89,37 @@ def test_combinations_differ_in_what_constructor_or_groups_are_given() -> None:
     assert len({following.combination(problem) for problem in (plain, *others)}) == 4
 
 
-def test_what_is_not_followed_belongs_to_errata_without_override() -> None:
-    errata = {erratum.id: erratum for erratum in all_errata()}
-    assert not any(errata[identifier].override for identifier in overrides.UNFOLLOWED)
+MATRICES = (GroupSpec((ParamSpec((3, 4)), ParamSpec((2, 3, 4)), ParamSpec((12,)))),)
 
 
-def test_where_the_constructor_drops_muon_a_release_is_followed() -> None:
-    """Elsewhere it is not: its products are in bfloat16."""
-    implementation = implementation_for(RELEASED["prodigy-plus-schedule-free==1.9.2"])
-    known = KnownDeviations(erratum for erratum in all_errata() if erratum.concerns(*_release(implementation)))
-    matrix = (GroupSpec((ParamSpec((3, 4)),), {"use_focus": False}),)
-    dropped = Problem({"use_focus": True, "use_muon_pp": True}, matrix, "growth", steps=3, seed=1)
-    assert not known.excludes(dropped)
-    law = {name: rule for name, rule in known.rules.items() if name != "PPSF-O-003"}
-    for rules, agrees in ((known.rules, True), (law, False)):
-        verdicts = [
-            lockstep.judge(t, implementation.capabilities, rules) for t in lockstep.play(implementation, dropped)
-        ]
-        assert {verdict.ok for verdict in verdicts} == {agrees}
-    assert known.excludes(Problem({"use_muon_pp": True}, matrix))
-    assert not known.excludes(Problem({"use_muon_pp": True}, (GroupSpec((ParamSpec((12,)),)),)))
+@pytest.mark.parametrize(
+    ("release", "options", "override"),
+    [
+        ("1.9.2", {"use_muon_pp": True, "use_focus": True}, "muon_dropped_by_constructor"),
+        ("1.9.2", {"use_muon_pp": True}, "muon_in_bfloat16"),
+        ("1.9.2", {"use_muon_pp": True}, "muon_memory_in_bfloat16"),
+        ("1.9.2", {"use_muon_pp": True, "use_speed": True}, "muon_scaled_by_first_update"),
+        ("1.9.2", {"use_muon_pp": True, "use_orthograd": True}, "muon_of_projected_gradient"),
+        ("2.0.1", {"use_focus": True}, "focus_average_of_squared_d"),
+        ("2.0.1", {"use_orthograd": True}, "orthograd_projects_update"),
+        ("2.0.1", {"use_adopt": True, "use_schedulefree": False}, "adopt_steps_by_squared_d"),
+    ],
+)
+def test_a_release_is_followed_with_the_override_and_not_without(
+    release: str, options: dict[str, Any], override: str
+) -> None:
+    implementation = implementation_for(RELEASED[f"prodigy-plus-schedule-free=={release}"])
+    known = KnownDeviations(errata_of(*_release(implementation)))
+    own = {"use_focus": False} if override == "muon_dropped_by_constructor" else {}
+    groups = tuple(replace(group, options=own) for group in MATRICES)
+    problem = Problem(
+        {**options, "d0": 1e-2}, groups, "growth", 1.0, 3, 1, revision=implementation.capabilities.revision
+    )
+    assert not known.excludes(problem)
+    played = list(lockstep.play(implementation, problem))
+    for rules, agrees in ((known.rules, True), (known.rules_without(override), False)):
+        verdicts = [lockstep.judge(t, implementation.capabilities, rules) for t in played]
+        assert all(verdict.ok for verdict in verdicts) == agrees
 
 
 def test_the_command_says_what_was_played_and_writes_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

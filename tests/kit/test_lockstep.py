@@ -100,7 +100,7 @@ def test_a_rule_may_expect_an_exception(raised: str, ok: bool) -> None:
         raise lockstep.Raises("RuntimeError")
 
     first, *_ = lockstep.play(StubImplementation(), Problem({}, GROUPS, "growth", seed=1))
-    step = {lockstep.STEP: lambda *args: rule(args)}
+    step = {"step": lambda *args: rule(args)}
     assert judged(replace(first, raised=raised), step).ok is ok
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from typing import Any
@@ -48,7 +49,10 @@ def drawn(
     return found
 
 
-DRAWN: list[Problem] = drawn(600)
+@functools.cache
+def many() -> list[Problem]:
+    """Enough to meet everything."""
+    return drawn(600)  # type: ignore[no-any-return]
 
 
 def started(problem: Problem) -> Snapshot:
@@ -111,11 +115,11 @@ def test_a_pause_is_a_learning_rate_of_zero() -> None:
 
 
 def test_every_regime_is_drawn() -> None:
-    assert {problem.regime for problem in DRAWN} == set(pb.REGIMES)
+    assert {problem.regime for problem in many()} == set(pb.REGIMES)
 
 
 def test_every_shape_start_and_layout_is_drawn() -> None:
-    specs = [spec for problem in DRAWN for group in problem.groups for spec in group.params]
+    specs = [spec for problem in many() for group in problem.groups for spec in group.params]
     assert {spec.shape for spec in specs} == set(pb.SHAPES)
     assert {spec.start for spec in specs} == set(pb.STARTS)
     assert {spec.layout for spec in specs} == {"contiguous", "transposed"}
@@ -146,18 +150,18 @@ def test_nothing_is_drawn_that_an_implementation_does_not_offer() -> None:
 
 
 def test_one_pool_has_one_estimate_to_configure() -> None:
-    shared = [problem for problem in DRAWN if not problem.options.get("split_groups", True)]
+    shared = [problem for problem in many() if not problem.options.get("split_groups", True)]
     assert shared
     assert all(not set(pb.IN_OWN_POOL) & set(group.options) for problem in shared for group in problem.groups)
 
 
 def test_problems_are_plain_data() -> None:
-    for problem in DRAWN:
+    for problem in many():
         assert json.loads(json.dumps(problem.as_data(), allow_nan=False))["regime"] == problem.regime
 
 
 def test_the_law_reads_every_problem() -> None:
-    for problem in DRAWN:
+    for problem in many():
         config = config_of(problem, given_rates(problem))
         assert len(config.groups) == len(problem.groups)
         assert all(options.lr > 0 for options in config.groups)

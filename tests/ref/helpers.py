@@ -9,7 +9,18 @@ from typing import Any
 import numpy as np
 
 from ppsf_conformance.adapter import Group, Snapshot
-from ppsf_ref import Config, Options, State, evaluate, initial_state, load_revision, step, train
+from ppsf_ref import (
+    Config,
+    Options,
+    State,
+    evaluate,
+    initial_state,
+    load_revision,
+    options_of,
+    step,
+    train,
+    whole_options,
+)
 from ppsf_ref.clauses.options import group_options
 from ppsf_ref.formats import Array
 from ppsf_ref.store import formats as formats_of
@@ -52,14 +63,14 @@ def contents(state: State) -> list[dict[str, Any]]:
 class Reference:
     """The reference in float64 in the place of an implementation: what the kit's problems are played on."""
 
-    def __init__(self, groups: Sequence[Group], options: Mapping[str, Any]) -> None:
-        fields = Options.__dataclass_fields__
-        defaults = group_options(Options(), options)
+    def __init__(self, groups: Sequence[Group], options: Mapping[str, Any], revision: str = "1.9") -> None:
+        law = load_revision(revision)
+        defaults = group_options(options_of(law), options)
         self.config = Config(
             groups=tuple(group_options(defaults, group.options) for group in groups),
             dtypes=tuple(tuple(w.dtype for w in group.params) for group in groups),
-            revision=REVISION,
-            **{key: value for key, value in options.items() if key not in fields},
+            revision=law,
+            **whole_options(law, options),
         )
         self.state = initial_state(self.config, [[w.values for w in group.params] for group in groups])
 
@@ -90,5 +101,8 @@ class ReferenceFactory:
 
     name, version, target = "reference", "0", "ppsf_ref"
 
+    def __init__(self, revision: str = "1.9") -> None:
+        self.revision = revision
+
     def new(self, groups: Sequence[Group], options: Mapping[str, Any]) -> Reference:
-        return Reference(groups, options)
+        return Reference(groups, options, self.revision)

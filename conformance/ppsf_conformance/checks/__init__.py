@@ -5,7 +5,16 @@ from ppsf_conformance.checks.estimate import ESTIMATE_CHECKS
 from ppsf_conformance.checks.finding import Check, Finding
 from ppsf_conformance.checks.fused import FUSED_CHECKS
 from ppsf_conformance.checks.lifecycle import LIFECYCLE_CHECKS
+from ppsf_conformance.checks.processes import PROCESS_CHECKS
+from ppsf_conformance.checks.random_rounding import RANDOM_CHECKS
 
-CHECKS: dict[str, Check] = {**ESTIMATE_CHECKS, **LIFECYCLE_CHECKS, **FUSED_CHECKS, **ERROR_CHECKS}
+CHECKS: dict[str, Check] = {
+    **ESTIMATE_CHECKS,
+    **LIFECYCLE_CHECKS,
+    **RANDOM_CHECKS,
+    **FUSED_CHECKS,
+    **PROCESS_CHECKS,
+    **ERROR_CHECKS,
+}
 
 __all__ = ["CHECKS", "Check", "Finding"]

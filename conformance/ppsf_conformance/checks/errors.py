@@ -94,10 +94,15 @@ def _construct(implementation: Implementation, groups: list[Group], **options: A
 
 
 def _unknown(implementation: Implementation) -> Iterator[Finding]:
-    known = revision_of(implementation).options
+    known, needs = revision_of(implementation).options, revision_of(implementation).needs
     for name in ("d_coeff", "use_stable_adamw", *sorted({"growth_rate", "d_limiter"} - known)):
         expected = outcome(errors.refuse_unknown, name, known)
         got = outcome(_construct(implementation, two_groups(), **{name: 1.0}))
+        yield Finding(agrees(expected, got, KINDS), f"option {name}: {got}, not {expected}")
+    for name in sorted(implementation.capabilities.options):
+        expected = outcome(errors.refuse_unknown, name, known)
+        lawful = next(value for value in TRIED[name] if value is not None or name not in needs)
+        got = outcome(_construct(implementation, two_groups(), **{name: lawful}))
         yield Finding(agrees(expected, got, KINDS), f"option {name}: {got}, not {expected}")
 
 
@@ -167,6 +172,10 @@ def _foreign_gradients(implementation: Implementation) -> Iterator[Finding]:
         yield Finding(agrees(expected, got, KINDS), f"a {kind} gradient: {got}, not {expected}")
         changed = difference(before, session.snapshot().state)
         yield Finding(not changed, f"a refused {kind} gradient changes {changed}")
+    session = implementation.new(two_groups(), {})
+    expected = outcome(errors.refuse_gradient, "strided", False)
+    got = outcome(session.step, gradients(session, 0))
+    yield Finding(agrees(expected, got, KINDS), f"a dense real gradient: {got}, not {expected}")
 
 
 def _parameters(implementation: Implementation) -> Iterator[Finding]:
@@ -181,16 +190,6 @@ def _parameters(implementation: Implementation) -> Iterator[Finding]:
         got = outcome(session.add_group, Group((Weights(np.ones(3), "float64"),), {}))
         expected = outcome(errors.refuse_parameter, "float64")
         yield Finding(agrees(expected, got, KINDS), f"add_param_group with a float64 parameter: {got}, not {expected}")
-
-
-def _unserved(implementation: Implementation) -> Iterator[Finding]:
-    capabilities = implementation.capabilities
-    for name in sorted(capabilities.lacks | (errors.EXTENSIONS & revision_of(implementation).options)):
-        for value in (False, True):
-            expected = outcome(errors.refuse_unserved, name, value, capabilities.serves)
-            got = outcome(_construct(implementation, two_groups(), **{name: value}))
-            unknown = got == "TypeError" and name not in capabilities.lacks  # X-001, which refuses it as well
-            yield Finding(unknown or agrees(expected, got, KINDS), f"{name}={value}: {got}, not {expected}")
 
 
 def _unrectifiable(implementation: Implementation) -> Iterator[Finding]:
@@ -231,6 +230,5 @@ ERROR_CHECKS: dict[str, Check] = {
     "PPSF-X-009": _undivided,
     "PPSF-X-005": _foreign_gradients,
     "PPSF-X-006": _parameters,
-    "PPSF-X-007": _unserved,
     "PPSF-X-008": _unrectifiable,
 }

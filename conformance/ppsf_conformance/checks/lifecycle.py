@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ppsf_conformance.adapter import Group, Implementation, Session, Weights
+from ppsf_conformance.checks.chance import frequencies
 from ppsf_conformance.checks.finding import (
     Check,
     Finding,
@@ -165,7 +166,7 @@ def _specials(implementation: Implementation) -> Iterator[Finding]:
     yield Finding(same, f"{before} becomes {after.z}, not {expected}")
 
 
-def _neighbours(implementation: Implementation) -> Iterator[Finding]:
+def neighbours(implementation: Implementation) -> Iterator[Finding]:
     """One step of a factored bfloat16 matrix: what is stored lies next to the exact result, whatever the bits."""
     if not rounds_stochastically(implementation):
         return
@@ -179,6 +180,7 @@ def _neighbours(implementation: Implementation) -> Iterator[Finding]:
         for comparison in verdict.comparisons:
             if comparison.output in {"raises", "y", "z"}:
                 yield Finding(comparison.ok, comparison.detail)
+    yield from frequencies(implementation)
 
 
 #: By the clause each check holds.
@@ -188,7 +190,6 @@ LIFECYCLE_CHECKS: dict[str, Check] = {
     "PPSF-L-005": _round_trips,
     "PPSF-L-006": _closures,
     "PPSF-L-007": _added_groups,
-    "PPSF-R-003": _neighbours,
     "PPSF-R-005": _specials,
     "PPSF-X-004": _eval_step,
 }

@@ -8,7 +8,21 @@ from typing import Any, Protocol
 
 from rich.console import Console
 
-from ppsf_conformance.commands import audit, follow, judge, mutants, peers, verdicts
+from ppsf_conformance.commands import (
+    audit,
+    compare,
+    explain,
+    follow,
+    judge,
+    lives,
+    mutants,
+    peers,
+    replay,
+    shrink,
+    soak,
+    vectors,
+    verdicts,
+)
 
 
 class Command(Protocol):
@@ -26,9 +40,16 @@ class Command(Protocol):
 #: By name, in the order in which help lists them.
 COMMANDS: Mapping[str, Command] = {
     "run": judge,
+    "compare": compare,
+    "explain": explain,
+    "replay": replay,
+    "shrink": shrink,
     "audit": audit,
     "mutants": mutants,
     "peers": peers,
     "follow": follow,
+    "soak": soak,
+    "vectors": vectors,
+    "lives": lives,
     "verdicts": verdicts,
 }

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from ppsf_conformance import run as surveying
-from ppsf_conformance.commands.common import add_report, add_seed, bars, finish
+from ppsf_conformance.commands.common import add_json, add_report, add_seed, bars, finish, silent
 from ppsf_conformance.matrix import matrices
 from ppsf_conformance.stored import all_stored
 
@@ -18,6 +18,7 @@ def add(commands: Any) -> None:
     """Declare the arguments."""
     command = commands.add_parser("audit", help="judge ppsf_fast and the published package, and train with both")
     add_report(command)
+    add_json(command)
     add_seed(command)
 
 
@@ -25,8 +26,10 @@ def run(given: argparse.Namespace, console: Console) -> int:
     """Judge, train, and write the report."""
     given.out.mkdir(parents=True, exist_ok=True)
     request = surveying.Request(surveying.AUDITED, profile=given.profile, seed=given.seed)
-    with bars(console) as shown:
+    with bars(console, silent(given)) as shown:
         report = surveying.judged(request, shown)
+        if report.run.interrupted:
+            return finish(report, given, console)
         epochs = shown("training on digits")
         done: list[Any] = []
 

@@ -21,9 +21,10 @@ from rich.progress import (
 from ppsf_conformance import run
 from ppsf_conformance.matrix import Matrix
 from ppsf_conformance.report import Report, terminal
+from ppsf_conformance.report.view import PROBLEMS
 
-#: Exit codes: every clause holds; some do not, or were not reached; the request makes no sense.
-HOLDS, FAILS, MISUSED = 0, 1, 2
+#: Exit codes: every clause holds; some do not, or were not reached; the request makes no sense; stopped by the user.
+HOLDS, FAILS, MISUSED, STOPPED = 0, 1, 2, 130
 
 
 def add_targets(command: argparse.ArgumentParser, name: str, **how_many: Any) -> None:
@@ -33,6 +34,11 @@ def add_targets(command: argparse.ArgumentParser, name: str, **how_many: Any) ->
         "`peers` lists"
     )
     command.add_argument(name, metavar="module:Class", help=what, **how_many)
+    add_map(command)
+
+
+def add_map(command: argparse.ArgumentParser) -> None:
+    """Declare the name map."""
     command.add_argument("--map", type=Path, help="name map of the class (TOML); its parent's is used otherwise")
 
 
@@ -40,6 +46,25 @@ def add_report(command: argparse.ArgumentParser) -> None:
     """Declare how hard to look, and where the report goes."""
     command.add_argument("--profile", choices=run.PROFILES, default="standard", help="how hard to look")
     command.add_argument("--out", type=Path, default=Path("report"), help="folder of the report")
+    command.add_argument(
+        "--format",
+        type=_formats,
+        default=tuple(run.FORMATS),
+        metavar="NAME,...",
+        help=f"what is written there, of {', '.join(run.FORMATS)} (default: all)",
+    )
+
+
+def _formats(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    if unknown := [name for name in names if name not in run.FORMATS]:
+        raise argparse.ArgumentTypeError(f"there is {', '.join(run.FORMATS)}, not {', '.join(unknown)}")
+    return names
+
+
+def add_json(command: argparse.ArgumentParser) -> None:
+    """Declare the form for programs."""
+    command.add_argument("--json", action="store_true", help="write JSON, and nothing else, to the standard output")
 
 
 def add_seed(command: argparse.ArgumentParser) -> None:
@@ -47,20 +72,44 @@ def add_seed(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seed", type=int, default=0, help="seed of the problems (default: %(default)s)")
 
 
+def print_plain(console: Console, text: str, **style: Any) -> None:
+    """Print a line as it is: no markup, no wrapping."""
+    console.print(text, highlight=False, markup=False, soft_wrap=True, **style)
+
+
 def finish(report: Report, given: argparse.Namespace, console: Console, published: Sequence[Matrix] = ()) -> int:
-    """Write a report, beside stored verdicts if there are any to show, and print it; returns the exit code."""
-    paths = run.write(report, given.out, published)
-    terminal.print_report(report, console, run.entries())
-    for path in paths:
-        console.print(f"  {path}", highlight=False)
-    if run.unreached(report) and given.profile != "nightly":
-        console.print("Some clauses were not reached: look harder with a larger --profile", highlight=False)
+    """Write a report, beside stored verdicts if there are any to show, and show it; returns the exit code."""
+    paths = run.write(report, given.out, given.format, published)
+    if given.json:
+        console.file.write(report.to_json())
+    elif given.quiet:
+        for implementation in report.implementations:
+            console.print(terminal.summary_line(implementation, console), soft_wrap=True)
+    else:
+        terminal.print_report(report, console, run.entries())
+        _print_paths(paths, given, console)
+        if run.unreached(report) and given.profile != "nightly" and not report.run.interrupted:
+            console.print("Some clauses were not reached: look harder with a larger --profile", highlight=False)
+    if report.run.interrupted:
+        Console(stderr=True).print("Stopped before the end: the report holds what was found until then.")
+        return STOPPED
     return HOLDS if run.passed(report) else FAILS
 
 
+def _print_paths(paths: Any, given: argparse.Namespace, console: Console) -> None:
+    problems = [path for path in paths if PROBLEMS in path.relative_to(given.out).parts]
+    for path in (path for path in paths if path not in problems):
+        print_plain(console, f"  {path}")
+    if problems:
+        print_plain(console, "Run exactly one of the smallest failing inputs again, or see it as a script:")
+    mapped = f" --map {given.map}" if getattr(given, "map", None) else ""
+    for path in problems:
+        print_plain(console, f"  ppsf-conformance replay {path}{mapped}")
+
+
 @contextmanager
-def bars(console: Console) -> Iterator[Callable[[str], Callable[[str, int, int], None]]]:
-    """A progress bar for each phase of each implementation."""
+def bars(console: Console, quiet: bool = False) -> Iterator[Callable[[str], Callable[[str, int, int], None]]]:
+    """A progress bar for each phase of each implementation; none if it is to be quiet, or where nobody watches."""
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -69,7 +118,7 @@ def bars(console: Console) -> Iterator[Callable[[str], Callable[[str, int, int],
         TimeElapsedColumn(),
     )
     with ExitStack() as shown:
-        progress = Progress(*columns, console=console)
+        progress = Progress(*columns, console=console, disable=quiet or not console.is_terminal)
 
         def start(name: str) -> Callable[[str, int, int], None]:
             if not progress.live.is_started:  # nothing is drawn before there is something to show
@@ -84,3 +133,8 @@ def bars(console: Console) -> Iterator[Callable[[str], Callable[[str, int, int],
             return advance
 
         yield start
+
+
+def silent(given: argparse.Namespace) -> bool:
+    """Whether nothing but the result may be printed."""
+    return bool(given.quiet or getattr(given, "json", False))

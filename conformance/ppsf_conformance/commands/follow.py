@@ -24,7 +24,7 @@ def add(commands: Any) -> None:
 
 def run(given: argparse.Namespace, console: Console) -> int:
     """Follow the release, and show what was found."""
-    with bars(console) as shown:
+    with bars(console, given.quiet) as shown:
         implementation = surveying.implementation_for(given.target, given.map)
         found = following.follow(implementation, given.combinations, given.seed, shown(implementation.target))
     for line in following.lines(found):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from ppsf_conformance import run as surveying
-from ppsf_conformance.commands.common import add_report, add_seed, add_targets, bars, finish
+from ppsf_conformance.commands.common import add_json, add_report, add_seed, add_targets, bars, finish, silent
+from ppsf_conformance.expecting import expected
 
 
 def add(commands: Any) -> None:
@@ -16,14 +18,19 @@ def add(commands: Any) -> None:
     command = commands.add_parser("run", help="judge one class, or several side by side")
     add_targets(command, "targets", nargs="+")
     command.add_argument("--revision", default="", help="revision to judge by (default: that of the class)")
+    command.add_argument(
+        "--xfail", type=Path, metavar="FILE", help="errata whose deviations are expected (TOML: [[expected]])"
+    )
     add_report(command)
+    add_json(command)
     add_seed(command)
 
 
 def run(given: argparse.Namespace, console: Console) -> int:
     """Judge, and write the report."""
+    errata = expected(given.xfail) if given.xfail else ()
     given.out.mkdir(parents=True, exist_ok=True)  # now rather than after the work
-    request = surveying.Request(tuple(given.targets), given.revision, given.profile, given.seed, given.map)
-    with bars(console) as shown:
+    request = surveying.Request(tuple(given.targets), given.revision, given.profile, given.seed, given.map, errata)
+    with bars(console, silent(given)) as shown:
         report = surveying.judged(request, shown)
     return finish(report, given, console)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from ppsf_conformance.adapter import Gradients
+from ppsf_conformance.overrides.rules import Step, Table, as_it_is
 from ppsf_ref import Config, Numbers, State
-from ppsf_ref.formats import Array
 from ppsf_ref.frame import frames
 
-Step = Callable[[Config, State, Sequence[Sequence[Array | None]], Numbers], State]
 
-
-def counts_rests(base: Step) -> Step:
+def _counts_rests(base: Step) -> Step:
     """The step of the law; where it rests, the count moves and the numerator decays all the same."""
 
-    def step(config: Config, state: State, gradients: Sequence[Sequence[Array | None]], numbers: Numbers) -> State:
+    def step(config: Config, state: State, gradients: Gradients, numbers: Numbers) -> State:
         after = base(config, state, gradients, numbers)
         if after.groups[0].k != state.groups[0].k:
             return after
@@ -25,13 +23,19 @@ def counts_rests(base: Step) -> Step:
     return step
 
 
-def counts_twice(base: Step) -> Step:
+def _counts_twice(base: Step) -> Step:
     """The step of the law; a step in which weights move counts as two."""
 
-    def step(config: Config, state: State, gradients: Sequence[Sequence[Array | None]], numbers: Numbers) -> State:
+    def step(config: Config, state: State, gradients: Gradients, numbers: Numbers) -> State:
         after = base(config, state, gradients, numbers)
         if after.groups[0].k == state.groups[0].k:
             return after
         return replace(after, groups=tuple(replace(group, k=group.k + 1) for group in after.groups))
 
     return step
+
+
+TABLE: Table = {
+    "moved_step_counts_twice": {"PPSF-L-002": as_it_is, "step": _counts_twice},
+    "resting_step_counts": {"PPSF-D-030": as_it_is, "step": _counts_rests},
+}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ppsf_conformance.lockstep import Raises
+from ppsf_conformance.overrides.rules import Step, Table, as_it_is
 from ppsf_ref import Config, GroupState, Numbers, ParamState, State, variants
 from ppsf_ref.clauses import average
 from ppsf_ref.formats import Array
@@ -14,10 +15,8 @@ from ppsf_ref.numbers import Number
 from ppsf_ref.state import Measured
 from ppsf_ref.store import stored
 
-Step = Callable[[Config, State, Sequence[Sequence[Array | None]], Numbers], State]
 
-
-def moves_on(base: Step) -> Step:
+def _moves_on(base: Step) -> Step:
     """The step of the law, after which groups with lr 0 move by what their moments hold."""
 
     def step(config: Config, state: State, gradients: Sequence[Sequence[Array | None]], numbers: Numbers) -> State:
@@ -34,7 +33,7 @@ def moves_on(base: Step) -> Step:
     return step
 
 
-def needs_one_lr(base: Step) -> Step:
+def _needs_one_lr(base: Step) -> Step:
     """The step of the law, unless two groups have different lr above 0."""
 
     def step(config: Config, state: State, gradients: Sequence[Sequence[Array | None]], numbers: Numbers) -> State:
@@ -61,3 +60,10 @@ def _step(f: Frame, p: ParamState, g: Number, before: GroupState, new_d: Number,
     found = Measured(p, n, variants.divisor(f, p, p, None, before))
     u = variants.direction(f, found, before.d, new_d, dlr)
     return replace(p, y=average.without_average(variants.decayed(f, p.y, dlr), u, dlr))
+
+
+#: The law's own clause decides who takes part; what the others do besides is beside the law.
+TABLE: Table = {
+    "zero_lr_group_moves_on": {"PPSF-G-001": as_it_is, "step": _moves_on},
+    "unlike_lr_raises": {"PPSF-G-004": as_it_is, "step": _needs_one_lr},
+}

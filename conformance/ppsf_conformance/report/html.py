@@ -83,6 +83,7 @@ def render(report: Report, errata: view.Errata | None = None, published: Sequenc
             training_rows=_training_rows(report, report.training) if report.training else (),
             errata=_errata(report, errata or {}),
             swatches=[Markup(plots.swatch(slot)) for slot in range(len(report.implementations))],
+            place_of=view.place_of,
             swatch=lambda slot: Markup(plots.swatch(slot)),
         )
     )

@@ -38,7 +38,10 @@ class Spec:
 
 @dataclass(frozen=True)
 class Run:
-    """When, how long, how and on what the kit ran. ``date`` is UTC; an absent package has version None."""
+    """When, how long, how and on what the kit ran.
+
+    ``date`` is UTC; an absent package has version None; ``interrupted`` says that the run was stopped before its end.
+    """
 
     date: str
     seconds: float
@@ -49,6 +52,7 @@ class Run:
     numpy: str | None
     platform: str
     cpu: str
+    interrupted: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,8 @@ class RegimeStats:
 class Implementation:
     """One judged class, ``class_`` (JSON: ``class``) as ``module:Class``.
 
-    ``arithmetic`` is what its error bounds assume, as the implementation declares it.
+    ``arithmetic`` is what its error bounds assume, as the implementation declares it. ``suspects`` are the clauses that
+    fail, the one that explains most first.
     """
 
     name: str
@@ -128,6 +133,7 @@ class Implementation:
     clauses: tuple[ClauseVerdict, ...] = ()
     outputs: tuple[OutputStats, ...] = ()
     regimes: tuple[RegimeStats, ...] = ()
+    suspects: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -36,9 +36,8 @@ def _print(report: Report, console: Console, errata: view.Errata) -> None:
     for implementation in report.implementations:
         console.print(_heading(implementation))
         console.print(_clause_table(implementation, console))
-        for clause in implementation.clauses:
-            if clause.verdict == "fail":
-                console.print(_explanation(clause))
+        for clause in view.failures(implementation):
+            console.print(_explanation(clause))
     if len(report.implementations) > 1:
         console.print(Text("Side by side", style="bold"))
         console.print(_matrix(report, console))

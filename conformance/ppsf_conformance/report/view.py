@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ Errata: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 VACUOUS_BELOW = 0.01
 """A largest ratio below this says that the bound was never put to the test."""
+
+PROBLEMS = "problems"
+"""The folder of the smallest failing inputs, in that of a report."""
 
 AREAS: Mapping[str, str] = {
     "N": "Notation",
@@ -116,8 +120,15 @@ def verdict_counts(implementation: Implementation) -> dict[Verdict, int]:
 
 
 def failures(implementation: Implementation) -> tuple[ClauseVerdict, ...]:
-    """The clauses that failed."""
-    return tuple(clause for clause in implementation.clauses if clause.verdict == "fail")
+    """The clauses that failed, the one that explains most first."""
+    failed = [clause for clause in implementation.clauses if clause.verdict == "fail"]
+    ranks = {clause: rank for rank, clause in enumerate(implementation.suspects)}
+    return tuple(sorted(failed, key=lambda clause: ranks.get(clause.id, len(ranks))))
+
+
+def place_of(implementation: Implementation, clause: ClauseVerdict) -> str:
+    """Where the smallest input on which a clause fails lies in the folder of a report."""
+    return f"{PROBLEMS}/{re.sub(r'[^A-Za-z0-9.-]+', '-', implementation.name)}/{clause.id}.json"
 
 
 def judgement(implementation: Implementation) -> Judgement:
