@@ -16,6 +16,7 @@ from typing import Any
 from ppsf_conformance import lockstep
 from ppsf_conformance.drawing import draw_problems
 from ppsf_conformance.errata import KnownDeviations
+from ppsf_conformance.overrides.exclusions import UNFOLLOWED
 from ppsf_conformance.problems import ParamSpec, Problem
 from ppsf_conformance.published import Published, errata_for
 from ppsf_conformance.survey import Progress
@@ -70,9 +71,11 @@ def combination(problem: Problem) -> tuple[Any, ...]:
     return tuple(tuple(sorted(given.items())) for given in (problem.options, *(g.options for g in problem.groups)))
 
 
-def not_yet(implementation: Published) -> dict[str, str]:
-    """Options of the class that are not followed, with the gap that is the reason."""
-    return dict.fromkeys(implementation.capabilities.serves, "not in the reference")
+def not_yet(implementation: Published, known: KnownDeviations) -> dict[str, str]:
+    """Options of the class that are not followed, with the errata or the gap that is the reason."""
+    ids = {erratum.id for erratum in known.errata}
+    behind = {option: f"{erratum} has no override" for erratum, option in UNFOLLOWED.items() if erratum in ids}
+    return {**dict.fromkeys(implementation.capabilities.serves, "not in the reference"), **behind}
 
 
 def unnamed(implementation: Published) -> tuple[str, ...]:
@@ -152,7 +155,7 @@ def follow(
         seed: of the problems; the same seed, the same problems.
     """
     known = KnownDeviations(errata_for(implementation))
-    play, absent = _Play(implementation, known, combinations), not_yet(implementation)
+    play, absent = _Play(implementation, known, combinations), not_yet(implementation, known)
     capabilities = implementation.capabilities
     options = capabilities.options - set(absent)
     for part in _seeds(seed):

@@ -77,6 +77,9 @@ EXCLUDED: Mapping[str, Callable[[Problem], bool]] = {
     "ERR-0251": _warms_up,
 }
 
+#: Errata that keep out every problem with an option, with that option: followed is what goes without it.
+UNFOLLOWED: Mapping[str, str] = {"ERR-0251": "warmup_steps"}
+
 
 def excluded(ids: Iterable[str], problem: Problem) -> bool:
     """Whether one of these errata keeps a problem out."""
