@@ -20,6 +20,7 @@ extensions = [
     "pages",
     "statements",
     "soak",
+    "verdicts",
     "mathml",
     "computed",
 ]

@@ -33,6 +33,7 @@ class Arithmetic:
         order: ``"any"`` admits every summation order (depth n - 1), ``"pairwise"`` a balanced tree (depth log2 n).
         atan2_ulps: largest error of atan2, in units in the last place.
         sqrt_ulps: the same of the square root, which vectorized libraries do not always round correctly.
+        flushes: whether subnormal numbers are read, and written, as zero.
     """
 
     array: Format = FLOAT32
@@ -41,6 +42,7 @@ class Arithmetic:
     order: Literal["any", "pairwise"] = "any"
     atan2_ulps: float = 1.0
     sqrt_ulps: float = 1.0
+    flushes: bool = False
 
     def gamma(self, terms: int, form: Format | None = None) -> Any:
         """Relative error of a sum of ``terms`` numbers, with respect to the sum of their magnitudes."""
@@ -180,7 +182,7 @@ class Bounded:
             if form.largest >= self.form.largest:
                 return Bounded._of(self.value, self.bound, form, is_array, self.arithmetic, self.kind)
             return Bounded(self.value, self.bound, form, is_array, self.arithmetic)
-        return Bounded(self.value, self._converted(form), form, is_array, self.arithmetic)
+        return Bounded(self.value, self._converted(form), form, is_array, self.arithmetic)._flushed()
 
     def _converted(self, form: Format) -> Array:
         """The bound after a narrowing conversion."""
@@ -202,14 +204,20 @@ class Bounded:
     def _meet(self, other: Any) -> tuple[Bounded, Bounded]:
         if not isinstance(other, Bounded):
             if type(other) is int and -WHOLE <= other <= WHOLE:
-                return self, Bounded._of(carried(other), ZERO, self.form, self.is_array, self.arithmetic, EXACT)
+                return self._flushed(), Bounded._of(
+                    carried(other), ZERO, self.form, self.is_array, self.arithmetic, EXACT
+                )
             other = Bounded(other, ZERO, FLOAT64, False, self.arithmetic)
         if self.is_array is other.is_array:
             form = self.form if self.form.precision <= other.form.precision else other.form
         else:
             form = self.form if self.is_array else other.form
         is_array = self.is_array or other.is_array
-        return self.cast(form, is_array), other.cast(form, is_array)
+        return self._read(form, is_array), other._read(form, is_array)
+
+    def _read(self, form: Format, is_array: bool) -> Bounded:
+        """The number as an operand: a conversion reads it in its own format, the operation in ``form``."""
+        return self._flushed().cast(form, is_array)._flushed()
 
     def _rounded(
         self, value: Array, propagated: Any, *, exact: Mask = False, ulps: float = 0.5, h: bool = True
@@ -223,8 +231,18 @@ class Bounded:
         # The bound is at most unit * reach + tiny above what was propagated: half the range leaves room for both.
         if bound.shape == value.shape and everywhere(reach <= self.form.largest / (2 + 2 * unit)):
             kind = ROUNDED if h and exact is False else kind_of(bound)
-            return Bounded._of(value, bound, self.form, self.is_array, self.arithmetic, kind)
-        return self._like(value, bound)
+            return Bounded._of(value, bound, self.form, self.is_array, self.arithmetic, kind)._flushed()
+        return self._like(value, bound)._flushed()
+
+    def _flushed(self) -> Bounded:
+        """The number as declared arithmetic reads or writes it: where it may be subnormal, it may be zero."""
+        if not self.arithmetic.flushes:
+            return self
+        small = (self.value != 0) & (abs(self.value) - self.bound < self.form.normal)
+        if not somewhere(small):
+            return self
+        # A number that is 0 instead is off by the value, which is less than the bound and a normal number together.
+        return self._like(self.value, chosen(small, np.maximum(self.bound, abs(self.value)), self.bound))
 
     # --- operations --------------------------------------------------------------------------------------------
 
@@ -312,6 +330,9 @@ class Bounded:
         return self._part(abs(self.value), self.bound)
 
     def sqrt(self) -> Bounded:
+        return self._flushed()._root()
+
+    def _root(self) -> Bounded:
         middle = np.sqrt(np.maximum(self.value, ZERO))
         exact = self._exactly(0, 1)
         if self.kind is EXACT:
@@ -323,6 +344,9 @@ class Bounded:
 
     def power(self, exponent: float) -> Bounded:
         """A power of a number that is not negative, by a library function good to one unit in the last place."""
+        return self._flushed()._raised(exponent)
+
+    def _raised(self, exponent: float) -> Bounded:
         middle = self.value**exponent
         # In a narrow format the exponent is rounded too; over the box of both the extremes lie in corners.
         exponents = {float(exponent), float(nearest(np.asarray(exponent, CARRIER), self.form))}
@@ -332,6 +356,9 @@ class Bounded:
 
     def signed_sqrt(self) -> Bounded:
         """sign(x) sqrt(|x|), which rises with x."""
+        return self._flushed()._signed_root()
+
+    def _signed_root(self) -> Bounded:
         low, middle, high = (np.copysign(np.sqrt(abs(x)), x) for x in (self.low, self.value, self.high))
         spread = np.maximum(high - middle, middle - low)
         exact = self._exactly(0, 1)
@@ -384,12 +411,15 @@ class Bounded:
         form = self.arithmetic.accumulate
         if not self.is_array and self.form.precision < form.precision:
             form = self.form
-        parts = self.cast(form, self.is_array)
+        parts = self._read(form, self.is_array)
         magnitude = parts.high_magnitude().sum(axis=axis, keepdims=keep)
         relative = self.arithmetic.gamma(terms, form) + CARRIER_UNIT * max(terms - 1, 0)
         error = relative * magnitude
         if parts.kind is not EXACT:
             error = parts.bound.sum(axis=axis, keepdims=keep) + error
+        if self.arithmetic.flushes:  # every partial sum may be 0 instead of a subnormal number, unless all are 0
+            lost = (1 + relative) * max(terms - 1, 0) * form.normal
+            error = error + np.where(magnitude > 0, lost, ZERO)
         # Where the magnitudes overflow a partial sum may, however small the sum.
         tame = (1 + relative) * magnitude <= form.largest
         if not everywhere(tame):

@@ -32,6 +32,11 @@ class Format:
         return np.longdouble(2) ** (self.emin - self.precision + 1)
 
     @cached_property
+    def normal(self) -> np.longdouble:
+        """Smallest number that is not subnormal."""
+        return np.longdouble(2) ** self.emin
+
+    @cached_property
     def largest(self) -> np.longdouble:
         """Largest finite number."""
         return (2 - 2 * self.unit) * np.longdouble(2) ** self.emax

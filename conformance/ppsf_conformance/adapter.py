@@ -23,6 +23,10 @@ COUNTS = ("stalled", "peak")
 #: What a group shows, and nothing is computed from.
 SHOWN = ("effective_lr",)
 
+#: What an implementation may not claim to take: groups with options of their own, parameters without a gradient, an lr
+#: that changes between steps.
+LIMITS = ("own_options", "missing_gradients", "changing_lr")
+
 #: Formats of a parameter's stored arrays, by name, one mapping per parameter and group.
 Formats = tuple[tuple[Mapping[str, str], ...], ...]
 
@@ -67,6 +71,7 @@ class Capabilities:
         always: options of the law that it is an example of, without taking them.
         shows: what its groups show, of :data:`SHOWN`.
         knows_bits: whether stochastic rounding draws the bits of PPSF-R-004.
+        limits: what it does not claim to take, of :data:`LIMITS`.
     """
 
     arithmetic: Arithmetic
@@ -78,6 +83,11 @@ class Capabilities:
     always: Mapping[str, Any] = field(default_factory=dict)
     shows: frozenset[str] = frozenset(SHOWN)
     lacks: frozenset[str] = frozenset()
+    limits: frozenset[str] = frozenset()
+
+
+class Lacking(Exception):
+    """What is asked for is nothing that an implementation, or what it is written in, has."""
 
 
 def fused_order(gradients: Gradients) -> list[Place]:
@@ -89,7 +99,7 @@ def fused_order(gradients: Gradients) -> list[Place]:
 
 
 class Session(Protocol):
-    """One optimizer over its own parameters."""
+    """One optimizer over its own parameters. A method may raise :class:`Lacking`."""
 
     def snapshot(self) -> Snapshot: ...
     def step(self, gradients: Gradients) -> None:

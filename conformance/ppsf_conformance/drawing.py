@@ -24,18 +24,21 @@ def draw_problems(
     visit: Callable[[Problem], None],
     revision: str = "1.9",
     always: Mapping[str, Any] = MappingProxyType({}),
+    limits: frozenset[str] = frozenset(),
 ) -> None:
     """Call ``visit`` with about ``examples`` problems, the same ones for the same seed.
 
     Args:
         dtypes, options: what the implementation under judgement takes.
         revision: what it is judged by.
-        always: options that every problem has.
+        always, limits: what every problem has, and what none has.
     """
     for number, regime in enumerate(ROUNDS):
         share = examples * (number + 1) // len(ROUNDS) - examples * number // len(ROUNDS)
         if share:
-            _draw(problems(dtypes, options, regime, revision, always), share, seed * len(ROUNDS) + number, visit)
+            _draw(
+                problems(dtypes, options, regime, revision, always, limits), share, seed * len(ROUNDS) + number, visit
+            )
 
 
 def _draw(

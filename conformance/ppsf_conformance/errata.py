@@ -36,9 +36,14 @@ class Erratum:
     table: Mapping[str, Any]
     awaits: str = ""
 
-    def concerns(self, name: str, version: str) -> bool:
-        """Whether a release is among those that it was seen in."""
-        return any(_concerns(entry, name, version) for entry in self.table["implementations"])
+    def concerns(self, name: str, version: str, cls: str = "") -> bool:
+        """Whether a release, or a class of it (``module:Class``), is among those that it was seen in."""
+        return any(_concerns(entry, name, version, cls) for entry in self.table["implementations"])
+
+    @property
+    def expected(self) -> str:
+        """What its maintainers would expect, in the words of the release; what the law says if nothing is written."""
+        return str(self.table.get("expected", self.table["spec_says"]))
 
 
 def all_errata() -> tuple[Erratum, ...]:
@@ -52,16 +57,18 @@ def _read(text: str) -> Erratum:
     return Erratum(t["id"], t["title"], tuple(t["clauses"]), t["override"], t["disposition"], t, t.get("awaits", ""))
 
 
-def errata_of(name: str, version: str) -> tuple[Erratum, ...]:
-    """The entries in which a release deviates from the law as it stands."""
+def errata_of(name: str, version: str, cls: str = "") -> tuple[Erratum, ...]:
+    """The entries in which a release, or a class of it (``module:Class``), deviates from the law as it stands."""
     return tuple(
         erratum
         for erratum in all_errata()
-        if erratum.disposition == "spec-deviates" and not erratum.awaits and erratum.concerns(name, version)
+        if erratum.disposition == "spec-deviates" and not erratum.awaits and erratum.concerns(name, version, cls)
     )
 
 
-def _concerns(entry: Mapping[str, str], name: str, version: str) -> bool:
+def _concerns(entry: Mapping[str, str], name: str, version: str, cls: str) -> bool:
+    if cls and entry.get("class", cls) != cls:
+        return False
     try:
         return entry["name"] == name and Version(version) in SpecifierSet(entry["versions"])
     except InvalidVersion:

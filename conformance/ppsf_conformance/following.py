@@ -5,7 +5,6 @@ A combination is what the constructor and every group are given; tensors, gradie
 
 from __future__ import annotations
 
-import inspect
 import itertools
 import json
 import random
@@ -16,10 +15,11 @@ from typing import Any
 
 from ppsf_conformance import lockstep
 from ppsf_conformance.drawing import draw_problems
-from ppsf_conformance.errata import KnownDeviations, errata_of
+from ppsf_conformance.errata import KnownDeviations
+from ppsf_conformance.overrides.exclusions import UNFOLLOWED
 from ppsf_conformance.problems import ParamSpec, Problem
+from ppsf_conformance.published import Published, errata_for
 from ppsf_conformance.survey import Progress
-from ppsf_conformance.torch_adapter import TorchImplementation
 
 #: The dtype in which releases are followed: in the other one their errata of precision come first.
 DTYPE = "float32"
@@ -71,23 +71,26 @@ def combination(problem: Problem) -> tuple[Any, ...]:
     return tuple(tuple(sorted(given.items())) for given in (problem.options, *(g.options for g in problem.groups)))
 
 
-def not_yet(implementation: TorchImplementation) -> dict[str, str]:
-    """Options of the class that are not followed, with the gap that is the reason."""
-    return dict.fromkeys(implementation.capabilities.serves, "not in the reference")
+def not_yet(implementation: Published, known: KnownDeviations) -> dict[str, str]:
+    """Options of the class that are not followed, with the errata or the gap that is the reason."""
+    ids = {erratum.id for erratum in known.errata}
+    behind = {option: f"{erratum} has no override" for erratum, option in UNFOLLOWED.items() if erratum in ids}
+    return {**dict.fromkeys(implementation.capabilities.serves, "not in the reference"), **behind}
 
 
-def unnamed(implementation: TorchImplementation) -> tuple[str, ...]:
+def unnamed(implementation: Published) -> tuple[str, ...]:
     """Arguments of the constructor that the name map is silent on."""
     names, given = implementation.names, implementation.capabilities
     lacking = set().union(*names.lacks.values())
-    known = {*names.offers, *given.serves, *given.always, *lacking, *names.beside, "self", "params", "revision"}
-    return tuple(name for name in inspect.signature(implementation.cls.__init__).parameters if name not in known)
+    named = names.called(dict.fromkeys([*names.offers, *given.serves, *given.always, *lacking]))
+    known = {*named, *names.beside, "revision"}
+    return tuple(name for name in implementation.arguments if name not in known)
 
 
 class _Play:
     """Plays problems until enough combinations are done."""
 
-    def __init__(self, implementation: TorchImplementation, known: KnownDeviations, wanted: int) -> None:
+    def __init__(self, implementation: Published, known: KnownDeviations, wanted: int) -> None:
         self.implementation, self.known, self.wanted = implementation, known, wanted
         self.found = Following(implementation.target, implementation.capabilities.revision)
         self.done: set[str] = set()
@@ -131,7 +134,7 @@ class _Play:
 def _mended(problem: Problem, known: KnownDeviations) -> Problem:
     """The same options on tensors that the release can take: contiguous, and without elements only in one dimension.
 
-    In a fused backward pass every parameter gets a gradient.
+    Every parameter gets a gradient.
     """
     if not known.excludes(problem):
         return problem
@@ -140,26 +143,25 @@ def _mended(problem: Problem, known: KnownDeviations) -> Problem:
         return replace(spec, shape=(0,) if 0 in spec.shape else spec.shape, layout="contiguous")
 
     groups = tuple(replace(group, params=tuple(map(param, group.params))) for group in problem.groups)
-    fused = problem.options.get("fused_back_pass", False)
-    return replace(problem, groups=groups, missing=0.0 if fused else problem.missing)
+    return replace(problem, groups=groups, missing=0.0)
 
 
 def follow(
-    implementation: TorchImplementation, combinations: int, seed: int = 0, progress: Progress = lambda *_: None
+    implementation: Published, combinations: int, seed: int = 0, progress: Progress = lambda *_: None
 ) -> Following:
     """Play problems with as many distinct combinations of options on a release, and judge every step with its errata.
 
     Args:
         seed: of the problems; the same seed, the same problems.
     """
-    known = KnownDeviations(errata_of(implementation.names.distribution, implementation.version))
-    play, absent = _Play(implementation, known, combinations), not_yet(implementation)
+    known = KnownDeviations(errata_for(implementation))
+    play, absent = _Play(implementation, known, combinations), not_yet(implementation, known)
     capabilities = implementation.capabilities
     options = capabilities.options - set(absent)
     for part in _seeds(seed):
         before, drawn = len(play.done), list[Problem]()
         count, revision, always = max(combinations, FEWEST), capabilities.revision, capabilities.always
-        draw_problems((DTYPE,), options, count, part, drawn.append, revision, always)
+        draw_problems((DTYPE,), options, count, part, drawn.append, revision, always, capabilities.limits)
         random.Random(part).shuffle(drawn)  # regimes come one after the other
         for problem in drawn:
             play.visit(problem)

@@ -41,6 +41,9 @@ class NameMap:
         late: numbers of a group that appear with the first step, and are 0 before.
         versions: releases of the distribution that the map fits.
         beside: arguments of its constructor that are no options of the revision, each with the reason.
+        framework: what it is written for, ``"torch"`` or ``"optax"``.
+        arguments: what it calls the options that it names otherwise than the law.
+        whole: arrays of the statistics that it keeps in the shape of the parameter.
     """
 
     target: str
@@ -57,6 +60,18 @@ class NameMap:
     offers: frozenset[str]
     lacks: Mapping[str, frozenset[str]]
     beside: Mapping[str, str]
+    framework: str
+    arguments: Mapping[str, str]
+    whole: frozenset[str]
+
+    def called(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Options under the names that the implementation has for them."""
+        return {self.arguments.get(name, name): value for name, value in options.items()}
+
+    def meant(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Arguments of the implementation under the names of the law."""
+        back = {theirs: ours for ours, theirs in self.arguments.items()}
+        return {back.get(name, name): value for name, value in arguments.items()}
 
     def under(self, revision: str) -> NameMap:
         """The map for judging by another revision.
@@ -84,9 +99,15 @@ def _faults(table: Mapping[str, Any]) -> Iterator[str]:
     lacks = table.get("lacks", {})
     if isinstance(lacks, dict) and (unknown := [name for name in lacks if name not in table.get("revisions", [])]):
         yield f"lacks: {', '.join(map(repr, unknown))} is not among the revisions of the map"
-    for key, known in (("options", DOMAINS), ("serves", DOMAINS), ("revisions", revision_names())):
+    known_names = (
+        ("options", DOMAINS),
+        ("arguments", DOMAINS),
+        ("serves", DOMAINS),
+        ("revisions", revision_names()),
+    )
+    for key, known in known_names:
         given = table.get(key, [])
-        if unknown := [name for name in given if name not in known] if isinstance(given, list) else []:
+        if unknown := [name for name in given if name not in known] if isinstance(given, (list, dict)) else []:
             yield f"{key}: the law has no {', '.join(map(repr, unknown))}; it has {', '.join(sorted(known))}"
 
 
@@ -112,6 +133,7 @@ def read_name_map(text: str, origin: str) -> NameMap:
         knows_bits=table["rounding_bits"] == "philox",
         always=table.get("always", {}),
         shows=frozenset(name for name in SHOWN if name in table["group"]),
+        limits=frozenset(table.get("limits", ())),
     )
     names = NameMap(
         target=table["target"],
@@ -128,6 +150,9 @@ def read_name_map(text: str, origin: str) -> NameMap:
         offers=capabilities.options,
         lacks={revision: frozenset(options) for revision, options in table.get("lacks", {}).items()},
         beside=table.get("beside", {}),
+        framework=table.get("framework", "torch"),
+        arguments=table.get("arguments", {}),
+        whole=frozenset(table.get("whole", ())),
     )
     return names.under(revisions[0])
 
@@ -138,23 +163,41 @@ def shipped_maps() -> dict[str, NameMap]:
     return {file.name.removesuffix(".toml"): read_name_map(file.read_text("utf-8"), file.name) for file in files}
 
 
+def parsed(target: str) -> tuple[str, str, peers.Release | None]:
+    """Module, name and release of ``module:Class`` or ``module:Class@distribution==version``.
+
+    Raises:
+        ValueError: the target is malformed.
+    """
+    where, at, requirement = target.partition("@")
+    module, colon, name = where.partition(":")
+    if not (module and colon and name):
+        raise ValueError(f"{target!r} does not name a class; write it as module:Class, or as {peers.SYNTAX}")
+    return module, name, peers.release(requirement) if at else None
+
+
+def import_object(target: str) -> Any:
+    """Import what a target names: a class, or a function that makes optimizers.
+
+    Raises:
+        ValueError: the target is malformed, the release is not installed, or there is no such object.
+    """
+    module, name, release = parsed(target)
+    try:
+        return getattr(peers.load(module, release) if release else importlib.import_module(module), name)
+    except peers.Absent:
+        raise
+    except Exception as error:  # a module may raise anything while it is imported
+        raise ValueError(f"cannot import {target!r}: {type(error).__name__}: {error}") from error
+
+
 def import_class(target: str) -> type[Any]:
     """Import ``module:Class``, or ``module:Class@distribution==version`` from the folder of that release.
 
     Raises:
         ValueError: the target is malformed, the release is not installed, or there is no such class.
     """
-    where, at, requirement = target.partition("@")
-    module, colon, name = where.partition(":")
-    if not (module and colon and name):
-        raise ValueError(f"{target!r} does not name a class; write it as module:Class, or as {peers.SYNTAX}")
-    release = peers.release(requirement) if at else None
-    try:
-        found = getattr(peers.load(module, release) if release else importlib.import_module(module), name)
-    except peers.Absent:
-        raise
-    except Exception as error:  # a module may raise anything while it is imported
-        raise ValueError(f"cannot import {target!r}: {type(error).__name__}: {error}") from error
+    found = import_object(target)
     if not isinstance(found, type):
         raise ValueError(f"{target!r} is not a class")
     return found
@@ -180,10 +223,18 @@ def target_of(cls: type[Any], names: NameMap) -> str | None:
 def version_of(cls: type[Any], names: NameMap) -> str:
     """The version of the map's distribution that a class, or its nearest parent that is a peer, comes from."""
     releases = [found[0] for parent in cls.__mro__ if (found := peers.origin(parent))]
-    if releases:
-        return releases[0].version
+    return releases[0].version if releases else _installed(names.distribution)
+
+
+def version_of_target(target: str, names: NameMap) -> str:
+    """The version that a target names, or else of the map's distribution that is installed."""
+    release = parsed(target)[2]
+    return release.version if release else _installed(names.distribution)
+
+
+def _installed(distribution: str) -> str:
     try:
-        return metadata.version(names.distribution)
+        return metadata.version(distribution)
     except metadata.PackageNotFoundError:
         return "unknown"
 
@@ -198,6 +249,21 @@ def fits(cls: type[Any], names: NameMap) -> bool:
         return True
 
 
+def map_of_function(target: str) -> NameMap | None:
+    """The shipped map of a function that makes optimizers; None if there is none.
+
+    Raises:
+        ValueError: the target is malformed.
+    """
+    module, name, _ = parsed(target)
+    for found in shipped_maps().values():
+        if found.framework != "torch" and found.target == f"{module}:{name}":
+            version = version_of_target(target, found)
+            if version != "unknown" and Version(version) in found.versions:
+                return found
+    return None
+
+
 def map_for(cls: type[Any], file: Path | None = None) -> NameMap:
     """The map of a class: from ``file``, or the shipped one of the class or of its nearest parent.
 
@@ -209,7 +275,7 @@ def map_for(cls: type[Any], file: Path | None = None) -> NameMap:
     maps = shipped_maps().values()
     for parent in cls.__mro__:
         for found in maps:
-            if fits(parent, found):
+            if found.framework == "torch" and fits(parent, found):
                 return found
     known = ", ".join(f"{found.target} ({found.distribution} {found.versions})".replace(" )", ")") for found in maps)
     raise ValueError(

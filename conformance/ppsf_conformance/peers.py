@@ -5,6 +5,9 @@ import themselves by name, while any other version of them is set aside. They ar
 names that say which release they are, and their classes say so too. So a plain ``import`` still finds what the
 environment has, and instances of a release can be copied and pickled within the process.
 
+A release that has packages of its own in its folder (``needs``) is imported as any other package, its folder being
+the last place that ``import`` looks into: such packages cannot be loaded twice, and the environment has none of them.
+
 Two limits. A release must not import a module of its own while a function runs: it would get the environment's. And a
 pickle is read only by a process that has loaded the release before.
 """
@@ -88,18 +91,46 @@ def release(requirement: str) -> Release:
     return Release(canonicalize_name(wanted.name), str(version))
 
 
+@dataclass(frozen=True)
+class Peer:
+    """A row of ``peers.toml``: its classes, the one that stands for it first, and what is installed with it."""
+
+    classes: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+
+
+@cache
+def _table() -> dict[Release, Peer]:
+    table = tomllib.loads((resources.files("ppsf_conformance") / "peers.toml").read_text("utf-8"))
+    return {
+        release(f"{row['distribution']}=={row['version']}"): Peer(
+            (row["class"], *row.get("also", ())), tuple(row.get("needs", ()))
+        )
+        for row in table["peer"]
+    }
+
+
 @cache
 def known() -> dict[Release, str]:
     """The releases of ``peers.toml``, each with the class that stands for it, as ``module:Class``."""
-    table = tomllib.loads((resources.files("ppsf_conformance") / "peers.toml").read_text("utf-8"))
-    return {release(f"{row['distribution']}=={row['version']}"): row["class"] for row in table["peer"]}
+    return {one: peer.classes[0] for one, peer in _table().items()}
+
+
+@cache
+def targets() -> tuple[str, ...]:
+    """Every class of ``peers.toml``, as ``module:Class@distribution==version``."""
+    return tuple(f"{cls}@{one}" for one, peer in _table().items() for cls in peer.classes)
+
+
+def _needs(one: Release) -> tuple[str, ...]:
+    return _table()[one].needs if one in _table() else ()
 
 
 # --------------------------------------------------------------------------------------------------------- installing
 
 
 def install(one: Release) -> None:
-    """Install a release into its folder, without what it depends on.
+    """Install a release into its folder, without what it depends on but for what its row says that it needs.
 
     Raises:
         ValueError: pip could not.
@@ -111,7 +142,7 @@ def install(one: Release) -> None:
 
 def _command(one: Release) -> list[str]:
     options = ["-qq", "--disable-pip-version-check", "--no-deps", "--upgrade", "--target", str(one.folder)]
-    return [sys.executable, "-m", "pip", "install", *options, str(one)]
+    return [sys.executable, "-m", "pip", "install", *options, str(one), *_needs(one)]
 
 
 def _absent(one: Release) -> str:
@@ -141,6 +172,8 @@ def load(module: str, one: Release) -> ModuleType:
     """
     if not one.installed:
         raise Absent(_absent(one))
+    if _needs(one):
+        return _imported(module, one)
     if module not in _shelf.get(one, {}):
         with _in_place(one):
             importlib.import_module(module)
@@ -149,6 +182,21 @@ def load(module: str, one: Release) -> ModuleType:
     if module not in _shelf[one]:
         raise ModuleNotFoundError(f"{one} has no module {module!r}", name=module)
     return _shelf[one][module]
+
+
+def _imported(module: str, one: Release) -> ModuleType:
+    """Import a module of a release that stays where it is.
+
+    Raises:
+        ImportError: the environment has another one.
+    """
+    if str(one.folder) not in sys.path:
+        sys.path.append(str(one.folder))
+        importlib.invalidate_caches()
+    found = importlib.import_module(module)
+    if not Path(str(found.__file__)).is_relative_to(one.folder):
+        raise ImportError(f"the environment has a {module} of its own, {found.__file__}, that hides the one of {one}")
+    return found
 
 
 def origin(cls: type[Any]) -> tuple[Release, str] | None:

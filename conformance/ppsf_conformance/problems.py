@@ -335,12 +335,14 @@ def problems(
     regime: str = "",
     revision: str = "1.9",
     always: Mapping[str, Any] = MappingProxyType({}),
+    limits: frozenset[str] = frozenset(),
     shapes: tuple[tuple[int, ...], ...] = SHAPES,
 ) -> Problem:
     """Problems of one regime, or of any, for an implementation that takes these dtypes and has these options.
 
     Args:
         always: options that every problem has.
+        limits: what no problem has, of :data:`ppsf_conformance.adapter.LIMITS`.
         shapes: of its parameters.
     """
     law = load_revision(revision)
@@ -350,7 +352,7 @@ def problems(
     own = IN_ANY_GROUP + (IN_OWN_POOL if split else ())
     layouts = draw(st.sampled_from((("contiguous",), ("contiguous", "transposed"))))
     groups = []
-    for _ in range(draw(st.integers(1, 3))):
+    for _ in range(1 if "own_options" in limits else draw(st.integers(1, 3))):
         params = draw(
             st.lists(
                 st.builds(
@@ -365,6 +367,7 @@ def problems(
             )
         )
         overrides = _some_of(draw, own, options, law) if draw(st.booleans()) else {}
+        overrides = {} if "own_options" in limits else overrides
         groups.append(GroupSpec(tuple(params), without_refused(given, overrides, law)))
     return Problem(
         options=given,
@@ -374,7 +377,7 @@ def problems(
         scale=draw(st.sampled_from((1.0, 1e-3, 30.0))),
         steps=draw(st.integers(3, 8)),
         seed=draw(st.integers(0, 2**32 - 1)),
-        missing=draw(st.sampled_from((0.0, 0.3))),
-        pauses=draw(st.sampled_from((0.0, 0.0, 0.2))),
+        missing=0.0 if "missing_gradients" in limits else draw(st.sampled_from((0.0, 0.3))),
+        pauses=0.0 if "changing_lr" in limits else draw(st.sampled_from((0.0, 0.0, 0.2))),
         switches=draw(st.booleans()),
     )

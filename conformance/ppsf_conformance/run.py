@@ -14,9 +14,12 @@ from typing import Any
 import torch
 
 from ppsf_conformance import pinned, problem_files
-from ppsf_conformance.errata import Erratum, KnownDeviations, all_errata, errata_of
+from ppsf_conformance.errata import Erratum, KnownDeviations, all_errata
 from ppsf_conformance.killing import Corpus, record
-from ppsf_conformance.name_map import import_class, map_for, target_of
+from ppsf_conformance.matrix import Matrix
+from ppsf_conformance.name_map import import_class, import_object, map_for, map_of_function
+from ppsf_conformance.optax_adapter import OptaxImplementation
+from ppsf_conformance.published import Published, errata_for
 from ppsf_conformance.report import Implementation, Report, Training, html, junit, model
 from ppsf_conformance.survey import Progress, Survey
 from ppsf_conformance.torch_adapter import TorchImplementation
@@ -52,8 +55,8 @@ class Request:
     expected: tuple[Erratum, ...] = ()
 
 
-def implementation_for(target: str, name_map: Path | None = None, revision: str = "") -> TorchImplementation:
-    """A class under judgement, from ``module:Class`` or ``module:Class@distribution==version``.
+def implementation_for(target: str, name_map: Path | None = None, revision: str = "") -> Published:
+    """What is under judgement, from ``module:Class`` or ``module:Class@distribution==version``.
 
     Args:
         revision: what it is judged by; the first one of its name map unless given.
@@ -61,6 +64,8 @@ def implementation_for(target: str, name_map: Path | None = None, revision: str 
     Raises:
         ValueError: it cannot be imported, is no torch optimizer, has no name map, or does not follow the revision.
     """
+    if not name_map and (known := map_of_function(target)):
+        return OptaxImplementation(target, import_object(target), known.under(revision) if revision else known)
     cls = import_class(target)
     if not issubclass(cls, torch.optim.Optimizer):
         raise ValueError(f"{target!r} is not a torch.optim.Optimizer")
@@ -69,7 +74,7 @@ def implementation_for(target: str, name_map: Path | None = None, revision: str 
 
 
 def survey_of(
-    implementation: TorchImplementation,
+    implementation: Published,
     examples: int,
     seed: int,
     progress: Progress,
@@ -83,7 +88,7 @@ def survey_of(
     Raises:
         Interrupted: the user stopped it; what was found so far comes with it.
     """
-    own = errata_of(implementation.names.distribution, implementation.version)
+    own = errata_for(implementation)
     known = KnownDeviations((*own, *(erratum for erratum in expected if erratum not in own)))
     survey = Survey(implementation, known)
     try:
@@ -105,34 +110,33 @@ class Interrupted(Exception):
 
 def _replay_errata(
     survey: Survey,
-    implementation: TorchImplementation,
+    implementation: Published,
     own: Sequence[Erratum],
     expected: Sequence[Erratum],
     progress: Progress,
 ) -> None:
-    released = target_of(implementation.cls, implementation.names) is not None
     seen = {name for tally in survey.clauses.values() for name in tally.errata}
     for done, erratum in enumerate(survey.known.errata, 1):
         shows = _shows(erratum, implementation)
         if erratum in expected:
             survey.replayed(erratum, shows or erratum.id in seen, "take it out of the expected ones")
-        elif erratum in own and (shows or released):  # a subclass may have mended what its parent does
+        elif erratum in own and (shows or implementation.released):  # a subclass may have mended what its parent does
             survey.replayed(erratum, shows)
         progress("errata", done, len(survey.known.errata))
 
 
-def _shows(erratum: Erratum, implementation: TorchImplementation) -> bool:
+def _shows(erratum: Erratum, implementation: Published) -> bool:
     """Whether the pinned input still gives something else than the law."""
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
-            session = pinned.replay(erratum.table["pinned"], implementation.cls)
+            session = pinned.replay(erratum.table["pinned"], implementation.replayable)
         return any(
             not pinned.agrees(pinned.observe(session, entry.get("upstream_path", entry["path"])), entry["law"])
             for entry in erratum.table["pinned"]["observe"]
         )
     except Exception:
-        if target_of(implementation.cls, implementation.names):
+        if implementation.released:
             raise
         return False  # a class of other names or options, on which the pinned input cannot be played
 
@@ -166,7 +170,7 @@ def judged(request: Request, progress: Callable[[str], Progress]) -> Report:
     return Report(spec_reference(revision), run, tuple(found))
 
 
-def _one_revision(implementations: Sequence[TorchImplementation]) -> str:
+def _one_revision(implementations: Sequence[Published]) -> str:
     """The revision that all of them are judged by.
 
     Raises:
@@ -179,7 +183,7 @@ def _one_revision(implementations: Sequence[TorchImplementation]) -> str:
     return next(iter(found.values()))
 
 
-def _told_apart(request: Request) -> list[TorchImplementation]:
+def _told_apart(request: Request) -> list[Published]:
     """Every class once; those with the same name go by their target."""
     targets = dict.fromkeys(request.targets)
     made = [implementation_for(target, request.name_map, request.revision) for target in targets]
@@ -190,7 +194,7 @@ def _told_apart(request: Request) -> list[TorchImplementation]:
     return made
 
 
-def own() -> list[TorchImplementation]:
+def own() -> list[Published]:
     """Our optimizers, one per revision."""
     return [implementation_for(target, revision=revision) for revision, target in OWN.items()]
 
@@ -226,12 +230,18 @@ def entries() -> dict[str, Mapping[str, Any]]:
 FORMATS: Mapping[str, str] = {"json": "report.json", "html": "index.html", "junit": "junit.xml"}
 
 
-def write(report: Report, folder: Path, formats: Iterable[str] = FORMATS) -> Sequence[Path]:
-    """Write the files of a report, and the problems on which clauses fail."""
+def write(
+    report: Report, folder: Path, formats: Iterable[str] = FORMATS, published: Sequence[Matrix] = ()
+) -> Sequence[Path]:
+    """Write the files of a report, and the problems on which clauses fail.
+
+    Args:
+        published: stored verdicts to be shown in the page.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     texts: Mapping[str, Callable[[], str]] = {
         "json": report.to_json,
-        "html": lambda: html.render(report, entries()),
+        "html": lambda: html.render(report, entries(), published),
         "junit": lambda: junit.to_junit(report),
     }
     paths = [folder / FORMATS[name] for name in FORMATS if name in formats]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeGuard
 
 import numpy as np
 import torch
@@ -72,11 +73,11 @@ def _constructed(implementation: TorchImplementation, problem: problems.Problem)
     yield "]"
     groups = []
     for i, group in enumerate(problem.groups):
-        own = "".join(f", {name!r}: {value!r}" for name, value in group.options.items())
+        own = "".join(f", {name!r}: {value!r}" for name, value in implementation.names.called(group.options).items())
         groups.append(f'{{"params": params[{i}]{own}}}')
     always = implementation.capabilities.always
     given = {name: value for name, value in problem.options.items() if name not in always}
-    given |= implementation.chosen
+    given = {**implementation.names.called(given), **implementation.chosen}
     options = "".join(f", {name}={value!r}" for name, value in given.items())
     name = implementation.target.partition("@")[0].partition(":")[2]
     yield from _wrapped(f"optimizer = {name}([{', '.join(groups)}]{options})")
@@ -184,7 +185,7 @@ def _wrapped(line: str, indent: int = 0) -> list[str]:
     )
 
 
-def fits(implementation: object) -> bool:
+def fits(implementation: object) -> TypeGuard[TorchImplementation]:
     """Whether an implementation is a torch class, so that a script can be written for it."""
     return isinstance(implementation, TorchImplementation) and issubclass(implementation.cls, torch.optim.Optimizer)
 

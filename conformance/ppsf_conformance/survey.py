@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ppsf_conformance import lockstep, problems
-from ppsf_conformance.adapter import Array, Implementation
+from ppsf_conformance.adapter import Array, Implementation, Lacking
 from ppsf_conformance.checks import CHECKS, Check
 from ppsf_conformance.deviating import FINAL, MOST_IN_ONE, REFUSED, wrong_outputs
 from ppsf_conformance.diagnosis import Deviation, causes
@@ -91,6 +91,8 @@ class Survey:
         self.outputs: dict[str, OutputTally] = defaultdict(OutputTally)
         self.regimes: dict[str, RegimeTally] = defaultdict(RegimeTally)
         self.problems = self.steps = 0
+        #: Clauses whose check asks for what the implementation does not have.
+        self.lacking: set[str] = set()
         self._attributed: Counter[tuple[str, ...]] = Counter()
         self._deviations: list[Deviation] = []
         self._kinds: set[tuple[object, ...]] = set()
@@ -114,7 +116,16 @@ class Survey:
             self.judge_problem(problem)
             progress("problems", self.problems, examples)
 
-        draw_problems(dtypes, capabilities.options, examples, seed, visit, capabilities.revision, capabilities.always)
+        draw_problems(
+            dtypes,
+            capabilities.options,
+            examples,
+            seed,
+            visit,
+            capabilities.revision,
+            capabilities.always,
+            capabilities.limits,
+        )
         if diagnose:
             self.diagnose()
 
@@ -237,6 +248,8 @@ class Survey:
                     tally.checks += 1
                     if not finding.ok:
                         self._book_finding(clause, finding.message, errata)
+            except Lacking:
+                self.lacking.add(clause)
             except Exception as error:
                 if watched.raised(error):
                     self._book_finding(clause, f"raises {type(error).__name__}: {error}", errata)

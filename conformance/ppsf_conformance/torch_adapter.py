@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import inspect
 import io
 import pickle
 from collections.abc import Callable, Mapping, Sequence
@@ -72,10 +73,18 @@ class TorchImplementation:
         self.target = mapped or f"{cls.__module__}:{cls.__qualname__}"
         self.name = names.name if mapped else cls.__qualname__
         self.version = version_of(cls, names)
+        self.released = mapped is not None
+        #: The class as pinned inputs of errata are replayed with it.
+        self.replayable: Callable[..., Any] = cls
 
     @property
     def capabilities(self) -> Capabilities:
         return self.names.capabilities
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """Names of the arguments of its constructor, the parameters aside."""
+        return tuple(name for name in inspect.signature(self.cls.__init__).parameters if name not in {"self", "params"})
 
     @property
     def chosen(self) -> Mapping[str, Any]:
@@ -83,10 +92,10 @@ class TorchImplementation:
         return _revision_argument(self.names)
 
     def new(self, groups: Sequence[Group], options: Mapping[str, Any]) -> TorchSession:
-        dicts = [_group_dict(group) for group in groups]
+        dicts = [_group_dict(group, self.names) for group in groups]
         taken = {name: value for name, value in options.items() if name not in self.capabilities.always}
         with quiet():
-            made = self.cls(dicts, **taken, **_revision_argument(self.names))
+            made = self.cls(dicts, **self.names.called(taken), **_revision_argument(self.names))
         session = TorchSession(made, self.names, bool(options.get("fused_back_pass", False)))
         if self.names.starts_in_eval_mode:
             session.train()
@@ -99,9 +108,9 @@ def _revision_argument(names: NameMap) -> dict[str, Any]:
     return {} if revision == names.revisions[0] else {"revision": revision}
 
 
-def _group_dict(group: Group) -> dict[str, Any]:
+def _group_dict(group: Group, names: NameMap) -> dict[str, Any]:
     params = [torch.nn.Parameter(to_tensor(weights)) for weights in group.params]
-    return {"params": params, **group.options}
+    return {"params": params, **names.called(group.options)}
 
 
 class TorchSession(TorchEvents):
@@ -136,7 +145,7 @@ class TorchSession(TorchEvents):
         stored = self.names.group
         numbers: dict[str, Any] = {name: np.float64(0.0) for name in SCALARS}
         kept = [name for name in load_revision(self.names.capabilities.revision).scalars if name in stored]
-        numbers |= {name: np.float64(self._of_group(group, name)) for name in kept}
+        numbers |= {name: np.float64(float(self._of_group(group, name))) for name in kept}
         numbers |= {name: self._of_group(group, name) for name in COUNTS if name in stored}
         return GroupState(**numbers, k=int(self._of_group(group, "k")) + 1 - self.names.first_k, params=params)
 
@@ -156,6 +165,7 @@ class TorchSession(TorchEvents):
         found = {name: self._find(param, path) for name, path in self.names.state.items()}
         tensors = {"y": param, **{name: tensor for name, tensor in found.items() if tensor is not None}}
         arrays = {name: to_array(tensor) for name, tensor in tensors.items()}
+        arrays |= {name: arrays[name].reshape(-1) for name in self.names.whole & set(arrays)}
         if "x0" in arrays and arrays["x0"].ndim == 0:  # kept as one number for weights that start at zero
             arrays["x0"] = np.broadcast_to(arrays["x0"], self._sampled(param, arrays.get("s")))
         return ParamState(**arrays), {name: _dtype_name(tensor) for name, tensor in tensors.items()}
@@ -262,7 +272,7 @@ class TorchSession(TorchEvents):
 
     def add_group(self, group: Group) -> None:
         with quiet():
-            self.optimizer.add_param_group(_group_dict(group))
+            self.optimizer.add_param_group(_group_dict(group, self.names))
 
     def copied(self, how: Literal["saved", "deepcopy", "pickle"]) -> TorchSession:
         if how == "deepcopy":
@@ -289,7 +299,8 @@ class TorchSession(TorchEvents):
 
     def _constructor_options(self) -> dict[str, Any]:
         defaults = self.optimizer.defaults
-        given = {name: defaults[name] for name in sorted(self.names.capabilities.options) if name in defaults}
+        called = self.names.called(dict.fromkeys(self.names.capabilities.options))
+        given = {name: defaults[name] for name in sorted(called) if name in defaults}
         return {**given, **_revision_argument(self.names)}
 
     def step_with_closure(self, gradients: Gradients, observe: Callable[[str], None]) -> bool:

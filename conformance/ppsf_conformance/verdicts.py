@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -109,7 +110,7 @@ def _judged(survey: Survey, identifier: str, title: str, shrink: bool) -> model.
         capabilities = survey.implementation.capabilities
         absent = clause_options()[identifier] & lacking(capabilities)
         absent |= SHOWN_BY.get(identifier, frozenset()) - capabilities.shows
-        verdict = "unsupported" if absent else "not-run"
+        verdict = "unsupported" if absent or identifier in survey.lacking else "not-run"
     smallest = tally.problem if tally.problem is None or not shrink else _smallest(survey, tally.problem)
     return model.ClauseVerdict(
         id=identifier,
@@ -165,4 +166,9 @@ def _smallest(survey: Survey, problem: Problem) -> Problem:
     """The smallest problem that deviates at first in an output that this one deviates in."""
     implementation, known = survey.implementation, survey.known
     output = next((t.output for t in survey.clauses.values() if t.problem is problem), "")
-    return smallest(problem, lambda candidate: output in first_outputs(implementation, known, candidate))
+    always = implementation.capabilities.always  # shrinking drops options, and these cannot be dropped
+
+    def whole(candidate: Problem) -> Problem:
+        return replace(candidate, options={**candidate.options, **always})
+
+    return whole(smallest(problem, lambda candidate: output in first_outputs(implementation, known, whole(candidate))))

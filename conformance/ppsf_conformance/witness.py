@@ -37,6 +37,7 @@ class Witness(torch.optim.Optimizer):
 
     def __init__(self, params: Iterable[Any], names: NameMap, **given: Any) -> None:
         self.law, self.names = load_revision(names.revisions[0]), names
+        given = {**names.capabilities.always, **names.meant(given)}
         self.whole = whole_options(self.law, given)
         own = {name: value for name, value in given.items() if name not in WHOLE_OPTIMIZER}
         self._refuse(given)
@@ -52,12 +53,17 @@ class Witness(torch.optim.Optimizer):
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group, as the constructor and users do."""
-        super().add_param_group(param_group)
+        super().add_param_group({"params": param_group["params"], **self.names.meant(param_group)})
         group = self.param_groups[-1]
+        for param in group["params"]:
+            errors.refuse_parameter(_dtype(param))  # X-006
         read = options.group_options(
             self.read, {key: value for key, value in group.items() if key != "params"}
         )  # O-003
+        errors.refuse_undivided(read.use_schedulefree, read.betas[0])  # X-009
         group.update({name: getattr(read, name) for name in self.law.options if hasattr(read, name)})
+        split = self.whole.get("split_groups", self._config().split_groups)
+        errors.refuse_forbidden(self._config().groups, split)  # X-003
         fresh = initial_state(self._config(), [self._weights(group) for group in self.param_groups]).groups[-1]
         first = self.kept.groups[0] if self.kept.groups else fresh
         joined = lifecycle.added_group(fresh, first, self._config().split_groups)  # L-007

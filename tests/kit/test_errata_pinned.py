@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -13,23 +13,21 @@ import pytest
 import ppsf_fast
 from ppsf_conformance import peers, pinned
 from ppsf_conformance.errata import Erratum, all_errata
-from ppsf_conformance.name_map import import_class, map_for
+from ppsf_conformance.name_map import NameMap, import_class
+from ppsf_conformance.run import OWN, implementation_for
+from ppsf_conformance.snippets import shown_on
 from ppsf_conformance.witness import Witness
 
-ERRATA = [erratum.table for erratum in all_errata()]
-LAWFUL = [erratum.table for erratum in all_errata() if not erratum.awaits]
+ALL = all_errata()
+ERRATA = [erratum.table for erratum in ALL]
+LAWFUL = [erratum.table for erratum in ALL if not erratum.awaits]
 #: Those that a release of 1.9 shows, and the others.
 PLAIN = [
     table for table in LAWFUL if any(entry["versions"] in ("==1.9.0", "==1.9.2") for entry in table["implementations"])
 ]
 OTHERS = [table for table in LAWFUL if table not in PLAIN]
-#: Every erratum with each release that it names.
-SEEN = [
-    (erratum, release)
-    for erratum in all_errata()
-    for release in peers.known()
-    if erratum.concerns(release.distribution, release.version)
-]
+#: Every erratum with each class that it names: that which stands for the release, unless it names one.
+SEEN = [(erratum, target) for erratum in ALL for target in shown_on(erratum)]
 every_erratum = pytest.mark.parametrize("erratum", ERRATA, ids=[e["id"] for e in ERRATA])
 every_lawful_erratum = pytest.mark.parametrize("erratum", LAWFUL, ids=[e["id"] for e in LAWFUL])
 
@@ -40,9 +38,9 @@ def replayed(erratum: Mapping[str, Any], cls: Any) -> pinned.Session:
         return pinned.replay(erratum["pinned"], cls)
 
 
-@pytest.mark.parametrize(("erratum", "release"), SEEN, ids=[f"{e.id}-{release}" for e, release in SEEN])
-def test_each_release_gives_the_recorded_figures(erratum: Erratum, release: peers.Release) -> None:
-    session = replayed(erratum.table, import_class(f"{peers.known()[release]}@{release}"))
+@pytest.mark.parametrize(("erratum", "target"), SEEN, ids=[f"{e.id}-{target}" for e, target in SEEN])
+def test_each_release_gives_the_recorded_figures(erratum: Erratum, target: str) -> None:
+    session = replayed(erratum.table, implementation_for(target).replayable)
     for entry in erratum.table["pinned"]["observe"]:
         path = entry.get("upstream_path", entry["path"])
         got = pinned.observe(session, path)
@@ -62,33 +60,63 @@ def test_ppsf_fast_gives_what_the_law_says(erratum: Mapping[str, Any]) -> None:
 
 @pytest.mark.parametrize("erratum", OTHERS, ids=[e["id"] for e in OTHERS])
 def test_the_reference_gives_what_the_law_says_in_other_revisions(erratum: Mapping[str, Any]) -> None:
-    named = {(entry["name"], entry["versions"]) for entry in erratum["implementations"]}
-    (target,) = (f"{c}@{r}" for r, c in peers.known().items() if (r.distribution, f"=={r.version}") in named)
-    agrees_with_the_law(erratum, partial(Witness, names=map_for(import_class(target))))
+    target = next(target for seen, target in SEEN if seen.table is erratum)
+    agrees_with_the_law(erratum, lawful(erratum, implementation_for(target).names))
 
 
-#: Products beside the one of 1.9, by the release whose revision they have.
+def lawful(erratum: Mapping[str, Any], names: NameMap) -> Any:
+    """What stands for the law: the reference, which knows neither copying nor resuming, or else our own class."""
+    if {"resume", "pickle", "deepcopy"} & {action.get("do") for action in erratum["pinned"].get("actions", [])}:
+        return import_class(OWN[names.revisions[0]])
+    return partial(Witness, names=names)
+
+
+#: Products beside the one of 1.9, by revision.
 PRODUCTS = {
-    "prodigy-plus-schedule-free": partial(ppsf_fast.ProdigyPlusScheduleFree, revision="2.0"),
-    "prodigyopt": ppsf_fast.Prodigy,
+    "2.0": partial(ppsf_fast.ProdigyPlusScheduleFree, revision="2.0"),
+    "update3": partial(ppsf_fast.ProdigyPlusScheduleFree, revision="update3"),
+    "prodigy": ppsf_fast.Prodigy,
     "schedulefree": ppsf_fast.AdamWScheduleFree,
 }
 
 
 @pytest.mark.parametrize("erratum", OTHERS, ids=[e["id"] for e in OTHERS])
 def test_ppsf_fast_gives_what_the_law_says_in_other_revisions(erratum: Mapping[str, Any]) -> None:
-    first = erratum["implementations"][0]
-    target = next(f"{c}@{r}" for r, c in peers.known().items() if f"=={r.version}" == first["versions"])
-    agrees_with_the_law(erratum, PRODUCTS[first["name"]], map_for(import_class(target)).first_k)
+    target = next(target for seen, target in SEEN if seen.table is erratum)
+    names = implementation_for(target).names
+    revision = names.revisions[0]
+    ours = implementation_for(OWN[revision], revision=revision).names
+    session = replayed(erratum, under_their_names(PRODUCTS[revision], names))
+    for entry in erratum["pinned"]["observe"]:
+        path, counts = in_our_names(entry["path"], names, ours)
+        got = pinned.observe(session, path)
+        if counts and isinstance(got, int):
+            got += names.first_k - ours.first_k  # what k is before the first step
+        assert pinned.agrees(got, entry["law"]), f"{path}: got {got!r}, by the law {entry['law']!r}"
 
 
-def agrees_with_the_law(erratum: Mapping[str, Any], cls: Any, first_k: int = 1) -> None:
-    """``first_k`` is what k is before the first step where the figures come from; the product begins at 1."""
+def under_their_names(product: Callable[..., Any], names: NameMap) -> Callable[..., Any]:
+    """A product that takes options under the names that a release has for them."""
+
+    def made(groups: Iterable[Mapping[str, Any]], **options: Any) -> Any:
+        return product([names.meant(group) for group in groups], **names.capabilities.always, **names.meant(options))
+
+    return made
+
+
+def in_our_names(path: str, names: NameMap, ours: NameMap) -> tuple[str, bool]:
+    """A path under the names of the product, and whether it leads to the count of steps."""
+    place, dot, key = path.partition(".")
+    meant = next((name for name, theirs in names.group.items() if theirs == key), key)
+    if not (dot and place.startswith("groups[")):
+        return path, False
+    return f"{place}.{ours.group.get(meant, key)}", meant == "k"
+
+
+def agrees_with_the_law(erratum: Mapping[str, Any], cls: Any) -> None:
     session = replayed(erratum, cls)
     for entry in erratum["pinned"]["observe"]:
         got = pinned.observe(session, entry["path"])
-        if entry["path"].endswith(".k") and isinstance(got, int):
-            got += first_k - 1
         assert pinned.agrees(got, entry["law"]), f"{entry['path']}: got {got!r}, by the law {entry['law']!r}"
 
 

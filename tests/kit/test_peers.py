@@ -16,7 +16,8 @@ from ppsf_conformance.name_map import import_class
 
 PACKAGE = "prodigy-plus-schedule-free"
 CLASS = "prodigyplus.prodigy_plus_schedulefree:ProdigyPlusScheduleFree"
-RELEASES = list(peers.known())
+#: Those that are imported beside other versions of themselves.
+RELEASES = [release for release in peers.known() if release.distribution != "optax"]
 every_release = pytest.mark.parametrize("release", RELEASES, ids=map(str, RELEASES))
 
 
@@ -68,7 +69,7 @@ def test_an_instance_can_be_copied_and_pickled(release: peers.Release) -> None:
     optimizer = stepped(loaded(release))
     for twin in (copy.deepcopy(optimizer), pickle.loads(pickle.dumps(optimizer))):
         assert type(twin) is type(optimizer)
-        assert twin.param_groups[0]["k"] == optimizer.param_groups[0]["k"]
+        assert twin.state_dict()["param_groups"] == optimizer.state_dict()["param_groups"]
 
 
 def test_a_release_finds_its_own_modules_and_not_those_of_another() -> None:

@@ -57,7 +57,7 @@ title = "Something else is done"
 clauses = ["PPSF-D-001"]
 kind = "upstream-bug"
 severity = "S1"
-implementations = [{ name = "other", versions = "==1" }]
+implementations = [{ name = "prodigy-plus-schedule-free", versions = "==1" }]
 disposition = "spec-deviates"
 override = "something_else"
 found = "2026-11-20"
@@ -79,7 +79,7 @@ clauses = []
 awaits = "use_speed"
 kind = "upstream-bug"
 severity = "S1"
-implementations = [{ name = "other", versions = "==2" }]
+implementations = [{ name = "prodigy-plus-schedule-free", versions = "==2" }]
 disposition = "spec-deviates"
 override = ""
 found = "2026-11-20"
@@ -295,6 +295,7 @@ BREAKS = (
     Break("deviations_have_errata", D, ": matches", ": deviates", "D-002 needs an erratum", "all"),
     Break("deviations_have_errata", D, ": deviates", ": own", "D-001 needs relation: deviates", "all"),
     Break("deviations_have_errata", ERR, '"spec-deviates"', '"kept"', "D-001 needs an erratum"),
+    Break("deviations_have_errata", ERR, "prodigy-plus-schedule-free", "another-package", "D-001 needs an erratum"),
     Break("clauses_cite_what_exists", D, "`PPSF-D-001` says", "`PPSF-D-009` says", "D-009 does not", "all"),
     Break("clauses_are_rendered_once", PAGE, "{include}", "{incl}", "is included 0 times"),
     Break("clauses_are_rendered_once", PAGE, "```\n", f"```\n{FILES[PAGE]}", "is included 2 times"),

@@ -12,6 +12,8 @@ from tools.trace.tree import INDEX, OPTIONS, REVISIONS, Tree
 
 #: Revisions that the law is to have; one that it has is in ``revisions.toml``.
 KNOWN_REVISIONS = ("1.9", "2.0", "update3", "prodigy", "schedulefree")
+#: Name maps of implementations.
+ADAPTERS = "conformance/ppsf_conformance/adapters"
 
 
 def clauses_are_valid(tree: Tree) -> Findings:
@@ -88,8 +90,13 @@ def errata_await_what_is_not_served(tree: Tree) -> Findings:
         awaited = erratum.get("awaits")
         if awaited in served:
             yield Finding(path, 1, f"awaits {awaited}, which is served: cite its clauses and say what the law gives")
-        elif awaited is not None and awaited not in {*KNOWN_REVISIONS, *tree.options}:
+        elif awaited is not None and awaited not in {*KNOWN_REVISIONS, *tree.options, *_beside(tree)}:
             yield Finding(path, 1, f"awaits {awaited}, which is neither a revision nor an option")
+
+
+def _beside(tree: Tree) -> set[str]:
+    """Arguments of releases that are no options of the law, as their name maps list them."""
+    return {name for path in tree.sources.files(ADAPTERS, "*.toml") for name in tree.toml(path).get("beside", {})}
 
 
 def errata_agree_with_clauses(tree: Tree) -> Findings:
@@ -104,8 +111,14 @@ def errata_agree_with_clauses(tree: Tree) -> Findings:
 
 
 def deviations_have_errata(tree: Tree) -> Findings:
-    """A clause deviates if and only if an erratum says that the specification deviates there."""
-    deviations = [e for e in tree.errata.values() if e.get("disposition") == "spec-deviates"]
+    """A clause deviates if and only if an erratum of its upstream says that the specification deviates there."""
+    upstream = {revision["provenance"]["package"] for revision in tree.toml(REVISIONS)["revisions"].values()}
+    deviations = [
+        erratum
+        for erratum in tree.errata.values()
+        if erratum.get("disposition") == "spec-deviates"
+        and upstream & {entry["name"] for entry in erratum["implementations"]}
+    ]
     cited = {identifier for erratum in deviations for identifier in erratum.get("clauses", [])}
     for clause in tree.clauses:
         recorded = clause.id in cited

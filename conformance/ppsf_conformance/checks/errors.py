@@ -113,7 +113,7 @@ def _domains(implementation: Implementation) -> Iterator[Finding]:
             expected = outcome(errors.refuse_outside, name, value, needs=needs)
             got = outcome(_construct(implementation, two_groups(), **{name: value}))
             yield Finding(agrees(expected, got, KINDS), f"{name}={value!r}: {got}, not {expected}")
-            if name not in errors.WHOLE_OPTIMIZER:
+            if name not in errors.WHOLE_OPTIMIZER and "own_options" not in implementation.capabilities.limits:
                 groups = [Group(group.params, {name: value}) for group in two_groups()]
                 got = outcome(_construct(implementation, groups))
                 yield Finding(agrees(expected, got, KINDS), f"{name}={value!r} in the groups: {got}, not {expected}")

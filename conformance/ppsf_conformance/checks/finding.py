@@ -8,7 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from ppsf_conformance.adapter import ARRAYS, SCALARS, Array, Group, Implementation, Session, Snapshot, Weights
+from ppsf_conformance.adapter import (
+    ARRAYS,
+    SCALARS,
+    Array,
+    Group,
+    Implementation,
+    Lacking,
+    Session,
+    Snapshot,
+    Weights,
+)
 from ppsf_ref import GroupState, ParamState, State
 from ppsf_ref.formats import FORMATS, nearest
 from ppsf_ref.options import Revision, load_revision, options_of, whole_options
@@ -122,9 +132,15 @@ def same_formats(a: Snapshot, b: Snapshot) -> bool:
 
 
 def outcome(action: Callable[..., object], *args: Any, **kwargs: Any) -> str:
-    """Name of the exception that a call raises, or ``"accepted"``."""
+    """Name of the exception that a call raises, or ``"accepted"``.
+
+    Raises:
+        Lacking: the call does.
+    """
     try:
         action(*args, **kwargs)
+    except Lacking:
+        raise
     except Exception as error:  # any: the question is whether, and what, it raises
         return type(error).__name__
     return "accepted"

@@ -21,6 +21,7 @@ from ppsf_conformance.commands import (
     shrink,
     soak,
     vectors,
+    verdicts,
 )
 
 
@@ -50,4 +51,5 @@ COMMANDS: Mapping[str, Command] = {
     "soak": soak,
     "vectors": vectors,
     "lives": lives,
+    "verdicts": verdicts,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from rich.progress import (
 )
 
 from ppsf_conformance import run
+from ppsf_conformance.matrix import Matrix
 from ppsf_conformance.report import Report, terminal
 from ppsf_conformance.report.view import PROBLEMS
 
@@ -76,9 +77,9 @@ def print_plain(console: Console, text: str, **style: Any) -> None:
     console.print(text, highlight=False, markup=False, soft_wrap=True, **style)
 
 
-def finish(report: Report, given: argparse.Namespace, console: Console) -> int:
-    """Write a report and show it; returns the exit code."""
-    paths = run.write(report, given.out, given.format)
+def finish(report: Report, given: argparse.Namespace, console: Console, published: Sequence[Matrix] = ()) -> int:
+    """Write a report, beside stored verdicts if there are any to show, and show it; returns the exit code."""
+    paths = run.write(report, given.out, given.format, published)
     if given.json:
         console.file.write(report.to_json())
     elif given.quiet:

@@ -12,7 +12,7 @@ from ppsf_conformance import events
 from ppsf_conformance import run as surveying
 from ppsf_conformance.commands.common import FAILS, HOLDS, add_seed, add_targets
 from ppsf_conformance.laws import LAWS
-from ppsf_conformance.torch_adapter import TorchImplementation
+from ppsf_conformance.published import Published
 
 
 def add(commands: Any) -> None:
@@ -27,6 +27,8 @@ def add(commands: Any) -> None:
 def run(given: argparse.Namespace, console: Console) -> int:
     """Draw sequences until one deviates, try every law, and show what was found."""
     implementation = surveying.implementation_for(given.target, given.map, given.revision)
+    if implementation.names.framework != "torch":
+        raise ValueError(f"{given.target!r} is no torch optimizer: it has not the events that are drawn")
     found = [*_deviations(implementation, given, console), *_broken(implementation)]
     for line in found:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -35,14 +37,14 @@ def run(given: argparse.Namespace, console: Console) -> int:
     return FAILS if found else HOLDS
 
 
-def _deviations(implementation: TorchImplementation, given: argparse.Namespace, console: Console) -> list[str]:
+def _deviations(implementation: Published, given: argparse.Namespace, console: Console) -> list[str]:
     profile = events.PROFILES[given.profile]
     with console.status(f"{profile.examples} sequences of {profile.length} events"):
         deviation = events.search(implementation, profile, given.seed)
     return [] if deviation is None else [str(deviation)]
 
 
-def _broken(implementation: TorchImplementation) -> list[str]:
+def _broken(implementation: Published) -> list[str]:
     lines = []
     for name, law in LAWS.items():
         with warnings.catch_warnings():

@@ -14,11 +14,11 @@ from ppsf_conformance import run as surveying
 from ppsf_conformance.checks import CHECKS
 from ppsf_conformance.commands.common import FAILS, HOLDS, add_map, print_plain
 from ppsf_conformance.diagnosis import Cause, Deviation
-from ppsf_conformance.errata import KnownDeviations, errata_of
+from ppsf_conformance.errata import KnownDeviations
 from ppsf_conformance.problem_files import Stored, read
 from ppsf_conformance.problems import Problem
+from ppsf_conformance.published import Published, errata_for
 from ppsf_conformance.survey import Survey
-from ppsf_conformance.torch_adapter import TorchImplementation
 from ppsf_conformance.verdicts import clause_titles
 
 
@@ -59,19 +59,19 @@ def run(given: argparse.Namespace, console: Console) -> int:
     return FAILS
 
 
-def implementation_of(target: str, name_map: Path | None, stored: Stored) -> TorchImplementation:
+def implementation_of(target: str, name_map: Path | None, stored: Stored) -> Published:
     """The class that a problem is run on, judged by the problem's revision."""
     if not target:
         raise ValueError("the file names no class: give one with --target module:Class")
     return surveying.implementation_for(target, name_map, stored.problem.revision if stored.problem else "")
 
 
-def known_of(implementation: TorchImplementation) -> KnownDeviations:
+def known_of(implementation: Published) -> KnownDeviations:
     """The errata of a release."""
-    return KnownDeviations(errata_of(implementation.names.distribution, implementation.version))
+    return KnownDeviations(errata_for(implementation))
 
 
-def _check(implementation: TorchImplementation, known: KnownDeviations, stored: Stored, console: Console) -> int:
+def _check(implementation: Published, known: KnownDeviations, stored: Stored, console: Console) -> int:
     survey = Survey(implementation, known)
     survey.check_clause(stored.check, CHECKS[stored.check])
     tally = survey.clauses[stored.check]
@@ -82,7 +82,7 @@ def _check(implementation: TorchImplementation, known: KnownDeviations, stored: 
 
 
 def show(
-    implementation: TorchImplementation,
+    implementation: Published,
     known: KnownDeviations,
     found: list[Deviation],
     console: Console,
@@ -93,6 +93,8 @@ def show(
     for line in _lines(implementation, causes):
         print_plain(console, line)
     if script is not None:
+        if not scripts.fits(implementation):
+            raise ValueError(f"{implementation.target} is no torch optimizer: there is no script for it")
         cause = causes[0]
         title, detail = clause_titles()[cause.clause], cause.deviations[0].verdict.witness.detail
         text = scripts.told(implementation.target, cause.clause, title, detail)
@@ -100,7 +102,7 @@ def show(
         print_plain(console, f"written: {script}")
 
 
-def _lines(implementation: TorchImplementation, causes: list[Cause]) -> Iterator[str]:
+def _lines(implementation: Published, causes: list[Cause]) -> Iterator[str]:
     yield f"{implementation.target} leaves the law"
     for cause in causes:
         yield f"{cause.clause} {clause_titles()[cause.clause]}" + (f"; as if: {cause.what}" if cause.what else "")

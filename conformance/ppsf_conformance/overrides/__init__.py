@@ -12,13 +12,16 @@ from collections.abc import Iterable
 
 from ppsf_conformance.overrides import (
     adopt,
+    counting,
     estimates,
     focus,
+    moment,
     moments,
     muon,
     options,
     orthograd,
     precision,
+    shared_lr,
     weights,
     zero_lr,
 )
@@ -29,12 +32,25 @@ from ppsf_ref.law import Rule, places
 
 __all__ = ["EXCLUDED", "OVERRIDES", "Override", "combined", "excluded"]
 
+#: Innermost first where two of them touch one clause or place.
+SUBJECTS = (
+    precision,
+    moments,
+    estimates,
+    weights,
+    focus,
+    orthograd,
+    adopt,
+    muon,
+    options,
+    zero_lr,
+    counting,
+    moment,
+    shared_lr,
+)
+
 #: By name, innermost first where two touch one clause.
-OVERRIDES: Table = {
-    name: override
-    for subject in (precision, moments, estimates, weights, focus, orthograd, adopt, muon, options, zero_lr)
-    for name, override in subject.TABLE.items()
-}
+OVERRIDES: Table = {name: override for subject in SUBJECTS for name, override in subject.TABLE.items()}
 
 
 def combined(names: Iterable[str]) -> dict[str, Rule]:

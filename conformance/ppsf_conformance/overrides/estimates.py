@@ -41,6 +41,15 @@ def _angle_without_guard(numerator: Number, denominator: Number, d_coef: Number)
     return num.atan2(d_coef * numerator, denominator)
 
 
+def _nothing_by_nothing(base: Rule) -> Rule:
+    """Where the denominator is 0 the quotient is left to the arithmetic, and nothing is known of it."""
+
+    def rule(numerator: Number, denominator: Number, d_coef: Number) -> Number:
+        return base(numerator, denominator, d_coef) if num.value_of(denominator) else (d_coef * numerator) / denominator
+
+    return rule
+
+
 def _one_step_early(k: int, prodigy_steps: int) -> Window:
     adapts = prodigy_steps == 0 or k < prodigy_steps
     return Window(adapts=adapts, releases=not adapts)
@@ -66,4 +75,8 @@ TABLE: Table = {
     "window_closes_one_step_early": {"PPSF-D-008": instead(_one_step_early)},
     "speed_shrinks_estimate_above_one": {"PPSF-M-012": instead(_capped_last)},
     "limited_before_d_coef": {"PPSF-D-026": instead(_limited_before_d_coef)},
+    "moves_without_evidence": {
+        "PPSF-D-030": instead(lambda denominator: True),
+        "PPSF-D-025": _nothing_by_nothing,
+    },
 }

@@ -44,10 +44,28 @@ def _fused_with_gaps(problem: Problem) -> bool:
     return (True,) in _values(problem, "fused_back_pass") and problem.missing > 0
 
 
+def _warms_up(problem: Problem) -> bool:
+    return any(steps for (steps,) in _values(problem, "warmup_steps"))
+
+
 #: By the id of the erratum.
 EXCLUDED: Mapping[str, Callable[[Problem], bool]] = {
     **dict.fromkeys(
-        ("ERR-0013", "ERR-0027", "ERR-0028", "ERR-0029", "ERR-0064", "ERR-0065", "ERR-0066", "ERR-0126", "ERR-0127"),
+        (
+            "ERR-0013",
+            "ERR-0027",
+            "ERR-0028",
+            "ERR-0029",
+            "ERR-0064",
+            "ERR-0065",
+            "ERR-0066",
+            "ERR-0126",
+            "ERR-0127",
+            "ERR-0213",
+            "ERR-0229",
+            "ERR-0245",
+            "ERR-0255",
+        ),
         _has_bfloat16,
     ),
     "ERR-0024": _empty_with_axes,
@@ -55,7 +73,12 @@ EXCLUDED: Mapping[str, Callable[[Problem], bool]] = {
     "ERR-0114": _empty_matrix,
     "ERR-0115": _strided("use_muon_pp", 3),
     "ERR-0052": _fused_with_gaps,
+    "ERR-0215": lambda problem: problem.missing > 0,
+    "ERR-0251": _warms_up,
 }
+
+#: Errata that keep out every problem with an option, with that option: followed is what goes without it.
+UNFOLLOWED: Mapping[str, str] = {"ERR-0251": "warmup_steps"}
 
 
 def excluded(ids: Iterable[str], problem: Problem) -> bool:

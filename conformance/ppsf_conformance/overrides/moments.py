@@ -1,4 +1,4 @@
-"""What releases make of the factored second moment."""
+"""What releases make of the second moment."""
 
 from __future__ import annotations
 
@@ -22,8 +22,13 @@ def _mean_plus_under_one_root(row: Number, col: Number, axes: Axes) -> Number:
     return num.sqrt(row / (num.mean(row, axes.dc) + 1e-30) * col)
 
 
+def _root_plus(v: Number) -> Number:
+    return num.sqrt(v + 1e-15)
+
+
 TABLE: Table = {
     "factored_mean_plus_1e_30": {"PPSF-V-005": instead(_mean_plus)},
     "factored_mean_plus_1e_30_under_one_root": {"PPSF-V-005": instead(_mean_plus_under_one_root)},
     "factored_mean_over_size_one_axis": {"PPSF-V-005": _wrong_axis},
+    "root_plus_1e_15": {"PPSF-V-004": instead(_root_plus)},
 }

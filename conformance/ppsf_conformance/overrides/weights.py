@@ -56,6 +56,14 @@ def _decays_first(by_lr: bool) -> Rule:
     return rule
 
 
+def _through_x(y: Number, z: Number, u: Number, c: Number, dlr: Number, beta1: Number) -> Number:
+    """The average is recovered from y, moved, and y made of it anew, as an increment of y."""
+    new_z = z - dlr * u
+    x = (y - (1 - beta1) * z) / beta1
+    x = (1 - c) * x + c * new_z
+    return y + ((beta1 * x + (1 - beta1) * new_z) - y)
+
+
 TABLE: Table = {
     "last_parameter_decides_weight_sum": {"PPSF-Z-006": instead(_last_parameter_decides), "step": _as_called},
     "idle_group_weighs": {"PPSF-Z-006": instead(lambda before, after, took_part: after)},
@@ -68,4 +76,6 @@ TABLE: Table = {
     },
     "cautious_momentum_loses_sign": {"PPSF-M-030": instead(lambda m, g: g * m)},
     "rectified_without_schedule_free": {"PPSF-O-011": instead(lambda own, averages: own)},
+    "coupled_decay_comes_too_late": {"PPSF-W-011": instead(lambda g, y, weight_decay: g)},
+    "average_recovered_from_y": {"PPSF-Z-002": instead(_through_x)},
 }

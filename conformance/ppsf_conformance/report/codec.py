@@ -58,6 +58,8 @@ def _decode_value(hint: Any, value: Any) -> Any:
         return tuple(_decode_value(typing.get_args(hint)[0], item) for item in value)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return decode(hint, value)
+    if typing.get_origin(hint) is Mapping:
+        return {key: _decode_value(typing.get_args(hint)[1], item) for key, item in value.items()}
     return value
 
 

@@ -56,8 +56,10 @@ class Erratum:
     cited_by: Mapping[str, tuple[str, ...]]
 
 
-def render(report: Report, errata: view.Errata | None = None) -> str:
+def render(report: Report, errata: view.Errata | None = None, published: Sequence[Any] = ()) -> str:
     """The page. Same report, same page, byte for byte.
+
+    ``published`` are the matrices of stored verdicts (:mod:`ppsf_conformance.matrix`) to be shown beside.
 
     ``errata`` maps an id to its entry, as in ``spec/errata/*.toml``. Shown are its ``title`` and ``effect``
     and, where present, ``spec_says``, ``observed``, ``applies``, ``shows`` and ``implementations``. Raises
@@ -68,6 +70,7 @@ def render(report: Report, errata: view.Errata | None = None) -> str:
         .get_template("template.html.j2")
         .render(
             report=report,
+            published=published,
             data=report.to_dict(),
             areas=view.areas(report),
             counts=[view.verdict_counts(implementation) for implementation in report.implementations],
@@ -86,10 +89,10 @@ def render(report: Report, errata: view.Errata | None = None) -> str:
     )
 
 
-def write(report: Report, path: Path, errata: view.Errata | None = None) -> None:
+def write(report: Report, path: Path, errata: view.Errata | None = None, published: Sequence[Any] = ()) -> None:
     """Write the page to ``path``, creating its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render(report, errata), encoding="utf-8")
+    path.write_text(render(report, errata, published), encoding="utf-8")
 
 
 def _outputs(implementations: Sequence[Implementation]) -> tuple[OutputPanel, ...]:

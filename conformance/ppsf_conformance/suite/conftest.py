@@ -8,14 +8,14 @@ import pytest
 
 from ppsf_conformance import run
 from ppsf_conformance.expecting import expected
+from ppsf_conformance.published import Published
 from ppsf_conformance.report import Implementation
-from ppsf_conformance.torch_adapter import TorchImplementation
 from ppsf_conformance.verdicts import clause_titles, implementation_report
 
-FOUND = pytest.StashKey[TorchImplementation]()
+FOUND = pytest.StashKey[Published]()
 
 
-def implementation(config: pytest.Config) -> TorchImplementation:
+def implementation(config: pytest.Config) -> Published:
     """The class under judgement, looked up once.
 
     Raises:
