@@ -71,7 +71,7 @@ class Capabilities:
         always: options of the law that it is an example of, without taking them.
         shows: what its groups show, of :data:`SHOWN`.
         knows_bits: whether stochastic rounding draws the bits of PPSF-R-004.
-        limits: what it does not claim to take, of :data:`LIMITS`.
+        limits: what it does not claim to take, of ``LIMITS``.
     """
 
     arithmetic: Arithmetic
@@ -99,7 +99,7 @@ def fused_order(gradients: Gradients) -> list[Place]:
 
 
 class Session(Protocol):
-    """One optimizer over its own parameters. A method may raise :class:`Lacking`."""
+    """One optimizer over its own parameters. A method may raise ``Lacking``."""
 
     def snapshot(self) -> Snapshot: ...
     def step(self, gradients: Gradients) -> None:
