@@ -6,7 +6,7 @@ implementation did. There are two kinds:
 - a *known fault*: a mutant, or what some release does;
 - a *freed clause*: its result may be anything, and everything that follows from it too. Of the freed clauses that
   explain as much, the one is named that was evaluated in deviating transitions rather than in agreeing ones (Ochiai's
-  measure of suspicion), of these the one nearest to the outputs, and of these the one that leaves least undecided.
+  measure of suspicion), of these the one that leaves least undecided, and of these the one nearest to the outputs.
 
 Causes are found one after the other: of the hypotheses that explain the smallest deviation left, the one that explains
 most of the others. A known fault says more than a freed clause, but a freed clause can do all that a known fault of it
@@ -116,7 +116,7 @@ def _best(
     for hypothesis in hypotheses:
         found, clause = explained(hypothesis), hypothesis.clause
         count = len(found.deviations)
-        weight = (count, _ochiai(clause, left, agreeing), _lateness(clause, left), -found.undecided)
+        weight = (count, _ochiai(clause, left, agreeing), -found.undecided, _lateness(clause, left))
         if count and (not best.deviations or weight > most):
             best, most = Cause(clause, hypothesis.what, found.deviations), weight
     return best

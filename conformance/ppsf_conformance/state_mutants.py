@@ -283,6 +283,5 @@ STATE_MUTANTS = (
     Mutant("refused", clause="PPSF-X-001", kind="refusal", rule=_refuses),
     Mutant("refused", clause="PPSF-X-004", kind="refusal", rule=_refuses),
     Mutant("refused", clause="PPSF-X-005", kind="refusal", rule=_refuses),
-    Mutant("refused", clause="PPSF-X-007", kind="refusal", rule=_refuses),
     Mutant("refused", clause="PPSF-X-020", kind="refusal", rule=_refuses),
 )

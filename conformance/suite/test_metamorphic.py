@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -112,7 +112,9 @@ def test_a_parameter_that_is_not_as_the_others_is_noticed() -> None:
 
 
 def test_a_sample_by_storage_is_noticed(product: TorchImplementation, monkeypatch: pytest.MonkeyPatch) -> None:
-    def in_storage(values: torch.Tensor, stride: int) -> torch.Tensor:
+    def in_storage(values: torch.Tensor, stride: int, batched: bool = False) -> torch.Tensor:
+        if batched:
+            return torch.stack([in_storage(each, stride) for each in values.unbind()])
         return values.as_strided((values.numel(),), (1,))[::stride]
 
     monkeypatch.setattr(statistics, "sample", in_storage)
@@ -120,8 +122,8 @@ def test_a_sample_by_storage_is_noticed(product: TorchImplementation, monkeypatc
 
 
 def test_bits_of_a_global_generator_are_noticed(product: TorchImplementation, monkeypatch: pytest.MonkeyPatch) -> None:
-    def drawn(numel: int, seed: int, step: torch.Tensor, parameter: int) -> torch.Tensor:
-        return torch.randint(0, 2**32, (numel,))
+    def drawn(numel: int, seed: int, step: torch.Tensor, parameters: Sequence[int], first: int = 0) -> torch.Tensor:
+        return torch.randint(-(2**31), 2**31 - 1, (len(parameters), numel), dtype=torch.int32)
 
     monkeypatch.setattr(weights, "rounding_words", drawn)
     assert findings("replicas", product)

@@ -75,6 +75,7 @@ TRIED: Mapping[str, tuple[Any, ...]] = {
     "bf16_state": (True, False, "no"),
     "decouple": (True, False, "no"),
     "safeguard_warmup": (True, False, "no"),
+    "fsdp_in_use": (True, False, "no"),
     "growth_rate": (math.inf, 1.0, 1.02, 0.9, math.nan),
     "cosine_decay": (True, False, "no"),
     "peak_patience": (0, 5, -1, 2.5),

@@ -34,9 +34,9 @@ MISTAKES = (
     Mistake(
         "EstimateFalls",
         "PPSF-D-007",
-        "the candidate replaces the estimate, also where it is smaller",
+        "the candidate, where there is one, replaces the estimate, also where it is smaller",
         "d=max(d, d_hat)",
-        "d=max(d_hat, 1e-12)",
+        "d=d_hat if d_hat > 0 else d",
     ),
     Mistake(
         "WeightWithoutEstimate",
