@@ -57,7 +57,8 @@ def page(identifier: str) -> Page:
         shown.fact(f"action {number}", _inline(action))
     for seen in pinned["observe"]:
         there = f"upstream {seen['upstream']!r}" if "upstream" in seen else "upstream: as pinned"
-        shown.fact(seen["path"], f"{there}, the law {seen['law']!r}")
+        law = f"the law {seen['law']!r}" if "law" in seen else "the law has no such option"
+        shown.fact(seen["path"], f"{there}, {law}")
     return shown
 
 
