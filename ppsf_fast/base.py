@@ -6,7 +6,8 @@ import functools
 import inspect
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import chain
 from typing import Any, ClassVar, ParamSpec, Self
 
@@ -15,10 +16,10 @@ from torch import Tensor
 from torch._compile import _disable_dynamo
 from torch.optim.optimizer import Optimizer, ParamsT
 
-from ppsf_fast import backends, checkpoint, plan, processes, state
+from ppsf_fast import backends, checkpoint, modes, plan, processes, state
 from ppsf_fast.domains import flag
 from ppsf_fast.fused import FusedStep
-from ppsf_fast.numerics import store
+from ppsf_fast.memory import Memory, memory_of
 from ppsf_fast.options import (
     SHARED_NAMES,
     Group,
@@ -31,6 +32,7 @@ from ppsf_fast.options import (
     refuse_foreign,
     revision_of,
 )
+from ppsf_fast.reasons import why_of
 from ppsf_fast.revisions import REVISIONS
 from ppsf_fast.rule import Rule
 from ppsf_fast.scalars import (
@@ -40,6 +42,7 @@ from ppsf_fast.scalars import (
     metrics_of,
     show_effective_lr,
 )
+from ppsf_fast.shown import shown
 
 P = ParamSpec("P")
 
@@ -345,12 +348,12 @@ class RevisedOptimizer(Optimizer):
             the optimizer.
         """
         # clause: PPSF-L-003 43d63321
-        mode = mode or not any(rule.averages for rule in self._rules())
+        mode = mode or not modes.averages(self._rules())
         if any(group["train_mode"] != mode for group in self.param_groups):
             self._end_fused_step()
         for group in self.param_groups:
             if group["train_mode"] != mode:
-                self._switch(group, mode)
+                modes.switch(group, self.state, mode)
         return self
 
     def eval(self) -> Self:
@@ -363,17 +366,41 @@ class RevisedOptimizer(Optimizer):
         """
         return self.train(False)
 
-    @torch.no_grad()
-    def _switch(self, group: Group, mode: bool) -> None:
-        beta1 = group["betas"][0]
-        # clause: PPSF-Z-004 5093c36c
-        # clause: PPSF-Z-005 a0951f35
-        towards_z = 1 - beta1 if mode else 1 - 1 / beta1
-        for param in group["params"]:
-            if "z" in self.state.get(param, {}):
-                weights, z = param.float(), self.state[param]["z"].to(param.device).float()
-                store(param, weights + (z - weights) * towards_z)
-        group["train_mode"] = mode
+    def averaged_state_dict(self, model: torch.nn.Module) -> dict[str, Any]:
+        """The state dict of a model with the weights of eval mode, in whatever mode this is; changes nothing.
+
+        Args:
+            model: one whose parameters are trained here, wrapped or not: the names are those of its `state_dict()`.
+
+        Returns:
+            what `model.state_dict()` would return after :meth:`eval`, bit for bit, as copies; names that are tied share
+            one. Parameters of others, and buffers, are as they stand.
+
+        Raises:
+            ValueError: none of its entries is a parameter of this optimizer.
+        """
+        return modes.averaged_state_dict(model, self.param_groups, self._rules(), self.state)
+
+    @contextmanager
+    def averaged(self) -> Iterator[Self]:
+        """Eval mode in a `with` block; afterwards the weights of training are back, bit for bit.
+
+        They are kept meanwhile: a second copy of the weights. Does nothing in eval mode, or where no weights are
+        averaged. A group that is brought back into train mode inside the block stays as it is.
+        """
+        training = [group for group in self.param_groups if group["train_mode"] and modes.averages(self._rules())]
+        params = [(group, param) for group in training for param in group["params"]]
+        kept = [(*each, each[1].detach().clone()) for each in params if modes.has_average(each[1], self.state)]
+        self.eval()
+        try:
+            yield self
+        finally:
+            with torch.no_grad():
+                for group, param, weights in kept:
+                    if not group["train_mode"]:
+                        param.copy_(weights)
+            for group in training:
+                group["train_mode"] = True
 
     # ------------------------------------------------------------------------------------------------ metrics
 
@@ -388,6 +415,25 @@ class RevisedOptimizer(Optimizer):
         """
         self._settle(wait=True)
         return metrics_of(self.param_groups, self._rules(), self._ledger.skipped())
+
+    def why(self) -> list[str]:
+        """For each group in words why `d` did or did not move in the last step that has ended; waits for the device.
+
+        It is found from the numbers that :meth:`metrics` shows, which are all floats, so that trainers can log them.
+        """
+        self._settle(wait=True)
+        return why_of(self.param_groups, self._rules(), self._ledger.skipped())
+
+    def memory(self) -> Memory:
+        """Bytes that the state takes once each parameter has taken part in two steps; creates nothing.
+
+        Parameters that require no gradient, and have no state, are not counted.
+        """
+        return memory_of(self.param_groups, self._rules(), self.state)
+
+    def __repr__(self) -> str:
+        """The class, its revision, and of each group its size, `d`, and the options that are not the default."""
+        return shown(type(self).__name__, self._revision, self.param_groups)
 
     # -------------------------------------------------------------------------------------------- persistence
 

@@ -104,7 +104,7 @@ PATCHES = (
     ),
     Patch("no averaging", "PPSF-Z-002", WEIGHTS, "(y + (z - y).mul_(by.mix))", "y.clone()"),
     Patch("ascends", "PPSF-Z-003", WEIGHTS, "new_z = z - update", "new_z = z + update"),
-    Patch("half way to x", "PPSF-Z-004", "base.py", "1 - 1 / beta1", "(1 - 1 / beta1) / 2"),
+    Patch("half way to x", "PPSF-Z-004", "modes.py", "1 - 1 / beta1", "(1 - 1 / beta1) / 2"),
     Patch(
         "x0 = 0", "PPSF-L-001", "state.py",
         "return start.clone()", "return torch.zeros_like(start)",
