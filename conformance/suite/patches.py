@@ -120,7 +120,7 @@ PATCHES = (
         "value.to(param.device, copy=True)", "value.to(param.dtype, copy=True)",
     ),
     Patch(
-        "steps in eval mode", "PPSF-X-004", "base.py",
+        "steps in eval mode", "PPSF-X-004", "core.py",
         '# clause: PPSF-X-004 a7e60766\n        if not all', '# clause: PPSF-X-004 a7e60766\n        if False and all',
     ),
 )  # fmt: skip
