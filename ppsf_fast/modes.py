@@ -53,16 +53,11 @@ def averaged_state_dict(
     """The state dict of a model as it would be in eval mode: copies, of which tied names share one.
 
     Raises:
-        ValueError: none of the entries is a parameter of the optimizer.
+        ValueError: the entries are not the parameters that the optimizer trains.
     """
     owners = {param: group for group in groups for param in group["params"]}
     entries = model.state_dict(keep_vars=True)
-    if not any(isinstance(value, Tensor) and value in owners for value in entries.values()):
-        raise ValueError(
-            f"the state dict of {type(model).__name__} holds none of the optimizer's parameters: allowed is a model "
-            "that is trained by it, and whose state_dict() gives its parameters themselves. Pass that model, or save "
-            "its state dict inside `with optimizer.averaged()`."
-        )
+    _refuse_others(model, entries, owners)
     moving = averages(rules)
     copies: dict[int, Tensor] = {}  # by identity: tied names are one tensor
 
@@ -79,3 +74,17 @@ def averaged_state_dict(
     for name, value in entries.items():
         entries[name] = copied(value)
     return entries
+
+
+def _refuse_others(model: torch.nn.Module, entries: Mapping[str, Any], owned: Mapping[Tensor, Group]) -> None:
+    """A copy of a parameter among the entries would pass for one that nobody trains."""
+    there = {id(value) for value in entries.values()}
+    trained = {name: param for name, param in model.named_parameters() if param in owned}
+    lacking = [name for name, param in trained.items() if id(param) not in there]
+    if lacking or not trained:
+        what = f"lacks the parameters {lacking[:3]} themselves" if lacking else "holds no parameter trained here"
+        raise ValueError(
+            f"the state dict of {type(model).__name__} {what}: allowed is a model that this optimizer trains, and "
+            "whose state_dict(keep_vars=True) gives its parameters, not copies. Pass that model, or save its state "
+            "dict inside `with optimizer.averaged()`."
+        )

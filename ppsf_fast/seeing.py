@@ -58,7 +58,7 @@ class Seeing(Core):
             one. Parameters of others, and buffers, are as they stand.
 
         Raises:
-            ValueError: none of its entries is a parameter of this optimizer.
+            ValueError: its entries are not the parameters that this optimizer trains: another model, or copies.
         """
         return modes.averaged_state_dict(model, self.param_groups, self._rules(), self.state)
 

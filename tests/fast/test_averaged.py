@@ -91,8 +91,30 @@ def test_where_nothing_is_averaged_both_give_the_plain_weights(name: str) -> Non
 
 def test_a_model_of_others_is_refused() -> None:
     _, optimizer, _ = trained()
-    with pytest.raises(ValueError, match="none of the optimizer's parameters"):
+    with pytest.raises(ValueError, match="holds no parameter trained here"):
         optimizer.averaged_state_dict(nn.Linear(2, 2))
+
+
+class Gathering(nn.Linear):
+    """Its state dict holds a copy of a parameter, as wrappers make it that gather what is divided."""
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        entries = super().state_dict(*args, **kwargs)
+        return {**entries, "weight": entries["weight"].clone()}
+
+
+def test_a_state_dict_of_copies_is_refused_and_the_block_serves_it() -> None:
+    model = Gathering(3, 2)
+    params = list(model.parameters())
+    optimizer = ProdigyPlusScheduleFree(params, d0=1e-2)
+    train(optimizer, params, range(3))
+    plain = entries(model.state_dict())
+    with pytest.raises(ValueError, match=r"parameters \['weight'\] themselves"):
+        optimizer.averaged_state_dict(model)
+    with optimizer.averaged():
+        averaged = entries(model.state_dict())
+    optimizer.eval()
+    assert averaged == entries(model.state_dict()) != plain
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -182,3 +204,18 @@ def test_between_backward_pass_and_step_of_a_fused_step_it_ends_nothing() -> Non
     assert optimizer.param_groups[0]["k"] == k + 1
     optimizer.eval()
     assert entries(model.state_dict()) == found
+
+
+def test_statistics_of_batch_norm_can_be_measured_on_the_average() -> None:
+    torch.manual_seed(0)
+    first, norm = nn.Linear(4, 3), nn.BatchNorm1d(3)
+    model = nn.Sequential(first, norm)
+    optimizer = ProdigyPlusScheduleFree(model.parameters(), d0=0.1)
+    train(optimizer, list(model.parameters()), range(5))
+    batch, statistics = torch.randn(16, 4), norm.running_mean
+    assert statistics is not None
+    with optimizer.averaged():
+        torch.optim.swa_utils.update_bn([batch], model)
+        on_average = first(batch).mean(0)
+    on_training = first(batch).mean(0)
+    assert (statistics - on_average).norm() < (statistics - on_training).norm()
