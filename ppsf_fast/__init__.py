@@ -4,8 +4,9 @@
 """
 
 from ppsf_fast.hooks import FusedBackward, fuse_backward
+from ppsf_fast.memory import Memory
 from ppsf_fast.optimizer import ProdigyPlusScheduleFree
 from ppsf_fast.prodigy import Prodigy
 from ppsf_fast.schedulefree import AdamWScheduleFree
 
-__all__ = ["AdamWScheduleFree", "FusedBackward", "Prodigy", "ProdigyPlusScheduleFree", "fuse_backward"]
+__all__ = ["AdamWScheduleFree", "FusedBackward", "Memory", "Prodigy", "ProdigyPlusScheduleFree", "fuse_backward"]

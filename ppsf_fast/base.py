@@ -1,45 +1,39 @@
-"""What all optimizer classes have in common: groups, the step, modes, metrics, saving and loading."""
+"""What all optimizer classes have in common: construction, groups, the step; the rest in parts."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-import threading
-import warnings
 from collections.abc import Callable, Iterable, Mapping
-from itertools import chain
-from typing import Any, ClassVar, ParamSpec, Self
+from typing import Any, ParamSpec
 
 import torch
 from torch import Tensor
 from torch._compile import _disable_dynamo
-from torch.optim.optimizer import Optimizer, ParamsT
+from torch.optim.optimizer import ParamsT
 
-from ppsf_fast import backends, checkpoint, plan, processes, state
+from ppsf_fast import backends, plan, processes
 from ppsf_fast.domains import flag
-from ppsf_fast.fused import FusedStep
-from ppsf_fast.numerics import store
 from ppsf_fast.options import (
     SHARED_NAMES,
     Group,
     check_groups,
-    check_lr,
     checked,
     defaults_of,
-    option_of,
     options_of_group,
     refuse_foreign,
     revision_of,
 )
-from ppsf_fast.revisions import REVISIONS
+from ppsf_fast.persistence import Persistence
 from ppsf_fast.rule import Rule
 from ppsf_fast.scalars import (
     Ledger,
     Names,
     initial_scalars,
-    metrics_of,
     show_effective_lr,
 )
+from ppsf_fast.seeing import Seeing
+from ppsf_fast.stepwise import Stepwise
 
 P = ParamSpec("P")
 
@@ -64,7 +58,7 @@ def takes_options(signature_of: Callable[P, None]) -> Callable[P, None]:
     return construct
 
 
-class RevisedOptimizer(Optimizer):
+class RevisedOptimizer(Stepwise, Seeing, Persistence):
     """An optimizer that follows one revision of the specification.
 
     Args:
@@ -74,9 +68,6 @@ class RevisedOptimizer(Optimizer):
         compiles: compile the step; no option of the revision, and not saved.
     """
 
-    #: The revisions that the class serves, the default one first.
-    REVISIONS: ClassVar[tuple[str, ...]]
-
     def __init__(self, params: ParamsT, given: Mapping[str, Any], revision: str, compiles: bool = False) -> None:
         self._compiles = flag("compile", compiles)
         self._revision = revision_of(revision, self.REVISIONS)
@@ -84,21 +75,6 @@ class RevisedOptimizer(Optimizer):
         self._ledger = Ledger(Names.of(self._revision))
         self._begin_anew()
         super().__init__(params, checked({**defaults_of(self._revision), **given}, self._revision))
-
-    @property
-    def revision(self) -> str:
-        """The name of the revision."""
-        return self._revision.name
-
-    def _begin_anew(self) -> None:
-        """No fused step runs; nobody follows what is added."""
-        self._running: FusedStep | None = None
-        self._workspace: dict[object, object] = {}  # what a backend keeps between steps; never needed to go on
-        self._turn = threading.RLock()  # autograd calls hooks from a thread per device
-        self._followers: list[Callable[[list[Tensor]], None]] = []
-
-    def _rules(self) -> list[Rule]:
-        return [Rule.of(group, self._revision) for group in self.param_groups]
 
     # ------------------------------------------------------------------------------------------------- groups
 
@@ -178,17 +154,6 @@ class RevisedOptimizer(Optimizer):
             self._update()
         return loss
 
-    def _check_ready(self) -> None:
-        # clause: PPSF-X-004 a7e60766
-        if not all(group["train_mode"] for group in self.param_groups):
-            raise RuntimeError(
-                "step() was called in eval mode, where the weights are the averages: steps are allowed in "
-                "train mode only. Call train() before training goes on."
-            )
-        for group in self.param_groups:
-            check_lr(group["lr"])
-        check_groups(self.param_groups, self._revision)
-
     def _update(self) -> None:
         self._settle(wait=False)
         groups, rules, ledger = self.param_groups, self._rules(), self._ledger
@@ -209,249 +174,6 @@ class RevisedOptimizer(Optimizer):
         plan.equip(work, groups, rules, self.state, ledger)
         backend.step(work, ledger, self._workspace)
         self._settle(wait=False)
-
-    # ------------------------------------------------------------------------------------------------- fused step
-
-    def supports_fused_back_pass(self) -> bool:
-        """Whether the option `fused_back_pass` exists."""
-        return "fused_back_pass" in self._revision.options
-
-    @property
-    def is_fused(self) -> bool:
-        """Whether parameters are left to :meth:`step_param`."""
-        return bool(option_of(self.param_groups[0], "fused_back_pass", self._revision))
-
-    def follow(self, added: Callable[[list[Tensor]], None]) -> None:
-        """Call `added` with the parameters of each group that is added from now on; copies are not followed."""
-        self._followers.append(added)
-
-    def unfollow(self, added: Callable[[list[Tensor]], None]) -> None:
-        """Stop that; does nothing if nobody follows."""
-        self._followers = [each for each in self._followers if each != added]
-
-    @_disable_dynamo
-    @torch.no_grad()
-    def step_param(self, param: Tensor, group: Group | None = None) -> None:
-        """Move one parameter now, as a part of a fused step; its gradient may be freed afterwards.
-
-        The first call begins a step. :meth:`step` ends it, and so does the second call for a parameter, which begins
-        the next one. Gradients have to be complete: a second call is never taken for more of the same gradient.
-
-        Args:
-            param: one of the optimizer's parameters. Without a gradient it is passed by.
-            group: not used; trainers give it.
-
-        Raises:
-            RuntimeError: `fused_back_pass` is False, or the optimizer is in eval mode (PPSF-X-020).
-            ValueError: it is none of the parameters (PPSF-X-020); a learning rate (PPSF-X-002) or groups (PPSF-X-003).
-            TypeError: a gradient (PPSF-X-005) or a parameter (PPSF-X-006) is not allowed. Nothing has changed then.
-        """
-        self._check_alone()
-        with self._turn:
-            running = self._running
-            if running is None or param not in running or running.has_seen(param):
-                self._begin_fused_step(param)
-            elif (item := running.item(param)) is not None:
-                running.take(item)
-
-    def step_parameter(self, param: Tensor, group: Group | None = None, index: int | None = None) -> None:
-        """The same as :meth:`step_param`; `index` is not used either."""
-        self.step_param(param, group)
-
-    def _check_alone(self) -> None:
-        # clause: PPSF-X-020 e5c3628d
-        if not self.is_fused:
-            raise RuntimeError(
-                "step_param() was called without fused_back_pass=True: step() would move the parameter once more. Give "
-                "fused_back_pass=True to the constructor, or leave all to step()."
-            )
-        if not all(group["train_mode"] for group in self.param_groups):
-            raise RuntimeError(
-                "step_param() was called in eval mode, where the weights are the averages: steps are allowed in "
-                "train mode only. Call train() before training goes on."
-            )
-
-    def _begin_fused_step(self, param: Tensor) -> None:
-        """End the step that runs and begin the next one with a parameter, if that takes part."""
-        self._check_ready()
-        fresh = FusedStep(self.param_groups, self._rules(), self.state, self._ledger, self._compiles)
-        if param not in fresh:
-            raise ValueError(
-                f"step_param() was given a tensor of shape {tuple(param.shape)} that is none of the optimizer's "
-                "parameters: allowed are those of its groups. Add it with add_param_group()."
-            )
-        item = fresh.item(param)
-        if item is None:
-            return
-        self._end_fused_step()
-        self._settle(wait=False)
-        fresh.begin(param.device)
-        self._running = fresh
-        fresh.take(item)
-
-    def _warn_if_idle(self) -> None:
-        """Training would stand still, and nothing else would say so."""
-        taking_part = [group for group in self.param_groups if group["lr"] > 0]
-        params = chain.from_iterable(group["params"] for group in taking_part)
-        if self._running is None and any(param.grad is not None for param in params):
-            warnings.warn(
-                "step() with fused_back_pass=True moves nothing, and no parameter was given to step_param(), though "
-                "there are gradients. Install hooks with ppsf_fast.fuse_backward(), or leave fused_back_pass out.",
-                stacklevel=3,
-            )
-
-    # clause: PPSF-L-011 296514d8
-    @torch.no_grad()
-    def _end_fused_step(self) -> None:
-        """End the fused step that runs, if one does."""
-        with self._turn:
-            running, self._running = self._running, None
-            if running is None:
-                return
-            self._settle(wait=False)
-            changed, ok = running.end(), running.ok
-            if ok is not True:
-                self._ledger.count_skip(ok if isinstance(ok, Tensor) else None)
-            self._ledger.publish(changed)
-            self._settle(wait=False)
-
-    # --------------------------------------------------------------------------------------------------- scalars
-
-    def _settle(self, wait: bool) -> None:
-        """Bring the floats in the groups up to date, as far as they have arrived; `wait` makes them exact."""
-        changed = self._ledger.settle(self.param_groups, wait)
-        if changed:
-            rules = self._rules()
-            show_effective_lr(self.param_groups, rules, changed)
-            self._release(rules)
-
-    def _release(self, rules: list[Rule]) -> None:
-        """Free the memory of estimates that do not adapt any more."""
-        pairs = zip(self.param_groups, rules, strict=True)
-        finished = [group for group, rule in pairs if not plan.may_adapt(group, rule)]
-        for param in chain.from_iterable(group["params"] for group in finished):
-            if param in self.state:
-                state.release(self.state[param])
-
-    # -------------------------------------------------------------------------------------------------- modes
-
-    def train(self, mode: bool = True) -> Self:
-        """Switch the weights to y, on which training goes on; does nothing in train mode.
-
-        Args:
-            mode: False switches to eval mode instead.
-
-        Returns:
-            the optimizer.
-        """
-        # clause: PPSF-L-003 43d63321
-        mode = mode or not any(rule.averages for rule in self._rules())
-        if any(group["train_mode"] != mode for group in self.param_groups):
-            self._end_fused_step()
-        for group in self.param_groups:
-            if group["train_mode"] != mode:
-                self._switch(group, mode)
-        return self
-
-    def eval(self) -> Self:
-        """Switch the weights to x, their average, to evaluate or save them; does nothing in eval mode.
-
-        Nor does it where no weights are averaged: there is no eval mode then.
-
-        Returns:
-            the optimizer.
-        """
-        return self.train(False)
-
-    @torch.no_grad()
-    def _switch(self, group: Group, mode: bool) -> None:
-        beta1 = group["betas"][0]
-        # clause: PPSF-Z-004 5093c36c
-        # clause: PPSF-Z-005 a0951f35
-        towards_z = 1 - beta1 if mode else 1 - 1 / beta1
-        for param in group["params"]:
-            if "z" in self.state.get(param, {}):
-                weights, z = param.float(), self.state[param]["z"].to(param.device).float()
-                store(param, weights + (z - weights) * towards_z)
-        group["train_mode"] = mode
-
-    # ------------------------------------------------------------------------------------------------ metrics
-
-    def metrics(self) -> list[dict[str, float]]:
-        """Where each group stands after the last step that has ended; waits for the device.
-
-        Returns:
-            for each group: the scalars that its revision stores, such as `d`, `d_numerator`, `d_denom`, `k` and
-            `weight_sum`; the last estimate, `d_hat`, if it makes one; `step_estimate` and `dlr`, which the coming
-            step will use; and `skipped_steps`, how many steps of the optimizer a non-finite gradient turned into
-            nothing.
-        """
-        self._settle(wait=True)
-        return metrics_of(self.param_groups, self._rules(), self._ledger.skipped())
-
-    # -------------------------------------------------------------------------------------------- persistence
-
-    def state_dict(self) -> dict[str, Any]:
-        """The state, exact: nothing but tensors and plain Python values; ends a fused step, waits for the device."""
-        self._end_fused_step()
-        self._settle(wait=True)
-        return super().state_dict()
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load what :meth:`state_dict` returned. Tensors keep their dtypes; the mode is restored too.
-
-        Args:
-            state_dict: of an optimizer with the same groups; not changed, and not shared.
-
-        Raises:
-            TypeError, ValueError, NotImplementedError: the state does not belong to this optimizer; nothing
-                has changed then.
-        """
-        # torch casts state to the dtype of the parameter. So the state is taken out before torch sees it and
-        # put back before any other hook does.
-        taken: dict[str, Any] = {}
-
-        def take(_: Optimizer, given: dict[str, Any]) -> dict[str, Any]:
-            checkpoint.check(given, self.param_groups, self._revision)
-            taken.update(given)
-            return {**given, "state": {}}
-
-        def put(_: Optimizer) -> None:
-            self.state = checkpoint.restored(taken, self.param_groups, self._revision)
-            self._running = None
-
-        handles = (
-            self.register_load_state_dict_pre_hook(take),
-            self.register_load_state_dict_post_hook(put, prepend=True),
-        )
-        try:
-            super().load_state_dict(state_dict)
-        finally:
-            for handle in handles:
-                handle.remove()
-
-    def __getstate__(self) -> dict[str, Any]:
-        self._end_fused_step()
-        self._settle(wait=True)
-        return {
-            **super().__getstate__(),
-            "_skipped": self._ledger.skipped(),
-            "_revision": self.revision,
-            "_compiles": self._compiles,
-        }
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take over groups and state; the device's scalars follow from the groups."""
-        given = dict(state)
-        skipped, revision = given.pop("_skipped", None), given.pop("_revision", None)
-        self._compiles = given.pop("_compiles", getattr(self, "_compiles", False))
-        if revision is not None:
-            self._revision = REVISIONS[revision]
-        if skipped is None:
-            skipped = self._ledger.skipped()
-        super().__setstate__(given)
-        self._ledger = Ledger(Names.of(self._revision), skipped)
-        self._begin_anew()
 
 
 def _listed(params: Any) -> Any:

@@ -276,7 +276,7 @@ def metrics_of(groups: Sequence[Group], rules: Sequence[Rule], skipped: int) -> 
     def row(group: Group, rule: Rule, estimate: float) -> dict[str, float]:
         return {
             **{name: group[name] for name in Names.of(rule.revision).all},
-            **_candidate(group, rule),
+            **candidate(group, rule),
             "step_estimate": estimate,
             "dlr": estimate * _factor(group, rule),
             "skipped_steps": skipped,
@@ -285,7 +285,8 @@ def metrics_of(groups: Sequence[Group], rules: Sequence[Rule], skipped: int) -> 
     return [row(*each) for each in zip(groups, rules, step_estimates(groups, rules), strict=True)]
 
 
-def _candidate(group: Group, rule: Rule) -> dict[str, float]:
+def candidate(group: Group, rule: Rule) -> dict[str, float]:
+    """`d_hat` from the floats in a group, if its rule makes one."""
     if rule.revision.estimate == "none" or rule.by_displacement:
         return {}
     numerator, denom = rule.d_coef * group["d_numerator"], group["d_denom"]

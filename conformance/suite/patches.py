@@ -104,7 +104,7 @@ PATCHES = (
     ),
     Patch("no averaging", "PPSF-Z-002", WEIGHTS, "(y + (z - y).mul_(by.mix))", "y.clone()"),
     Patch("ascends", "PPSF-Z-003", WEIGHTS, "new_z = z - update", "new_z = z + update"),
-    Patch("half way to x", "PPSF-Z-004", "base.py", "1 - 1 / beta1", "(1 - 1 / beta1) / 2"),
+    Patch("half way to x", "PPSF-Z-004", "modes.py", "1 - 1 / beta1", "(1 - 1 / beta1) / 2"),
     Patch(
         "x0 = 0", "PPSF-L-001", "state.py",
         "return start.clone()", "return torch.zeros_like(start)",
@@ -120,7 +120,7 @@ PATCHES = (
         "value.to(param.device, copy=True)", "value.to(param.dtype, copy=True)",
     ),
     Patch(
-        "steps in eval mode", "PPSF-X-004", "base.py",
+        "steps in eval mode", "PPSF-X-004", "core.py",
         '# clause: PPSF-X-004 a7e60766\n        if not all', '# clause: PPSF-X-004 a7e60766\n        if False and all',
     ),
 )  # fmt: skip

@@ -15,9 +15,9 @@ from ppsf_fast.plan import PoolPlan
 from ppsf_fast.rule import Rule
 from ppsf_fast.scalars import Scalars
 
-#: Largest factor by which the limiter lets d grow in a step.
 #: Largest estimate of revision 2.0.
-_CEILING = 2.0**40
+CEILING = 2.0**40
+#: Largest factor by which the limiter lets d grow in a step.
 _LARGEST_STEP = 2**0.25
 
 
@@ -85,7 +85,7 @@ def _estimated(old: dict[str, Tensor], sums: Statistics, rule: Rule) -> dict[str
         found |= _grown(old, _candidate(old["d"], numerator, sums.norm, rule), rule)
     if rule.revision.ceiling == "d":
         # clause: PPSF-D-031 677e6bd2
-        found["d"] = found["d"].clamp_max(_CEILING)
+        found["d"] = found["d"].clamp_max(CEILING)
     return found
 
 

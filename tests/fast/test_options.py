@@ -202,10 +202,3 @@ def test_a_sparse_or_complex_gradient_is_refused_before_anything_changes(grad: t
     assert not optimizer.state
     assert optimizer.param_groups[0]["k"] == 1
     assert bits(first) == bits(torch.ones(4, 4))
-
-
-def test_the_representation_shows_the_effective_configuration() -> None:
-    shown = repr(make(eps=None, prodigy_steps=7))
-    assert "eps: None" in shown
-    assert "use_stableadamw: False" in shown
-    assert "prodigy_steps: 7" in shown

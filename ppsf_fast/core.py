@@ -1,0 +1,87 @@
+"""What the parts of an optimizer stand on: its revision, its scalars, and the fused step that may be under way."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from itertools import chain
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.optim.optimizer import Optimizer
+
+from ppsf_fast import plan, state
+from ppsf_fast.fused import FusedStep
+from ppsf_fast.options import check_groups, check_lr
+from ppsf_fast.revisions import Revision
+from ppsf_fast.rule import Rule
+from ppsf_fast.scalars import Ledger, show_effective_lr
+
+
+class Core(Optimizer):
+    """An optimizer whose groups follow a revision; it cannot step yet."""
+
+    #: The revisions that the class serves, the default one first.
+    REVISIONS: ClassVar[tuple[str, ...]]
+
+    _revision: Revision
+    _compiles: bool
+    _ledger: Ledger
+
+    @property
+    def revision(self) -> str:
+        """The name of the revision."""
+        return self._revision.name
+
+    def _begin_anew(self) -> None:
+        """No fused step runs; nobody follows what is added."""
+        self._running: FusedStep | None = None
+        self._workspace: dict[object, object] = {}  # what a backend keeps between steps; never needed to go on
+        self._turn = threading.RLock()  # autograd calls hooks from a thread per device
+        self._followers: list[Callable[[list[Tensor]], None]] = []
+
+    def _rules(self) -> list[Rule]:
+        return [Rule.of(group, self._revision) for group in self.param_groups]
+
+    def _check_ready(self) -> None:
+        # clause: PPSF-X-004 a7e60766
+        if not all(group["train_mode"] for group in self.param_groups):
+            raise RuntimeError(
+                "step() was called in eval mode, where the weights are the averages: steps are allowed in "
+                "train mode only. Call train() before training goes on."
+            )
+        for group in self.param_groups:
+            check_lr(group["lr"])
+        check_groups(self.param_groups, self._revision)
+
+    def _settle(self, wait: bool) -> None:
+        """Bring the floats in the groups up to date, as far as they have arrived; `wait` makes them exact."""
+        changed = self._ledger.settle(self.param_groups, wait)
+        if changed:
+            rules = self._rules()
+            show_effective_lr(self.param_groups, rules, changed)
+            self._release(rules)
+
+    def _release(self, rules: list[Rule]) -> None:
+        """Free the memory of estimates that do not adapt any more."""
+        pairs = zip(self.param_groups, rules, strict=True)
+        finished = [group for group, rule in pairs if not plan.may_adapt(group, rule)]
+        for param in chain.from_iterable(group["params"] for group in finished):
+            if param in self.state:
+                state.release(self.state[param])
+
+    # clause: PPSF-L-011 296514d8
+    @torch.no_grad()
+    def _end_fused_step(self) -> None:
+        """End the fused step that runs, if one does."""
+        with self._turn:
+            running, self._running = self._running, None
+            if running is None:
+                return
+            self._settle(wait=False)
+            changed, ok = running.end(), running.ok
+            if ok is not True:
+                self._ledger.count_skip(ok if isinstance(ok, Tensor) else None)
+            self._ledger.publish(changed)
+            self._settle(wait=False)

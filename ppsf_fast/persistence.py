@@ -1,0 +1,78 @@
+"""Saving and loading an optimizer, by state dicts and by pickle."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch.optim.optimizer import Optimizer
+
+from ppsf_fast import checkpoint
+from ppsf_fast.core import Core
+from ppsf_fast.revisions import REVISIONS
+from ppsf_fast.scalars import Ledger, Names
+
+
+class Persistence(Core):
+    """The part of an optimizer that is saved and loaded."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state, exact: nothing but tensors and plain Python values; ends a fused step, waits for the device."""
+        self._end_fused_step()
+        self._settle(wait=True)
+        return super().state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load what :meth:`state_dict` returned. Tensors keep their dtypes; the mode is restored too.
+
+        Args:
+            state_dict: of an optimizer with the same groups; not changed, and not shared.
+
+        Raises:
+            TypeError, ValueError, NotImplementedError: the state does not belong to this optimizer; nothing
+                has changed then.
+        """
+        # torch casts state to the dtype of the parameter. So the state is taken out before torch sees it and
+        # put back before any other hook does.
+        taken: dict[str, Any] = {}
+
+        def take(_: Optimizer, given: dict[str, Any]) -> dict[str, Any]:
+            checkpoint.check(given, self.param_groups, self._revision)
+            taken.update(given)
+            return {**given, "state": {}}
+
+        def put(_: Optimizer) -> None:
+            self.state = checkpoint.restored(taken, self.param_groups, self._revision)
+            self._running = None
+
+        handles = (
+            self.register_load_state_dict_pre_hook(take),
+            self.register_load_state_dict_post_hook(put, prepend=True),
+        )
+        try:
+            super().load_state_dict(state_dict)
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def __getstate__(self) -> dict[str, Any]:
+        self._end_fused_step()
+        self._settle(wait=True)
+        return {
+            **super().__getstate__(),
+            "_skipped": self._ledger.skipped(),
+            "_revision": self.revision,
+            "_compiles": self._compiles,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over groups and state; the device's scalars follow from the groups."""
+        given = dict(state)
+        skipped, revision = given.pop("_skipped", None), given.pop("_revision", None)
+        self._compiles = given.pop("_compiles", getattr(self, "_compiles", False))
+        if revision is not None:
+            self._revision = REVISIONS[revision]
+        if skipped is None:
+            skipped = self._ledger.skipped()
+        super().__setstate__(given)
+        self._ledger = Ledger(Names.of(self._revision), skipped)
+        self._begin_anew()

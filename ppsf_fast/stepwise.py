@@ -1,0 +1,107 @@
+"""A fused step as callers see it: parameters are moved one by one, and `step()` ends it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from itertools import chain
+
+import torch
+from torch import Tensor
+from torch._compile import _disable_dynamo
+
+from ppsf_fast.core import Core
+from ppsf_fast.fused import FusedStep
+from ppsf_fast.options import Group, option_of
+
+
+class Stepwise(Core):
+    """The part of an optimizer that moves single parameters."""
+
+    def supports_fused_back_pass(self) -> bool:
+        """Whether the option `fused_back_pass` exists."""
+        return "fused_back_pass" in self._revision.options
+
+    @property
+    def is_fused(self) -> bool:
+        """Whether parameters are left to :meth:`step_param`."""
+        return bool(option_of(self.param_groups[0], "fused_back_pass", self._revision))
+
+    def follow(self, added: Callable[[list[Tensor]], None]) -> None:
+        """Call `added` with the parameters of each group that is added from now on; copies are not followed."""
+        self._followers.append(added)
+
+    def unfollow(self, added: Callable[[list[Tensor]], None]) -> None:
+        """Stop that; does nothing if nobody follows."""
+        self._followers = [each for each in self._followers if each != added]
+
+    @_disable_dynamo
+    @torch.no_grad()
+    def step_param(self, param: Tensor, group: Group | None = None) -> None:
+        """Move one parameter now, as a part of a fused step; its gradient may be freed afterwards.
+
+        The first call begins a step. :meth:`step` ends it, and so does the second call for a parameter, which begins
+        the next one. Gradients have to be complete: a second call is never taken for more of the same gradient.
+
+        Args:
+            param: one of the optimizer's parameters. Without a gradient it is passed by.
+            group: not used; trainers give it.
+
+        Raises:
+            RuntimeError: `fused_back_pass` is False, or the optimizer is in eval mode (PPSF-X-020).
+            ValueError: it is none of the parameters (PPSF-X-020); a learning rate (PPSF-X-002) or groups (PPSF-X-003).
+            TypeError: a gradient (PPSF-X-005) or a parameter (PPSF-X-006) is not allowed. Nothing has changed then.
+        """
+        self._check_alone()
+        with self._turn:
+            running = self._running
+            if running is None or param not in running or running.has_seen(param):
+                self._begin_fused_step(param)
+            elif (item := running.item(param)) is not None:
+                running.take(item)
+
+    def step_parameter(self, param: Tensor, group: Group | None = None, index: int | None = None) -> None:
+        """The same as :meth:`step_param`; `index` is not used either."""
+        self.step_param(param, group)
+
+    def _check_alone(self) -> None:
+        # clause: PPSF-X-020 e5c3628d
+        if not self.is_fused:
+            raise RuntimeError(
+                "step_param() was called without fused_back_pass=True: step() would move the parameter once more. Give "
+                "fused_back_pass=True to the constructor, or leave all to step()."
+            )
+        if not all(group["train_mode"] for group in self.param_groups):
+            raise RuntimeError(
+                "step_param() was called in eval mode, where the weights are the averages: steps are allowed in "
+                "train mode only. Call train() before training goes on."
+            )
+
+    def _begin_fused_step(self, param: Tensor) -> None:
+        """End the step that runs and begin the next one with a parameter, if that takes part."""
+        self._check_ready()
+        fresh = FusedStep(self.param_groups, self._rules(), self.state, self._ledger, self._compiles)
+        if param not in fresh:
+            raise ValueError(
+                f"step_param() was given a tensor of shape {tuple(param.shape)} that is none of the optimizer's "
+                "parameters: allowed are those of its groups. Add it with add_param_group()."
+            )
+        item = fresh.item(param)
+        if item is None:
+            return
+        self._end_fused_step()
+        self._settle(wait=False)
+        fresh.begin(param.device)
+        self._running = fresh
+        fresh.take(item)
+
+    def _warn_if_idle(self) -> None:
+        """Training would stand still, and nothing else would say so."""
+        taking_part = [group for group in self.param_groups if group["lr"] > 0]
+        params = chain.from_iterable(group["params"] for group in taking_part)
+        if self._running is None and any(param.grad is not None for param in params):
+            warnings.warn(
+                "step() with fused_back_pass=True moves nothing, and no parameter was given to step_param(), though "
+                "there are gradients. Install hooks with ppsf_fast.fuse_backward(), or leave fused_back_pass out.",
+                stacklevel=3,
+            )
