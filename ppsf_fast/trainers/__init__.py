@@ -5,6 +5,7 @@
 Other packages are imported when a configuration names one of their optimizers, and not before.
 """
 
+from ppsf_fast.trainers.advice import Advice, AdviceWarning, check
 from ppsf_fast.trainers.everydream import EveryDream, from_everydream
 from ppsf_fast.trainers.mistakes import ConfigError, Mistake
 from ppsf_fast.trainers.onetrainer import from_onetrainer
@@ -12,5 +13,6 @@ from ppsf_fast.trainers.schedule import Schedule
 from ppsf_fast.trainers.sdscripts import from_sd_scripts
 
 __all__ = [
-    "ConfigError", "EveryDream", "Mistake", "Schedule", "from_everydream", "from_onetrainer", "from_sd_scripts",
+    "Advice", "AdviceWarning", "ConfigError", "EveryDream", "Mistake", "Schedule", "check", "from_everydream",
+    "from_onetrainer", "from_sd_scripts",
 ]  # fmt: skip
