@@ -86,7 +86,8 @@ def from_sd_scripts(
     eps = given.get("eps")
     if kind.eps and eps is not None and isinstance(eps.value, tuple) and len(eps.value) == 2:
         given |= {"eps": Given(eps.path, eps.value[0]), "eps2": Given(eps.path, eps.value[1])}
-    made = plan(kind, given, Given("lr", lr), path, notebook).make(groups_of(networks), notebook)
+    rate = given.pop("lr", Given("lr", lr))
+    made = plan(kind, given, rate, path, notebook).make(groups_of(networks), notebook)
     notebook.close()
     assert made is not None
     return made

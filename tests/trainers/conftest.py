@@ -5,10 +5,14 @@ from __future__ import annotations
 import inspect
 import sys
 import types
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+
+# The tables of the guide, as they are when the documentation is built.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "docs" / "_ext"))
 
 _BNB = "weight_decay min_8bit_size"
 #: Constructors, as bitsandbytes 0.50.2 and transformers 5.24.0 declare them, without `params` and `lr`.
