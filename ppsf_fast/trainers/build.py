@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -30,15 +31,23 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """An optimizer of which everything is known but the parameters."""
+    """An optimizer of which everything is known but the parameters; `rounding` is where stochastic rounding is asked of
+    a class that has none, or empty."""
 
     kind: Kind
     options: Mapping[str, Any]
     path: str
+    rounding: str = ""
 
     def make(self, groups: Sequence[Mapping[str, Any]], notebook: Notebook) -> Optimizer | None:
         """The optimizer, or None with a note of what stands against it."""
         cls = imported(self.kind, self.path, notebook)
+        if self.rounding and any(param.dtype != torch.float32 for group in groups for param in group["params"]):
+            notebook.note(
+                self.rounding,
+                f"=True: {self.kind.name} of {self.kind.distribution} rounds weights that are not float32 to nearest. "
+                "Set it to false, keep the weights in float32, or choose Prodigy + Schedule-Free.",
+            )
         if cls is None or notebook.mistakes:
             return None
         try:
@@ -95,7 +104,8 @@ def plan(
     options = {**kind.defaults, **{name: value for name, value in kept.items() if name in kind.takes}}
     _fold(kind, kept, options)
     _learning_rate(kind, kept, lr, options, foreign.format(name="lr"), notebook)
-    return Plan(kind, options, path)
+    asked = kept.get("stochastic_rounding", False) and "stochastic_rounding" in kind.unused
+    return Plan(kind, options, path, settings["stochastic_rounding"].path if asked else "")
 
 
 def _refuse(kind: Kind, given: Given, notebook: Notebook) -> None:

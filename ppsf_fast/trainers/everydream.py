@@ -85,7 +85,7 @@ def from_everydream(
         total_steps: where a decay ends that has no `lr_decay_steps`.
 
     Raises:
-        ConfigError: with every mistake.
+        ppsf_fast.trainers.ConfigError: with every mistake.
     """
     whole, notebook = _read(config), Notebook()
     for key in whole:

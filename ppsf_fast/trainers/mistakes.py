@@ -55,8 +55,10 @@ class Notebook:
     def unknown(self, path: str, key: object, allowed: Collection[str]) -> None:
         """Note a key that nobody knows."""
         near = difflib.get_close_matches(str(key), allowed, n=1, cutoff=0.6)
-        advice = f"Did you mean {near[0]}?" if near else "Remove it."
-        self.note(path, f": there is no such key; allowed are {', '.join(sorted(allowed))}. {advice}")
+        if near:
+            self.note(path, f": there is no key {key}. Did you mean {near[0]}? Correct or remove it.")
+        else:
+            self.note(path, f": there is no key {key}; allowed are {', '.join(sorted(allowed))}. Remove it.")
 
     def close(self) -> None:
         """Raise ConfigError if there is any mistake."""

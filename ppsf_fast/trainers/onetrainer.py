@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from torch.optim import Optimizer
@@ -39,7 +40,7 @@ OPTIMIZERS: dict[str, Kind] = {
     "DADATP_SGD": kinds.DADAPT_SGD,  # so the page spells it
     "PRODIGY": kinds.PRODIGY,
     "ADAFACTOR": kinds.ADAFACTOR,
-    "PRODIGY_PLUS_SCHEDULE_FREE": kinds.PPSF,
+    "PRODIGY_PLUS_SCHEDULE_FREE": replace(kinds.PPSF, defaults={"revision": "2.0"}),  # the release that it pins
     "SCHEDULE_FREE_ADAMW": kinds.SCHEDULE_FREE,
 }
 
@@ -78,7 +79,7 @@ def from_onetrainer(config: Mapping[str, Any], networks: Networks, lr: float | N
         lr: the learning rate, unless the configuration has one.
 
     Raises:
-        ConfigError: with every mistake.
+        ppsf_fast.trainers.ConfigError: with every mistake.
     """
     notebook, section, settings = Notebook(), "", config
     rate = Given("lr", lr)
@@ -92,10 +93,10 @@ def from_onetrainer(config: Mapping[str, Any], networks: Networks, lr: float | N
             continue
         if name == "lr":
             rate = Given(path, value) if value is not None else rate
-        elif name not in _KEYS:
-            notebook.unknown(path, key, _KEYS)
-        else:
+        elif name in _KEYS:
             given[name] = Given(path, value)
+        elif value is not None and not str(key).startswith("__"):  # its files hold a null for what others have
+            notebook.unknown(path, key, _allowed(settings.get("optimizer")))
     path = inside(section, "optimizer")
     kind = choose(settings.get("optimizer"), OPTIMIZERS, path, notebook)
     if kind is None:
@@ -107,6 +108,12 @@ def from_onetrainer(config: Mapping[str, Any], networks: Networks, lr: float | N
     notebook.close()
     assert made is not None
     return made
+
+
+def _allowed(optimizer: object) -> list[str]:
+    """The keys for an optimizer, or all of them."""
+    kind = OPTIMIZERS.get(str(optimizer))
+    return sorted((kind.settings - {"betas"}) | {"learning_rate", "optimizer"}) if kind else _KEYS
 
 
 def _check_all(given: Mapping[str, Given], notebook: Notebook) -> None:

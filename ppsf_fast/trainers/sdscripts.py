@@ -70,7 +70,7 @@ def from_sd_scripts(
         lr: the learning rate; optimizers that estimate it take 1.
 
     Raises:
-        ConfigError: with every mistake.
+        ppsf_fast.trainers.ConfigError: with every mistake.
     """
     notebook = Notebook()
     given = parse_args(optimizer_args, notebook)

@@ -69,6 +69,21 @@ def test_an_empty_eps_means_atan2(unet: Any) -> None:
     assert optimizer.param_groups[0]["eps"] is None
 
 
+def test_everything_that_onetrainer_passes_to_prodigy_plus_schedule_free(unet: Any) -> None:
+    config = {
+        "optimizer": "PRODIGY_PLUS_SCHEDULE_FREE", "__version": 0, "beta1": 0.9, "beta2": 0.99, "beta3": None,
+        "k": None,
+        "weight_decay": 0.0, "weight_decay_by_lr": True, "use_bias_correction": False, "d0": 1e-6, "d_coef": 1.0,
+        "prodigy_steps": 0, "use_speed": False, "eps": 1e-8, "split_groups": True, "split_groups_mean": False,
+        "factored": True, "factored_fp32": True, "fused_back_pass": False, "use_stableadamw": True,
+        "use_cautious": False, "use_grams": False, "use_adopt": False, "stochastic_rounding": True, "d_limiter": True,
+        "use_schedulefree": True, "schedulefree_c": 0.0, "use_orthograd": False,
+    }  # fmt: skip
+    optimizer = from_onetrainer(config, {"unet": unet}, lr=1.0)
+    group = optimizer.param_groups[0]
+    assert (group["d_limiter"], group["split_groups_mean"], group["betas"]) == (True, False, (0.9, 0.99))
+
+
 def test_networks_become_named_groups(unet: Any, encoder: Any) -> None:
     encoder.text_model.embeddings.requires_grad_(False)
     groups = from_onetrainer({"optimizer": "PRODIGY"}, {"unet": unet, "text encoder": encoder}).param_groups
@@ -113,3 +128,12 @@ def test_a_mistake_is_named_by_its_key(name: str, settings: dict[str, Any], path
     with pytest.raises(ConfigError) as caught:
         from_onetrainer({"optimizer": name, **settings}, {"unet": unet}, lr=1e-3)
     assert [mistake.path for mistake in caught.value.mistakes] == [path]
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_rounding_that_a_class_does_not_do_is_refused_where_it_matters(unet: Any) -> None:
+    config = {"optimizer": "ADAFACTOR", "stochastic_rounding": True}
+    from_onetrainer(config, {"unet": unet})
+    with pytest.raises(ConfigError, match="stochastic_rounding=True: Adafactor of transformers rounds"):
+        from_onetrainer(config, {"unet": unet.bfloat16()})
+    from_onetrainer({**config, "stochastic_rounding": False}, {"unet": unet})
