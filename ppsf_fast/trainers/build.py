@@ -99,7 +99,7 @@ def plan(
         if given.value is not None or _means_none(kind, name):
             kept[name] = notebook.check(check_setting(name), given.path, given.value)
     for applies, name, message in kind.conflicts:
-        if applies(kept):
+        if applies({**kind.defaults, **kept}):
             notebook.note(settings[name].path if name in settings else path, message)
     options = {**kind.defaults, **{name: value for name, value in kept.items() if name in kind.takes}}
     _fold(kind, kept, options)

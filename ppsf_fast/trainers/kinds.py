@@ -66,6 +66,13 @@ _NESTEROV: Conflict = (
     "nesterov",
     "=True needs a momentum above 0. Set momentum (0.9 is usual), or nesterov to false.",
 )
+_AT_REST: Conflict = (
+    lambda given: not given.get("momentum"),
+    "momentum",
+    " must be above 0: this class refuses to go without. Leave it out for 0.9, or give another.",
+)
+#: bitsandbytes refuses these without momentum; 0.9 unless given.
+_MOVING = {"momentum": 0.9}
 _DAMPED: Conflict = (
     lambda given: given.get("nesterov", False) and bool(given.get("dampening", 0)),
     "dampening",
@@ -143,13 +150,15 @@ LARS = _kind(
     "bitsandbytes bitsandbytes.optim.LARS",
     f"{_BNB} momentum dampening nesterov max_unorm",
     unused=_GONE,
-    conflicts=(_NESTEROV, _DAMPED),
+    defaults=_MOVING,
+    conflicts=(_AT_REST, _DAMPED),
 )
 LARS8 = _kind(
     "bitsandbytes bitsandbytes.optim.LARS8bit",
     f"{_BNB8} momentum dampening nesterov max_unorm",
     unused=_GONE,
-    conflicts=(_NESTEROV, _DAMPED),
+    defaults=_MOVING,
+    conflicts=(_AT_REST, _DAMPED),
 )
 LION8 = _kind(
     "bitsandbytes bitsandbytes.optim.Lion8bit",
@@ -162,7 +171,8 @@ SGD8 = _kind(
     "bitsandbytes bitsandbytes.optim.SGD8bit",
     f"{_BNB8} momentum dampening nesterov",
     unused=_GONE,
-    conflicts=(_NESTEROV, _DAMPED),
+    defaults=_MOVING,
+    conflicts=(_AT_REST, _DAMPED),
 )
 _D = "weight_decay log_every d0"
 DADAPT_ADAGRAD = _kind("dadaptation dadaptation.DAdaptAdaGrad", f"{_D} momentum eps growth_rate", estimates=True)

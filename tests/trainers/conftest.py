@@ -39,6 +39,8 @@ def stand_in(name: str, options: tuple[str, ...]) -> type:
         foreign = given.keys() - {"lr", *options}
         if foreign:
             raise TypeError(f"unexpected {sorted(foreign)}")
+        if "momentum" in options and name != "RMSprop8bit" and not given.get("momentum"):
+            raise NotImplementedError(f"{name} without momentum")  # so bitsandbytes has it
         torch.optim.SGD.__init__(self, params, lr=given.get("lr") or 1e-3)
         for group in self.param_groups:
             group.update(given)

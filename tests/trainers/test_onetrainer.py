@@ -113,6 +113,8 @@ WRONG = [
     ("ADAFACTOR", {"fused_back_pass": True}, "fused_back_pass"),
     ("LION_8BIT", {"block_wise": False}, "block_wise"),
     ("LAMB", {"percentile_clipping": 5}, "percentile_clipping"),
+    ("LARS", {"momentum": 0}, "momentum"),
+    ("SGD_8BIT", {"nesterov": True, "dampening": 0.1}, "dampening"),
     ("PRODIGY", {"momentum": 0.9}, "momentum"),
     ("PRODIGY", {"d0": "small"}, "d0"),
     ("PRODIGY", {"betta1": 0.9}, "betta1"),
