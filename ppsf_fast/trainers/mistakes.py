@@ -22,7 +22,7 @@ class Mistake:
 
 
 class ConfigError(ValueError):
-    """A configuration that cannot be followed; `mistakes` has all that is wrong with it, in the order of the file."""
+    """A configuration that cannot be followed; `mistakes` has all that is wrong with it."""
 
     def __init__(self, mistakes: Collection[Mistake]) -> None:
         self.mistakes = tuple(mistakes)
