@@ -59,6 +59,7 @@ def test_every_guide_that_trains_is_among_them() -> None:
         "precision",
         "saving",
         "distributed",
+        "trainers",
     }
 
 

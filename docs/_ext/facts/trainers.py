@@ -1,0 +1,187 @@
+"""The guide for trainers: every optimizer and setting of three documents, and the test that runs it.
+
+The rows are what the documents name, written down from them; the tests in tests/trainers go over the same rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from computed import Table
+from ppsf_fast.trainers import advice, everydream, onetrainer, sdscripts
+from ppsf_fast.trainers.kinds import Kind
+
+TABLES: Mapping[str, Mapping[str, Kind]] = {
+    "OneTrainer": onetrainer.OPTIMIZERS,
+    "EveryDream": everydream.OPTIMIZERS,
+    "sd-scripts": sdscripts.OPTIMIZERS,
+}
+_STANDARD = ("ADAGRAD", "ADAM", "ADAMW", "LAMB", "LARS", "LION", "RMSPROP", "SGD")
+#: The optimizers that the documents name.
+NAMED: dict[str, tuple[str, ...]] = {
+    "OneTrainer": (
+        *_STANDARD,
+        *(f"{name}_8BIT" for name in _STANDARD),
+        *("DADAPT_ADA_GRAD", "DADAPT_ADAM", "DADAPT_ADAN", "DADAPT_LION", "DADATP_SGD", "PRODIGY", "ADAFACTOR"),
+    ),
+    "EveryDream": (*("adamw", "adamw8bit", "lion8bit", "lion", "dadapt_lion", "dadapt_adam", "dadapt_sgd", "prodigy"),),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A setting as a document spells it; set to `value` for `optimizer`, the class gets `kept` as `key`.
+
+    `key` None: the setting is accepted and nothing is passed on; `test`: another test shows what it does.
+    """
+
+    document: str
+    setting: str
+    optimizer: str = ""
+    value: Any = None
+    key: str | None = None
+    kept: Any = None
+    test: str = ""
+
+    @property
+    def id(self) -> str:
+        """Of the parametrised test."""
+        return f"{self.document}-{self.setting}-{self.optimizer}".replace(" ", "_")
+
+
+def _one(setting: str, optimizer: str, value: Any, key: str | None = "", kept: Any = ...) -> Row:
+    plain = setting.lower().replace(" ", "_")
+    return Row("OneTrainer", setting, optimizer, value, plain if key == "" else key, value if kept is ... else kept)
+
+
+def _same(document: str, optimizer: str, **values: Any) -> tuple[Row, ...]:
+    return tuple(Row(document, name, optimizer, value, name, value) for name, value in values.items())
+
+
+_B = "tests/trainers/test_everydream.py::"
+ROWS: tuple[Row, ...] = (
+    *_same(
+        "Prodigy", "Prodigy", weight_decay=0.01, slice_p=11, cosine_decay=True, peak_patience=100,
+        total_training_steps=500, decouple=False, d_coef=2.0, safeguard_warmup=True, use_bias_correction=True,
+        betas=(0.9, 0.99), d0=1e-5, lr=1.0,
+    ),
+    _one("adam_w_mode", "LAMB", False),
+    _one("alpha", "RMSPROP", 0.9),
+    _one("amsgrad", "ADAM", True),
+    _one("Beta1", "ADAM", 0.8, "betas", (0.8, 0.999)),
+    _one("Beta1", "ADAFACTOR", 0.9),
+    _one("Beta2", "PRODIGY", 0.99, "betas", (0.9, 0.99)),
+    _one("Beta3", "PRODIGY", 0.95),
+    _one("bias_correction", "LAMB", False),
+    _one("block_wise", "ADAM_8BIT", True, None),
+    _one("capturable", "ADAMW", False),
+    _one("centered", "RMSPROP", True),
+    _one("Clip Threshold", "ADAFACTOR", 2.0),
+    _one("Initial D", "PRODIGY", 1e-5, "d0"),
+    _one("D Coefficient", "PRODIGY", 0.5, "d_coef"),
+    _one("Dampening", "SGD", 0.1),
+    _one("Decay Rate", "ADAFACTOR", -0.7),
+    _one("Decouple", "PRODIGY", False),
+    _one("Differentiable", "ADAM", False),
+    _one("EPS", "PRODIGY", 1e-7),
+    _one("EPS", "ADAFACTOR", 1e-20, "eps", (1e-20, 1e-3)),
+    _one("EPS 2", "ADAFACTOR", 1e-2, "eps", (1e-30, 1e-2)),
+    _one("ForEach", "ADAM", True),
+    _one("FSDP in Use", "PRODIGY", False),
+    _one("FSDP in Use", "DADAPT_ADAM", False),
+    _one("Fused", "ADAM", True),
+    _one("Fuse Back Pass", "ADAFACTOR", False, None),
+    _one("Fuse Back Pass", "PRODIGY_PLUS_SCHEDULE_FREE", True, "fused_back_pass"),
+    _one("Growth Rate", "PRODIGY", 1.02),
+    _one("Initial Accumulator Value", "ADAGRAD", 0.1),
+    _one("Is Paged", "ADAM_8BIT", True),
+    _one("Log Every", "DADAPT_ADAM", 10),
+    _one("LR Decay", "ADAGRAD", 0.01),
+    _one("Max Unorm", "LARS", 0.1),
+    _one("Maximize", "ADAM", True),
+    _one("Min 8bit Size", "ADAM_8BIT", 1024),
+    _one("Optimizer Momentum", "SGD", 0.9, "momentum"),
+    Row("OneTrainer", "Nesterov", test="tests/trainers/test_sdscripts.py::test_nesterov_is_in_the_name"),
+    _one("No Prox", "DADAPT_ADAN", True),
+    _one("Optim Bits", "LAMB", 8),
+    _one("Percentile Clipping", "LION_8BIT", 100, None),
+    _one("Relative Step", "ADAFACTOR", False),
+    _one("Safeguard Warmup", "PRODIGY", True),
+    _one("Scale Parameter", "ADAFACTOR", False),
+    _one("Stochastic Rounding", "ADAFACTOR", True, None),
+    _one("Stochastic Rounding", "PRODIGY_PLUS_SCHEDULE_FREE", False),
+    _one("Bias Correction", "PRODIGY", True, "use_bias_correction"),
+    _one("Use Triton", "LION", False),
+    _one("Warmup Initialization", "ADAFACTOR", True, "warmup_init"),
+    _one("Weight Decay", "PRODIGY", 0.01),
+    _one("Learning rate", "PRODIGY", 1, "lr"),
+    *_same("EveryDream", "adamw", lr=1e-4, betas=(0.8, 0.9), weight_decay=0.1),
+    Row("EveryDream", "epsilon", "adamw8bit", 1e-7, "eps", 1e-7),
+    Row("EveryDream", "epsilon", "lion", 1e-8),
+    *_same("EveryDream", "dadapt_adam", decouple=False, d0=1e-5),
+    Row("EveryDream", "no file at all", test=f"{_B}test_without_a_file_the_defaults_of_the_document_hold"),
+    Row("EveryDream", "text_encoder_overrides", test=f"{_B}test_null_inherits_and_what_is_given_overrides"),
+    Row("EveryDream", "text_encder_lr_scale", test=f"{_B}test_the_scale_of_the_text_encoder"),
+    Row("EveryDream", "lr from outside", test=f"{_B}test_the_callers_lr_goes_before_that_of_the_file"),
+    Row("EveryDream", "unfreeze_final_n_layers", test=f"{_B}test_layers_are_frozen_from_the_front"),
+    Row("EveryDream", "freeze_embeddings", test=f"{_B}test_layers_are_frozen_from_the_front"),
+    Row("EveryDream", "lr_scheduler, lr_warmup_steps, lr_decay_steps", test=f"{_B}test_schedules"),
+)  # fmt: skip
+_READERS = {"Prodigy": "sd-scripts"}
+SETTING_TEST = "tests/trainers/test_table.py::test_a_setting_arrives"
+OPTIMIZER_TEST = "tests/trainers/test_table.py::test_an_optimizer_steps"
+
+
+def reader_of(row: Row) -> str:
+    """The trainer whose reader the row goes through."""
+    return _READERS.get(row.document, row.document)
+
+
+def kind_of(row: Row) -> Kind:
+    """The optimizer of a row."""
+    return TABLES[reader_of(row)][row.optimizer]
+
+
+def tested_with(kind: Kind) -> str:
+    """What the tests run: bitsandbytes and transformers are too heavy to be installed for them."""
+    heavy = kind.distribution in {"bitsandbytes", "transformers"}
+    return "a stand-in with its constructor" if heavy else "the class itself"
+
+
+def _short(test: str) -> str:
+    return f"`{test.removeprefix('tests/trainers/')}`"
+
+
+def optimizers() -> Table:
+    """Every optimizer that a document names."""
+    rows = []
+    for document, names in NAMED.items():
+        for name in names:
+            kind = TABLES[document][name]
+            install = "`pip install .`" if kind.distribution == "ppsf" else f"`{kind.install}`"
+            cls = f"`{kind.module}.{kind.name}`"
+            rows.append(
+                (document, f"`{name}`", cls, install, tested_with(kind), _short(f"{OPTIMIZER_TEST}[{document}-{name}]"))
+            )
+    return Table(("document", "name", "class", "comes with", "tested with", "test"), tuple(rows))
+
+
+def settings() -> Table:
+    """Every setting that a document names."""
+    rows = []
+    for row in ROWS:
+        if row.test:
+            rows.append((row.document, f"`{row.setting}`", "-", "see the test", _short(row.test)))
+            continue
+        passed = f"`{row.key}={row.kept!r}`" if row.key else "accepted, changes nothing"
+        given = f"`{row.optimizer}`: `{row.value!r}`"
+        rows.append((row.document, f"`{row.setting}`", given, passed, _short(f"{SETTING_TEST}[{row.id}]")))
+    return Table(("document", "setting", "for example", "the class gets", "test"), tuple(rows))
+
+
+def pitfalls() -> Table:
+    """The rules of `check`."""
+    rows = [(f"`{rule.id}`", rule.todo, ", ".join(rule.sentences) or "OneTrainer's page") for rule in advice.RULES]
+    return Table(("rule", "what to do", "said in"), tuple(rows))

@@ -1,0 +1,18 @@
+"""Optimizers from the configurations of trainers, and advice on how they are used.
+
+>>> optimizer = from_onetrainer({"optimizer": "PRODIGY", "d_coef": 2.0}, {"unet": unet})  # doctest: +SKIP
+
+Other packages are imported when a configuration names one of their optimizers, and not before.
+"""
+
+from ppsf_fast.trainers.advice import Advice, AdviceWarning, check
+from ppsf_fast.trainers.everydream import EveryDream, from_everydream
+from ppsf_fast.trainers.mistakes import ConfigError, Mistake
+from ppsf_fast.trainers.onetrainer import from_onetrainer
+from ppsf_fast.trainers.schedule import Schedule
+from ppsf_fast.trainers.sdscripts import from_sd_scripts
+
+__all__ = [
+    "Advice", "AdviceWarning", "ConfigError", "EveryDream", "Mistake", "Schedule", "check", "from_everydream",
+    "from_onetrainer", "from_sd_scripts",
+]  # fmt: skip
