@@ -7,13 +7,19 @@ import pytest
 import torch
 
 from ppsf_conformance import peers
+from ppsf_conformance.errata import KnownDeviations
+from ppsf_conformance.lockstep import judge, play
 from ppsf_conformance.overrides import muon
 from ppsf_conformance.overrides.rules import half
+from ppsf_conformance.problems import GroupSpec, ParamSpec, Problem
+from ppsf_conformance.published import errata_for
+from ppsf_conformance.run import implementation_for
 from ppsf_ref import FLOAT32, Arithmetic, Running
 from ppsf_ref.formats import BFLOAT16, nearest
 from ppsf_ref.law import Rule
 from ppsf_ref.numbers import Number
 
+RELEASED = "prodigyplus.prodigy_plus_schedulefree:ProdigyPlusScheduleFree"
 LIFT = Running(Arithmetic(array=FLOAT32, accumulate=FLOAT32))
 TURNED: Rule = muon.TABLE["muon_in_bfloat16"]["PPSF-M-015"](lambda g: None)
 
@@ -38,6 +44,18 @@ def test_the_release_lies_between_the_edges(shape: tuple[int, ...]) -> None:
         assert ((expected.low <= found) & (found <= expected.high)).all()
         known += int((expected.bound == 0).all())
     assert known >= 6 if np.prod(shape) <= 64 else known <= 8, "in small matrices the edges mostly meet"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_added_to_the_root_of_a_tiny_memory_is_rounded_first(seed: int) -> None:
+    """1e-8 in bfloat16 is 1.0012e-8: where the root is as small, the sum rounds to another number."""
+    implementation = implementation_for(f"{RELEASED}@prodigy-plus-schedule-free==1.9.2")
+    known = KnownDeviations(errata_for(implementation))
+    group = GroupSpec((ParamSpec((3, 4), start="zero"),))
+    problem = Problem({"d0": 1e-3, "use_muon_pp": True}, (group,), "tiny gradient", steps=6, seed=seed)
+    for transition in play(implementation, problem):
+        verdict = judge(transition, implementation.capabilities, known.rules)
+        assert verdict.ok, verdict.witness.detail
 
 
 def test_half_rounds_to_the_nearest_bfloat16_and_keeps_doubt() -> None:

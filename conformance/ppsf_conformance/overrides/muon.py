@@ -30,6 +30,8 @@ from ppsf_ref.variants import Moved
 
 #: Instructions for bfloat16 take numbers below the least normal one for 0.
 LEAST_NORMAL = 2.0**FLOAT32.emin
+#: What is added to a bfloat16 tensor is rounded to bfloat16 first.
+ADDED_NORM, ADDED_DIVISOR = (float(nearest(np.asarray(x), BFLOAT16)) for x in (LEAST_NORM, LEAST_DIVISOR))
 #: A doubt as large as the elements themselves.
 WHOLE = 0.5
 
@@ -90,7 +92,7 @@ def _turned_in_halves(g: Number) -> Turned:
 
 
 def _stepped(flat: Number) -> Number:
-    size = half(half(length(flat)) + LEAST_NORM)
+    size = half(half(length(flat)) + ADDED_NORM)
     x = _once(flat / size, flat, size)
     for _ in range(STEPS):
         square = product(x, turned(x))
@@ -116,7 +118,7 @@ def _memory_in_halves(rms_sq: Number, o: Direction, beta2: Number, d: Number, d_
 
 
 def _scaled_in_halves(o: Number, rms_sq: Number) -> Number:
-    return o * half(1 / half(half(num.sqrt(rms_sq)) + LEAST_DIVISOR))
+    return o * half(1 / half(half(num.sqrt(rms_sq)) + ADDED_DIVISOR))
 
 
 def _memory_format(base: Rule) -> Rule:
