@@ -86,7 +86,7 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
                 kept.
 
         Raises:
-            TypeError, ValueError, NotImplementedError: as the constructor does; nothing has changed then.
+            TypeError, ValueError: as the constructor does; nothing has changed then.
         """
         if not isinstance(param_group, dict) or "params" not in param_group:
             raise TypeError(

@@ -125,7 +125,7 @@ def options_of_group(given: Mapping[str, Any], defaults: Mapping[str, Any], revi
         revision: of the optimizer.
 
     Raises:
-        TypeError, ValueError, NotImplementedError: a value outside its domain, an option of other revisions, or
+        TypeError, ValueError: a value outside its domain, an option of other revisions, or
             one that belongs to the whole optimizer.
     """
     refuse_foreign(given, revision)

@@ -28,7 +28,7 @@ class Persistence(Core):
             state_dict: of an optimizer with the same groups; not changed, and not shared.
 
         Raises:
-            TypeError, ValueError, NotImplementedError: the state does not belong to this optimizer; nothing
+            TypeError, ValueError: the state does not belong to this optimizer; nothing
                 has changed then.
         """
         # torch casts state to the dtype of the parameter. So the state is taken out before torch sees it and

@@ -54,6 +54,16 @@ def law(clause: str, *args: Any, **kwargs: Any) -> Any:
     return clause_functions()[clause](*args, **kwargs)
 
 
+def refuses(*args: Any, **kwargs: Any) -> None:
+    """In the place of a refusal: what is lawful is refused too."""
+    raise ValueError("refused")
+
+
+def stored_in(**formats: Any) -> Rule:
+    """Storage (PPSF-R-001) with some parts in other formats."""
+    return lambda dtype, factored_fp32: {**law("PPSF-R-001", dtype, factored_fp32), **formats}
+
+
 def created_with(**wrong: Callable[[Any], Any]) -> Rule:
     """Creation of state (PPSF-L-001) in which some parts start as something else."""
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ppsf_conformance.formula_mutants import FORMULA_MUTANTS
 from ppsf_conformance.fused_mutants import FUSED_MUTANTS
-from ppsf_conformance.mutant import Mutant, created_with
+from ppsf_conformance.mutant import Mutant, created_with, refuses, stored_in
 from ppsf_conformance.mutant import law as _law
 from ppsf_conformance.revision_mutants import REVISION_MUTANTS
 from ppsf_conformance.state_mutants import STATE_MUTANTS
@@ -83,10 +83,6 @@ def _old_sum(weight_sum: Any, dlr: Any) -> Averaging:
     return right._replace(c=num.share(dlr * dlr, weight_sum + 2 * dlr * dlr, 2))
 
 
-def _stored_in(**formats: Any) -> Rule:
-    return lambda dtype, factored_fp32: {**_law("PPSF-R-001", dtype, factored_fp32), **formats}
-
-
 def _low_bits_swapped(seed: int, k: int, parameter: int, count: int) -> Any:
     y, z = _law("PPSF-R-004", seed, k, parameter, count)
     return z, y
@@ -131,10 +127,6 @@ def _sum_of_squares(rms_sq: Any, o: Direction, beta2: Any, d: Any, d_prev: Any) 
 
 def _accepts(*args: Any, **kwargs: Any) -> None:
     return None
-
-
-def _refuses(*args: Any, **kwargs: Any) -> None:
-    raise ValueError("refused")
 
 
 def _ignores_group_options(defaults: Options, given: Any) -> Options:
@@ -558,10 +550,10 @@ MUTANTS: tuple[Mutant, ...] = (
         kind="condition",
         rule=lambda before, after, moved: after if moved and moved[-1] else before,
     ),
-    Mutant("x0 in bfloat16", clause="PPSF-R-001", kind="dtype", rule=_stored_in(x0=BFLOAT16)),
-    Mutant("s in bfloat16", clause="PPSF-R-001", kind="dtype", rule=_stored_in(s=BFLOAT16)),
-    Mutant("memory of Muon in bfloat16", clause="PPSF-R-001", kind="dtype", rule=_stored_in(rms_sq=BFLOAT16)),
-    Mutant("factors always float32", clause="PPSF-R-001", kind="dtype", rule=_stored_in(v_row=FLOAT32, v_col=FLOAT32)),
+    Mutant("x0 in bfloat16", clause="PPSF-R-001", kind="dtype", rule=stored_in(x0=BFLOAT16)),
+    Mutant("s in bfloat16", clause="PPSF-R-001", kind="dtype", rule=stored_in(s=BFLOAT16)),
+    Mutant("memory of Muon in bfloat16", clause="PPSF-R-001", kind="dtype", rule=stored_in(rms_sq=BFLOAT16)),
+    Mutant("factors always float32", clause="PPSF-R-001", kind="dtype", rule=stored_in(v_row=FLOAT32, v_col=FLOAT32)),
     Mutant(
         "toward zero",
         clause="PPSF-R-002",
@@ -650,17 +642,17 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant("accepted", clause="PPSF-X-001", kind="refusal", rule=_accepts),
     Mutant("accepted", clause="PPSF-X-002", kind="refusal", rule=_accepts),
-    Mutant("refused", clause="PPSF-X-002", kind="refusal", rule=_refuses),
+    Mutant("refused", clause="PPSF-X-002", kind="refusal", rule=refuses),
     Mutant("accepted", clause="PPSF-X-003", kind="refusal", rule=_accepts),
-    Mutant("refused", clause="PPSF-X-003", kind="refusal", rule=_refuses),
+    Mutant("refused", clause="PPSF-X-003", kind="refusal", rule=refuses),
     Mutant("accepted", clause="PPSF-X-004", kind="refusal", rule=_accepts),
     Mutant("accepted", clause="PPSF-X-005", kind="refusal", rule=_accepts),
     Mutant("accepted", clause="PPSF-X-006", kind="refusal", rule=_accepts),
-    Mutant("refused", clause="PPSF-X-006", kind="refusal", rule=_refuses),
+    Mutant("refused", clause="PPSF-X-006", kind="refusal", rule=refuses),
     Mutant("accepted", clause="PPSF-X-008", kind="refusal", rule=_accepts),
     Mutant("accepted", clause="PPSF-X-009", kind="refusal", rule=_accepts),
-    Mutant("refused", clause="PPSF-X-009", kind="refusal", rule=_refuses),
-    Mutant("refused", clause="PPSF-X-008", kind="refusal", rule=_refuses),
+    Mutant("refused", clause="PPSF-X-009", kind="refusal", rule=refuses),
+    Mutant("refused", clause="PPSF-X-008", kind="refusal", rule=refuses),
     Mutant("own share alone", clause="PPSF-D-032", kind="dropped", rule=lambda own, elsewhere: own),
     Mutant("mean over processes", clause="PPSF-D-032", kind="formula", rule=_mean_over_processes),
     *REVISION_MUTANTS,

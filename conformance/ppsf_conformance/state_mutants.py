@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ppsf_conformance.mutant import Mutant, created_with, law
+from ppsf_conformance.mutant import Mutant, created_with, law, refuses, stored_in
 from ppsf_ref import BFLOAT16, FLOAT32, GroupState, Options, ParamState, State
 from ppsf_ref import numbers as num
 from ppsf_ref.formats import FORMATS
@@ -88,10 +88,6 @@ def _narrowed(p: ParamState) -> ParamState:
     return replace(p, **{name: num.round_nearest(value, BFLOAT16) for name, value in kept.items()})
 
 
-def _stored_in(**formats: Any) -> Rule:
-    return lambda dtype, fp32: {**law("PPSF-R-001", dtype, fp32), **formats}
-
-
 def _as_the_parameter(*names: str) -> Rule:
     return lambda dtype, fp32: {**law("PPSF-R-001", dtype, fp32), **dict.fromkeys(names, FORMATS[dtype])}
 
@@ -117,10 +113,6 @@ def _one_for_all(seed: int, k: int, parameter: int, count: int) -> Any:
 
 def _rolled(seed: int, k: int, parameter: int, count: int) -> Any:
     return tuple(np.roll(words, 1) for words in law("PPSF-R-004", seed, k, parameter, count))
-
-
-def _refuses(*args: Any, **kwargs: Any) -> None:
-    raise ValueError("refused")
 
 
 STATE_MUTANTS = (
@@ -165,9 +157,9 @@ STATE_MUTANTS = (
     Mutant("the first parameter decides", clause="PPSF-G-006", kind="slice", rule=lambda took_part: any(took_part[:1])),
     Mutant("d over dlr", clause="PPSF-G-010", kind="operand", rule=lambda dlr, d: d / dlr),
     # --- precision and rounding
-    Mutant("z in float32", clause="PPSF-R-001", kind="dtype", rule=_stored_in(z=FLOAT32)),
-    Mutant("m in float32", clause="PPSF-R-001", kind="dtype", rule=_stored_in(m=FLOAT32)),
-    Mutant("x0 in float32", clause="PPSF-R-001", kind="dtype", rule=_stored_in(x0=FLOAT32)),
+    Mutant("z in float32", clause="PPSF-R-001", kind="dtype", rule=stored_in(z=FLOAT32)),
+    Mutant("m in float32", clause="PPSF-R-001", kind="dtype", rule=stored_in(m=FLOAT32)),
+    Mutant("x0 in float32", clause="PPSF-R-001", kind="dtype", rule=stored_in(x0=FLOAT32)),
     Mutant("v as the parameter", clause="PPSF-R-001", kind="dtype", rule=_as_the_parameter("v")),
     Mutant("s as the parameter", clause="PPSF-R-001", kind="dtype", rule=_as_the_parameter("s")),
     Mutant("factors as the parameter", clause="PPSF-R-001", kind="dtype", rule=_as_the_parameter("v_row", "v_col")),
@@ -175,7 +167,7 @@ STATE_MUTANTS = (
         "course in bfloat16",
         clause="PPSF-R-001",
         kind="dtype",
-        rule=_stored_in(pull=BFLOAT16, l1=BFLOAT16, l2=BFLOAT16),
+        rule=stored_in(pull=BFLOAT16, l1=BFLOAT16, l2=BFLOAT16),
     ),
     Mutant("s alone", clause="PPSF-R-010", kind="dtype", rule=_compact("s")),
     Mutant("x0 alone", clause="PPSF-R-010", kind="dtype", rule=_compact("x0")),
@@ -280,8 +272,8 @@ STATE_MUTANTS = (
         rule=lambda fresh, first, split: replace(law("PPSF-L-007", fresh, first, split), k=fresh.k),
     ),
     # --- errors
-    Mutant("refused", clause="PPSF-X-001", kind="refusal", rule=_refuses),
-    Mutant("refused", clause="PPSF-X-004", kind="refusal", rule=_refuses),
-    Mutant("refused", clause="PPSF-X-005", kind="refusal", rule=_refuses),
-    Mutant("refused", clause="PPSF-X-020", kind="refusal", rule=_refuses),
+    Mutant("refused", clause="PPSF-X-001", kind="refusal", rule=refuses),
+    Mutant("refused", clause="PPSF-X-004", kind="refusal", rule=refuses),
+    Mutant("refused", clause="PPSF-X-005", kind="refusal", rule=refuses),
+    Mutant("refused", clause="PPSF-X-020", kind="refusal", rule=refuses),
 )

@@ -47,10 +47,11 @@ class TorchEvents:
     fused: bool
 
     def _constructor_options(self) -> dict[str, Any]:
+        """What the constructor was given; a session says it."""
         raise NotImplementedError
 
     def _with(self, optimizer: torch.optim.Optimizer) -> Self:
-        """A session over another optimizer of the same class."""
+        """A session over another optimizer of the same class; a session says how."""
         raise NotImplementedError
 
     def _at(self, place: Place) -> torch.Tensor:

@@ -31,7 +31,6 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "ValueError": ("ValueError", "TypeError"),
     "TypeError": ("ValueError", "TypeError"),
     "RuntimeError": ("RuntimeError", "ValueError"),
-    "NotImplementedError": ("NotImplementedError",),
 }
 
 #: Values tried per option, inside and outside its domain.
