@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 #: How long a call may take, in seconds.
 PATIENCE = 60.0
-#: What the server loads before the first process is asked for.
+#: What the server loads before the first process is asked for; torch itself puts off loading the last one.
 LOADED = (
     "numpy",
     "torch",
@@ -36,6 +36,7 @@ LOADED = (
     "torch.distributed.fsdp",
     "torch.distributed.checkpoint",
     "pytest",
+    "torch._dynamo",
 )
 #: How long the death of a process may take to show after the others have felt it, in seconds.
 _LINGERING = 0.5
