@@ -35,6 +35,7 @@ LOADED = (
     "torch.distributed.tensor",
     "torch.distributed.fsdp",
     "torch.distributed.checkpoint",
+    "torch.distributed.optim",
     "pytest",
     "torch._dynamo",
 )

@@ -17,13 +17,13 @@ INPUTS = 12
 
 
 class Model(torch.nn.Module):
-    """Matrices that are factored and such that are not, vectors, a scalar, and a branch that not every batch takes."""
+    """Matrices that are factored and such that are not, vectors, and a branch that not every batch takes."""
 
     def __init__(self) -> None:
         super().__init__()
         self.inner = torch.nn.Linear(INPUTS, 40)
         self.outer = torch.nn.Linear(40, 3)
-        self.scale = torch.nn.Parameter(torch.ones(()))
+        self.scale = torch.nn.Parameter(torch.ones(1))
         self.branch = torch.nn.Linear(INPUTS, 3, bias=False)
 
     def forward(self, inputs: Tensor, branch: bool = True) -> Tensor:
