@@ -9,6 +9,9 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 from tests.fast import revised
@@ -40,6 +43,16 @@ def replica(case: str, dtype: torch.dtype, **how: Any) -> tuple[DistributedDataP
     return DistributedDataParallel(model, **how), optimizer
 
 
+def sharded(case: str, dtype: torch.dtype) -> tuple[torch.nn.Module, Any]:
+    """The same model, cut over the processes by FSDP2."""
+    torch.manual_seed(0)
+    model = Model().to(dtype)
+    mesh = init_device_mesh("cpu", (dist.get_world_size(),))
+    fully_shard(model.inner, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+    return model, revised.build(case, list(model.parameters()))
+
+
 def loss_of(model: torch.nn.Module, step: int, part: int = 0, branch: bool = True) -> Tensor:
     """The loss of this process's own batch."""
     own = torch.Generator().manual_seed(10_000 * step + 100 * part + dist.get_rank())
@@ -58,7 +71,7 @@ def one_step(model: torch.nn.Module, optimizer: Any, step: int, **how: Any) -> N
 
 
 def digest(model: torch.nn.Module, optimizer: Any) -> str:
-    """One word for weights, state and groups: equal exactly if all bits are."""
+    """One word for what this process has of weights, state and groups: equal exactly if all bits are."""
     found = hashlib.sha256()
     for piece in _pieces([model.state_dict(), optimizer.state_dict()]):
         found.update(piece)
@@ -74,6 +87,7 @@ def _pieces(value: Any) -> Iterable[bytes]:
         for each in value:
             yield from _pieces(each)
     elif isinstance(value, Tensor):
+        value = value.to_local() if isinstance(value, DTensor) else value
         yield f"{value.dtype}{tuple(value.shape)}".encode()
         yield value.detach().double().numpy().tobytes()  # exact for all dtypes of weights and state
     else:
