@@ -118,6 +118,31 @@ def _stored(name: str) -> dict[str, Any]:
     return found
 
 
+def together() -> Picture:
+    """The losses of one process and of several, and how far apart they are."""
+    found = _stored("together-gloo")
+    steps = range(found["setting"]["every"], found["setting"]["steps"] + 1, found["setting"]["every"])
+    seeds = [Curve(f"one process, seed {i}", steps, losses) for i, losses in enumerate(found["curves"]["1"])]
+    sharded = [
+        Curve(f"{world} processes, seed 0", steps, losses[0], marker)
+        for marker, (world, losses) in zip("ox", list(found["curves"].items())[1:], strict=True)
+    ]
+    panel = Panel([*seeds, *sharded], "steps", "loss on what is held out")
+    return Picture(
+        [panel], "Curves of three seeds of one process; the points of sharded runs lie on that of their seed."
+    )
+
+
+def distances() -> Table:
+    """How far sharded runs lie from that of one process, and seeds from each other."""
+    found = _stored("together-gloo")
+    worlds = found["distance"]
+    head = ("steps", "seeds of one process", *(f"{world} processes and one, same seed" for world in worlds))
+    rows = zip(found["spread"], *worlds.values(), strict=True)
+    every = found["setting"]["every"]
+    return Table(head, tuple((str(every * (i + 1)), *(f"{each:.1e}" for each in row)) for i, row in enumerate(rows)))
+
+
 def measured() -> Table:
     """What was measured on gloo beside what the model says."""
     head = ("processes", "counted, bytes", "sent, measured", "sent, predicted", "AdamW's step", "our step")
