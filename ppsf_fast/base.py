@@ -62,7 +62,7 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
     """An optimizer that follows one revision of the specification.
 
     Args:
-        params: float32 or bfloat16 parameters, or groups of them.
+        params: float32, bfloat16 or float16 parameters, or groups of them.
         given: the options that the caller gives; the others have the revision's defaults.
         revision: its name; one of `REVISIONS` of the class.
         compiles: compile the step; no option of the revision, and not saved.

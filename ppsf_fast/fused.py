@@ -116,7 +116,7 @@ class FusedStep:
     def take(self, item: Item) -> None:
         """Move one parameter."""
         self._come.add(item.index)
-        # clause: PPSF-L-010 bbf6328d
+        # clause: PPSF-L-010 41382629
         good = plan.is_good(item.grad)
         if good is False:
             return

@@ -14,7 +14,7 @@ class ProdigyPlusScheduleFree(RevisedOptimizer):
     1 and use no schedule: the step size is estimated.
 
     Args:
-        params: float32 or bfloat16 parameters, or groups of them. A group may give every option its own
+        params: float32, bfloat16 or float16 parameters, or groups of them. A group may give every option its own
             value, except `split_groups`, `split_groups_mean`, `rounding_seed` and `fused_back_pass`; keys that are
             no options are kept as they are.
         lr: multiplies the estimated step size; > 0, and 0 in a step pauses the group.
@@ -69,7 +69,7 @@ class ProdigyPlusScheduleFree(RevisedOptimizer):
 
     Raises:
         TypeError: an unknown option, or one that the revision does not have (PPSF-X-001), a value of a wrong type
-            (PPSF-X-002), a parameter that is neither float32 nor bfloat16 (PPSF-X-006).
+            (PPSF-X-002), a parameter of another dtype (PPSF-X-006).
         ValueError: a value outside its domain (PPSF-X-002), options that exclude each other (PPSF-X-003).
         NotImplementedError: a revision that is not served.
     """

@@ -19,7 +19,9 @@ from ppsf_fast.rule import Rule
 from ppsf_fast.scalars import Ledger, Scalars, averages_estimates
 from ppsf_fast.state import State, check_shapes, prepare
 
-PARAMETER_DTYPES = (torch.float32, torch.bfloat16)
+PARAMETER_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+#: Where the squares of gradients leave the range of float32.
+TOO_LARGE = 2.0**64
 
 
 @dataclass(slots=True)
@@ -85,11 +87,11 @@ class Plan:
 
 def check_parameter(param: Tensor, where: str) -> None:
     """Raise TypeError for a parameter that cannot be trained; `where` names it."""
-    # clause: PPSF-X-006 966e472f
+    # clause: PPSF-X-006 21269820
     if param.dtype not in PARAMETER_DTYPES:
         raise TypeError(
-            f"{where} is {param.dtype}: allowed are float32 and bfloat16. Convert the model, for example "
-            "with .float() or .bfloat16(), and let autocast and a GradScaler handle float16."
+            f"{where} is {param.dtype}: allowed are float32, bfloat16 and float16. Convert the model, for example "
+            "with .float() or .bfloat16()."
         )
 
 
@@ -182,7 +184,7 @@ def fill_up(plan: Plan, groups: Sequence[Group], rules: Sequence[Rule], ledger: 
 
 
 def is_good(grad: Tensor) -> bool | Tensor:
-    """Whether a gradient is finite: known for a CPU, else a 0-d bool on its device.
+    """Whether a gradient is finite and can be squared: known for a CPU, else a 0-d bool on its device.
 
     It counts as it enters the arithmetic, in float32: a float64 gradient beyond its range is infinite.
     """
@@ -190,15 +192,19 @@ def is_good(grad: Tensor) -> bool | Tensor:
 
 
 def _finite(grad: Tensor) -> Tensor:
-    return torch.isfinite(grad.float()).all()
+    # Of a NaN the comparison is false too.
+    return (grad.float().abs() < TOO_LARGE).all()
 
 
 def _all_finite(grads: Sequence[Tensor]) -> bool:
-    """Whether gradients that the host can read are finite."""
-    # A norm that float32 holds is that of a finite array, and takes one reading. It may overflow where no element does:
-    # only then each element is asked.
-    norms = torch.stack(torch._foreach_norm(list(grads))).float()
-    return bool(torch.isfinite(norms).all()) or all(bool(_finite(grad)) for grad in grads)
+    """Whether gradients that the host can read are finite and can be squared."""
+    # No element is larger than the norm, which takes one reading; half of the bound leaves room for its rounding. Only
+    # where the norm is too large each element is asked.
+    narrow = [grad for grad in grads if grad.dtype == torch.float16]  # where norms of ordinary gradients overflow
+    others = [grad for grad in grads if grad.dtype != torch.float16]
+    norms = [*torch._foreach_norm(others)] if others else []
+    norms += torch._foreach_norm(narrow, dtype=torch.float32) if narrow else []
+    return bool((torch.stack(norms).float() < TOO_LARGE / 2).all()) or all(bool(_finite(grad)) for grad in grads)
 
 
 def judge(plan: Plan) -> bool:
@@ -207,7 +213,7 @@ def judge(plan: Plan) -> bool:
     Returns:
         False if the step is known to be bad; True if it is good, or good where `plan.ok`, set here, is true.
     """
-    # clause: PPSF-L-004 66216824
+    # clause: PPSF-L-004 447f40b1
     here: list[Tensor] = []
     flags: dict[torch.device, list[Tensor]] = {}
     for item in plan.items:

@@ -16,7 +16,7 @@ class Prodigy(RevisedOptimizer):
     nothing. All groups share one estimate.
 
     Args:
-        params: float32 or bfloat16 parameters, or groups of them. A group may give every option its own value, except
+        params: float32, bfloat16 or float16 parameters, or groups of them. A group may give every option its own value, except
             those of the estimate; keys that are no options are kept as they are.
         lr: multiplies the estimated step size; > 0, and 0 in a step pauses the group.
         betas: coefficients of the first moment, in (0, 1), and of the second, in [0, 1).
@@ -39,8 +39,8 @@ class Prodigy(RevisedOptimizer):
             saved. Without a compiler a warning says so, and the step goes on without it.
 
     Raises:
-        TypeError: an unknown option (PPSF-X-001), a value of a wrong type (PPSF-X-002), a parameter that is neither
-            float32 nor bfloat16 (PPSF-X-006).
+        TypeError: an unknown option (PPSF-X-001), a value of a wrong type (PPSF-X-002), a parameter of another
+            dtype (PPSF-X-006).
         ValueError: a value outside its domain (PPSF-X-002), options that exclude each other (PPSF-X-003).
     """
 

@@ -40,6 +40,12 @@ def factored_axes(shape: Sequence[int], revision: Revision) -> tuple[int, int] |
     return row, column
 
 
+def dtype_of_state(param: Tensor) -> torch.dtype:
+    """The dtype of what is kept as the weights are, which float16 is too narrow for."""
+    # clause: PPSF-R-001 87be6185
+    return torch.float32 if param.dtype == torch.float16 else param.dtype
+
+
 def _start_of_moment(param: Tensor, rule: Rule) -> State:
     if moves(param.shape, rule.muon):
         return {"rms_sq": torch.zeros((), dtype=torch.float32, device=param.device)}
@@ -48,7 +54,7 @@ def _start_of_moment(param: Tensor, rule: Rule) -> State:
     axes = factored_axes(param.shape, rule.revision) if rule.factored else None
     if axes is None:
         return {"exp_avg_sq": torch.zeros_like(param, dtype=torch.float32)}
-    dtype = torch.float32 if rule.factored_fp32 else param.dtype
+    dtype = torch.float32 if rule.factored_fp32 else dtype_of_state(param)
     shapes = [[1 if axis == reduced else size for axis, size in enumerate(param.shape)] for reduced in axes]
     row, column = (torch.zeros(shape, dtype=dtype, device=param.device) for shape in shapes)
     return {"exp_avg_sq_row": row, "exp_avg_sq_col": column}
@@ -65,7 +71,7 @@ def _sampled(param: Tensor, rule: Rule) -> tuple[Tensor, torch.dtype]:
     # clause: PPSF-R-010 e3f7656a
     if rule.bf16_state:
         return start.to(torch.bfloat16, copy=True), torch.bfloat16
-    return start.clone(), torch.float32
+    return start.to(dtype_of_state(param), copy=True), torch.float32
 
 
 def prepare(state: State, param: Tensor, rule: Rule, adapts: bool) -> None:
@@ -78,7 +84,7 @@ def prepare(state: State, param: Tensor, rule: Rule, adapts: bool) -> None:
         adapts: whether its pool may still adapt d.
     """
     # clause: PPSF-L-001 96915c07
-    # clause: PPSF-R-001 8f7d5090
+    # clause: PPSF-R-001 87be6185
     device = param.device
     for name, value in state.items():
         if isinstance(value, Tensor) and value.device != device:
@@ -86,9 +92,9 @@ def prepare(state: State, param: Tensor, rule: Rule, adapts: bool) -> None:
     fills = rule.adopt and not _has_moment(state)
     _prepare_moment(state, param, rule)
     if rule.averages and "z" not in state:
-        state["z"] = param.detach().clone()
+        state["z"] = param.detach().to(dtype_of_state(param), copy=True)
     if rule.keeps_moment and "exp_avg" not in state:
-        state["exp_avg"] = torch.zeros_like(param)
+        state["exp_avg"] = torch.zeros_like(param, dtype=dtype_of_state(param))
     if adapts:
         # The course begins with the first step that counts.
         course = () if fills else COURSE

@@ -5,7 +5,7 @@ Read :mod:`ppsf_ref.step` first: it is the whole algorithm on one page. The same
 """
 
 from ppsf_ref.bounded import Allowed, Arithmetic, Bounded
-from ppsf_ref.formats import BFLOAT16, FLOAT32, FLOAT64, Format
+from ppsf_ref.formats import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, Format
 from ppsf_ref.law import Decision, Trace, clause_functions, overriding, replaying, tracing
 from ppsf_ref.modes import evaluate, initial_state, train
 from ppsf_ref.numbers import Float64, Numbers, Precise, Running
@@ -15,6 +15,7 @@ from ppsf_ref.step import step
 
 __all__ = [
     "BFLOAT16",
+    "FLOAT16",
     "FLOAT32",
     "FLOAT64",
     "Allowed",
