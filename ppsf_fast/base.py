@@ -157,9 +157,12 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
     def _update(self) -> None:
         self._settle(wait=False)
         groups, rules, ledger = self.param_groups, self._rules(), self._ledger
+        together = rules[0].sums_processes and processes.connected()
+        if not together and backends.again(groups, rules, self.state, ledger, self._workspace):
+            self._settle(wait=False)
+            return
         work = plan.gather(groups, rules, self.state, ledger)
         work.compiles = self._compiles
-        together = rules[0].sums_processes and processes.connected()
         if together:  # the others wait, whether a parameter takes part here or not
             plan.fill_up(work, groups, rules, ledger)
         if not work.pools:

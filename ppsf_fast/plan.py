@@ -62,12 +62,14 @@ class Plan:
         estimates: d and k of every group of the optimizer if the step averages them, else nothing.
         ok: 0-d bool, false if the step must change nothing; None if it is known to be good.
         compiles: whether the backend uses a compiled step where it has one.
+        of: the groups, rules and states that it was equipped from.
     """
 
     pools: list[PoolPlan]
     estimates: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     ok: Tensor | None = None
     compiles: bool = False
+    of: tuple[Sequence[Group], Sequence[Rule], Mapping[Tensor, State]] | None = None
 
     @property
     def groups(self) -> list[GroupPlan]:
@@ -254,6 +256,7 @@ def equip(
                 item.state = states.setdefault(item.param, item.state)
                 prepare(item.state, item.param, group.rule, adapts)
     plan.estimates = estimates_of(groups, rules, plan.pools[0].device, ledger)
+    plan.of = (groups, rules, states)
 
 
 def may_adapt(group: Mapping[str, Any], rule: Rule) -> bool:

@@ -8,12 +8,18 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Mapping, Sequence
 from typing import Protocol
+
+from torch import Tensor
 
 from ppsf_fast import plan as plans
 from ppsf_fast.backends import torch_backend
+from ppsf_fast.options import Group
 from ppsf_fast.plan import Plan
+from ppsf_fast.rule import Rule
 from ppsf_fast.scalars import Ledger
+from ppsf_fast.state import State
 
 CHOICE = "PPSF_BACKEND"
 
@@ -85,3 +91,24 @@ def choose(plan: Plan, together: bool) -> Backend:
     from ppsf_fast.backends import triton
 
     return Triton() if triton.serves(plan) else Torch()
+
+
+def again(
+    groups: Sequence[Group],
+    rules: Sequence[Rule],
+    states: Mapping[Tensor, State],
+    ledger: Ledger,
+    workspace: dict[object, object],
+) -> bool:
+    """Take the last step once more, if nothing has changed that a plan depends on; returns whether it is taken.
+
+    Args:
+        groups, rules, states: all of the optimizer's, as :func:`ppsf_fast.plan.gather` takes them.
+        ledger: holds the scalars.
+        workspace: what a backend keeps between steps.
+    """
+    if not workspace or os.environ.get(CHOICE) != "triton":
+        return False
+    from ppsf_fast.backends import triton
+
+    return triton.again(groups, rules, states, ledger, workspace)
