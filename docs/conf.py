@@ -20,6 +20,7 @@ extensions = [
     "pages",
     "errata",
     "lookup",
+    "measurements",
     "statements",
     "soak",
     "verdicts",

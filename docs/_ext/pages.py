@@ -14,6 +14,7 @@ from sphinx.util.typing import ExtensionMetadata
 
 from clauses import Row, field_list, link, linked
 from evidence import ROOT, collect
+from tools.tables import TABLES
 from tools.trace.clauses import Clause, read_folder
 
 SPEC = ROOT / "spec"
@@ -136,6 +137,18 @@ class RevisionTable(DataDirective):
         return cells
 
 
+class ProjectTable(DataDirective):
+    """A table that the README has as well; the argument is its name."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Build it."""
+        for path in ("Makefile", "spec/index.json", "spec/options.toml", "spec/revisions.toml"):
+            self.env.note_dependency(str(ROOT / path))
+        return self.prose(TABLES[self.arguments[0]](ROOT))
+
+
 def sentence(text: str) -> str:
     """``text`` with a capital letter and a full stop."""
     text = text.strip()
@@ -165,4 +178,5 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_directive("clause-table", ClauseTable)
     app.add_directive("option-table", OptionTable)
     app.add_directive("revision-table", RevisionTable)
+    app.add_directive("project-table", ProjectTable)
     return {"parallel_read_safe": False, "parallel_write_safe": True}
