@@ -26,6 +26,8 @@ FRACTION = re.compile(r"\\([td]?)frac\s*(\\[a-zA-Z]+|[^\s{\\])\s*(\\[a-zA-Z]+|[^
 ACCENT = re.compile(r"\\(hat|tilde|bar)\s*(?:\{([^{}]*)\}|([a-zA-Z]))(?=[_^])")
 #: Bars, of which every second one closes; docutils leaves open which.
 BAR = re.compile(r"<mo([^>]*)>([|‖])</mo>")
+#: Brackets that MathML stretches to the height of what stands beside them, which TeX does only after \left.
+FENCE = re.compile(r"<mo>([⟨⟩⌊⌋⌈⌉])</mo>")
 
 logger = logging.getLogger(__name__)
 
@@ -58,10 +60,15 @@ def convert(latex: str, node: nodes.Node, block: bool) -> str:
     """MathML of ``latex``; what cannot be converted is shown as it stands, with a warning."""
     try:
         mathml = str(tex2mathml(plain(latex), as_block=block))
-        return BAR.sub(Bars(), mathml)
+        return FENCE.sub(_as_high_as_text, BAR.sub(Bars(), mathml))
     except MathError as error:
         logger.warning("equation: %s", error, location=node)
         return f"<code>{html.escape(latex)}</code>"
+
+
+def _as_high_as_text(fence: re.Match[str]) -> str:
+    form = "prefix" if fence[1] in "⟨⌊⌈" else "postfix"
+    return f'<mo form="{form}" stretchy="false">{fence[1]}</mo>'
 
 
 def visit_inline(self: HTML5Translator, node: nodes.math) -> None:
