@@ -157,7 +157,8 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
     def _update(self) -> None:
         self._settle(wait=False)
         groups, rules, ledger = self.param_groups, self._rules(), self._ledger
-        work = plan.gather(groups, rules, self.state, ledger)
+        rosters = plan.recognised(groups, rules, self.state, self._rosters)
+        work = plan.gather(groups, rules, self.state, ledger, rosters)
         work.compiles = self._compiles
         together = rules[0].sums_processes and processes.connected()
         if together:  # the others wait, whether a parameter takes part here or not
@@ -172,6 +173,7 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
             ledger.count_skip(None)
             return
         plan.equip(work, groups, rules, self.state, ledger)
+        self._rosters = plan.enrolled(work, groups, self.state) if self._compiles else {}
         backend.step(work, ledger, self._workspace)
         self._settle(wait=False)
 
