@@ -162,7 +162,7 @@ def recognised(
     for index, known in rosters.items():
         if index < len(groups) and rules[index].lr != 0:
             group, rule = groups[index], rules[index]
-            if known == Roster.of(group["params"], states, rule, may_adapt(group, rule)):
+            if known.fits(group["params"], states, rule, may_adapt(group, rule)):
                 found[index] = known
     return found
 

@@ -98,7 +98,7 @@ void renew_factors(int threads, Task& task, char* scratch, float* room) {
 // What the update is multiplied by to bound it.
 float shortening(int threads, const Task& task, double* sums) {
   if (!task.c.clip) return 1;
-  const auto squares = [&](i64 first, i64 n, Buffers& w) { return task.updated<true>(first, n, w); };
+  const auto squares = [&](i64 first, i64 n, Buffers& w) { return task.squares(first, n, w); };
   return 1 / clipping(total(threads, task.t, sums, squares), task.t, task.c);
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 
 #include "formats.hpp"
 #include "random.hpp"
@@ -45,6 +46,35 @@ struct Samples {
   float grad[CHUNK], way[CHUNK];
 };
 
+// The update of element j before it is clipped: a quotient whose divisor is over_a[j] * over_b ...
+template <class Value>
+struct Quotient {
+  const Value* over;
+  const float* over_a;
+  float over_b, unit, eps;
+  // clause: PPSF-U-011 46ab4792
+  // clause: PPSF-U-002 9f1c013e
+  // clause: PPSF-U-012 a1c3be3d
+  float operator()(i64 j) const { return widened(over[j]) * unit / (over_a[j] * over_b + eps); }
+};
+
+// ... or what is there already.
+struct Given {
+  const float* update;
+  float operator()(i64 j) const { return update[j]; }
+};
+
+template <class Update>
+double sum_of_squares(i64 n, Update update) {
+  double sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (i64 j = 0; j < n; ++j) {
+    const double u = update(j);
+    sum += u * u;
+  }
+  return sum;
+}
+
 // The divisor in whole short rows: over_b of the row times over_a.
 template <int N>
 void short_divisor(const float* over_a, const float* over_b, i64 rows, float* denom) {
@@ -85,26 +115,28 @@ struct Task {
         case 16: return short_divisor<16>(over_a, over_b + first / 16, n / 16, denom);
         case 32: return short_divisor<32>(over_a, over_b + first / 32, n / 32, denom);
       }
-    i64 row = first / length, column = first % length;
-    for (i64 done = 0; done < n;) {
-      const i64 count = std::min(n - done, length - column);
-      const i64 o = row / (t.A * t.M), m = row % t.M;
-      const float* a = over_a + (o * t.M + m) * length + column;
-      const float* b = over_b + row * t.I;
-      if (t.I == 1) {
-        const float factor = *b;
-        for (i64 j = 0; j < count; ++j) denom[done + j] = a[j] * factor;
-      } else {
-        float pattern[2 * PERIOD];
-        const i64 period = repeats(t.I);
-        for (i64 j = 0; j < count; j += period) {
-          const i64 some = std::min(period, count - j);
-          if (j == 0 || t.I > PERIOD)
-            for (i64 k = 0, i = (column + j) % t.I; k < some; ++k, i = i + 1 == t.I ? 0 : i + 1) pattern[k] = b[i];
-          for (i64 k = 0; k < some; ++k) denom[done + j + k] = a[j + k] * pattern[k];
-        }
+    in_rows(first, n, [&](i64 at, i64 count, i64 column, const float* a, const float* b) {
+      float pattern[2 * PERIOD];
+      const i64 period = repeats(t.I);
+      for (i64 j = 0; j < count; j += period) {
+        const i64 some = std::min(period, count - j);
+        if (j == 0 || t.I > PERIOD)
+          for (i64 k = 0, i = (column + j) % t.I; k < some; ++k, i = i + 1 == t.I ? 0 : i + 1) pattern[k] = b[i];
+        for (i64 k = 0; k < some; ++k) denom[at + j + k] = a[j + k] * pattern[k];
       }
-      done += count, column = 0, ++row;
+    });
+  }
+
+  // Calls use(at, count, column, a, b) for the pieces of rows in elements first .. first + n: a piece is `count` elements
+  // from first + at, and from `column` of its row; a and b are the factors of its divisor.
+  template <class Use>
+  void in_rows(i64 first, i64 n, Use use) const {
+    const i64 length = t.B * t.I;
+    i64 row = first / length, column = first % length;
+    for (i64 at = 0; at < n; column = 0, ++row) {
+      const i64 count = std::min(n - at, length - column), o = row / (t.A * t.M), m = row % t.M;
+      use(at, count, column, over_a + (o * t.M + m) * length + column, over_b + row * t.I);
+      at += count;
     }
   }
 
@@ -133,32 +165,40 @@ struct Task {
     return w.m;
   }
 
-  // The update before it is clipped: left in w.update, or only the sum of its squares, which is returned.
-  template <bool SUMS>
-  double updated(i64 first, i64 n, Buffers& w) const {
+  // Leaves the update before it is clipped in w.update.
+  void updated(i64 first, i64 n, Buffers& w) const {
     const float* over = dividend(first, n, w);
-    // clause: PPSF-U-011 46ab4792
-    const float unit = c.has_moment ? 1.0f : float(c.unit);
-    const float eps = float(c.eps), in = float(c.inner_scale), out = float(c.outer_scale);
-    double sum = 0;
+    const float unit = c.has_moment ? 1.0f : float(c.unit), in = float(c.inner_scale), out = float(c.outer_scale);
     // clause: PPSF-U-003 fd609a87
     // clause: PPSF-U-013 abd36150
-    if (c.atan2)
-#pragma omp simd reduction(+ : sum)
-      for (i64 j = 0; j < n; ++j) {
-        const float u = angle(over[j] * unit, w.denom[j] * in) * out;
-        if (SUMS) sum += double(u) * double(u);
-        else w.update[j] = u;
-      }
-    // clause: PPSF-U-002 9f1c013e
-    // clause: PPSF-U-012 a1c3be3d
-    else
-#pragma omp simd reduction(+ : sum)
-      for (i64 j = 0; j < n; ++j) {
-        const float u = over[j] * unit / (w.denom[j] + eps);
-        if (SUMS) sum += double(u) * double(u);
-        else w.update[j] = u;
-      }
+    if (c.atan2) {
+      for (i64 j = 0; j < n; ++j) w.update[j] = angle(over[j] * unit, w.denom[j] * in) * out;
+      return;
+    }
+    const Quotient<float> update{over, w.denom, 1, unit, float(c.eps)};
+    for (i64 j = 0; j < n; ++j) w.update[j] = update(j);
+  }
+
+  // Calls use(at, count, update) for pieces of elements first .. first + n, from first + at each: with what computes the
+  // update where that is all there is to it, so that it needs no room of its own.
+  template <class Use>
+  void with_updates(i64 first, i64 n, Buffers& w, Use use) const {
+    const bool rows = !t.v && t.I == 1 && t.B >= PERIOD;
+    if (!rows || c.has_moment || c.atan2 || c.penalty != 0) {
+      updated(first, n, w);
+      return use(0, n, Given{w.update});
+    }
+    typed(t.grad, half(GRAD), [&](auto* g) {
+      in_rows(first, n, [&](i64 at, i64 count, i64, const float* a, const float* b) {
+        const Quotient<std::remove_pointer_t<decltype(g)>> update{g + first + at, a, *b, float(c.unit), float(c.eps)};
+        use(at, count, update);
+      });
+    });
+  }
+
+  double squares(i64 first, i64 n, Buffers& w) const {
+    double sum = 0;
+    with_updates(first, n, w, [&](i64, i64 count, auto update) { sum += sum_of_squares(count, update); });
     return sum;
   }
 
@@ -175,7 +215,7 @@ struct Task {
 
   // How many elements of y move in the direction of the update, which is multiplied by `shorter`.
   double agreeing(i64 first, i64 n, float shorter, Buffers& w) const {
-    updated<false>(first, n, w);
+    updated(first, n, w);
     const float *y = reader(Y).at(first, n, w.y), *z = reader(Z).at(first, n, w.z);
     i64 count = 0;
     for (i64 j = 0; j < n; ++j) {
@@ -188,13 +228,13 @@ struct Task {
   // The usual new y and z: no decay, and all of the update is taken.
   // clause: PPSF-Z-002 f37679bd
   // clause: PPSF-Z-003 ab92e5c3
-  template <class Rounding, class Weight>
-  void averaged(Weight* y, Weight* z, i64 n, float shorter, const Buffers& w) const {
+  template <class Rounding, class Weight, class Update>
+  void averaged(Weight* y, Weight* z, i64 n, Update of, float shorter, const u32* words) const {
     const float mix = float(c.mix), y_step = float(c.y_step), z_step = float(c.z_step);
 #pragma omp simd
     for (i64 j = 0; j < n; ++j) {
-      const float old_y = widened(y[j]), old_z = widened(z[j]), update = w.update[j] * shorter;
-      Rounding::put(y[j], z[j], old_y + (old_z - old_y) * mix - update * y_step, old_z - update * z_step, w.words[j]);
+      const float old_y = widened(y[j]), old_z = widened(z[j]), update = of(j) * shorter;
+      Rounding::put(y[j], z[j], old_y + (old_z - old_y) * mix - update * y_step, old_z - update * z_step, words[j]);
     }
   }
 
@@ -251,13 +291,25 @@ struct Task {
   };
 
   template <class Rounding, class Weight>
-  void put_weights(Weight* y, i64 first, i64 n, float shorter, float kept, const Buffers& w) const {
+  void put_weights(Weight* y, i64 first, i64 n, float shorter, float kept, Buffers& w) const {
     y += first;
-    if (!c.averages) return single<Rounding>(y, n, shorter, w);
     Weight* z = static_cast<Weight*>(t.z) + first;
-    const bool usual = c.y_decay == 0 && c.z_decay == 0 && c.update_decay == 0 && !c.cautious && !c.grams;
-    if (usual) averaged<Rounding>(y, z, n, shorter, w);
-    else averaged_with_all<Rounding>(y, z, n, shorter, kept, w);
+    const bool decays = c.y_decay != 0 || c.z_decay != 0 || c.update_decay != 0;
+    if (c.averages && !decays && !c.cautious && !c.grams)
+      return with_updates(first, n, w, [&](i64 at, i64 count, auto update) {
+        averaged<Rounding>(y + at, z + at, count, update, shorter, w.words + at);
+      });
+    updated(first, n, w);
+    if (c.averages) averaged_with_all<Rounding>(y, z, n, shorter, kept, w);
+    else single<Rounding>(y, n, shorter, w);
+  }
+
+  void put_all_weights(i64 first, i64 n, float shorter, float kept, Buffers& w) const {
+    if (!half(Y)) return put_weights<Nearest>(static_cast<float*>(t.y), first, n, shorter, kept, w);
+    BFloat16* y = static_cast<BFloat16*>(t.y);
+    if (!c.stochastic) return put_weights<Nearest>(y, first, n, shorter, kept, w);
+    random_words(u64(c.seed), u64(c.k), u64(t.index), first, w.words);
+    put_weights<Stochastic>(y, first, n, shorter, kept, w);
   }
 
   // Asks for what is needed soon.
@@ -269,15 +321,10 @@ struct Task {
 
   // Moves the moments and the weights of one chunk.
   void move(i64 first, i64 n, float shorter, float kept, Buffers& w) const {
-    updated<false>(first, n, w);
+    if (c.writes_y) put_all_weights(first, n, shorter, kept, w);
+    else updated(first, n, w);
     if (c.has_moment) write(t.m, half(MOMENT), first, w.m, n);
     if (t.v) std::memcpy(static_cast<float*>(t.v) + first, w.v, n * sizeof(float));
-    if (!c.writes_y) return;
-    if (!half(Y)) return put_weights<Nearest>(static_cast<float*>(t.y), first, n, shorter, kept, w);
-    BFloat16* y = static_cast<BFloat16*>(t.y);
-    if (!c.stochastic) return put_weights<Nearest>(y, first, n, shorter, kept, w);
-    random_words(u64(c.seed), u64(c.k), u64(t.index), first, w.words);
-    put_weights<Stochastic>(y, first, n, shorter, kept, w);
   }
 
   // --------------------------------------------------------------------------------------------------- the statistics
