@@ -161,7 +161,8 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
         if not together and backends.again(groups, rules, self.state, ledger, self._workspace):
             self._settle(wait=False)
             return
-        work = plan.gather(groups, rules, self.state, ledger)
+        rosters = plan.recognised(groups, rules, self.state, self._rosters)
+        work = plan.gather(groups, rules, self.state, ledger, rosters)
         work.compiles = self._compiles
         if together:  # the others wait, whether a parameter takes part here or not
             plan.fill_up(work, groups, rules, ledger)
@@ -175,6 +176,7 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
             ledger.count_skip(None)
             return
         plan.equip(work, groups, rules, self.state, ledger)
+        self._rosters = plan.enrolled(work, groups, self.state) if self._compiles else {}
         backend.step(work, ledger, self._workspace)
         self._settle(wait=False)
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ppsf_fast import plan as plans
 from ppsf_fast.backends import torch_backend
+from ppsf_fast.backends.native import run as native
 from ppsf_fast.options import Group
 from ppsf_fast.plan import Plan
 from ppsf_fast.rule import Rule
@@ -39,7 +40,17 @@ class Torch:
 
     def judge(self, plan: Plan) -> bool:
         """Look for non-finite gradients, on the host or on the device."""
-        return plans.judge(plan)
+        unseen = []
+        for group in plan.groups:
+            table = None if group.roster is None else group.roster.work
+            if table is None:
+                unseen += group.items
+                continue
+            table.renew(group.items)
+            if not native.look(table, group.rule):
+                return False
+            unseen += [group.items[place] for place in table.others]
+        return plans.judge(plan, unseen)
 
     def step(self, plan: Plan, ledger: Ledger, workspace: dict[object, object]) -> None:
         """Execute a plan."""
