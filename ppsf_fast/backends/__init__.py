@@ -14,6 +14,7 @@ from ppsf_fast import plan as plans
 from ppsf_fast.backends import torch_backend
 from ppsf_fast.plan import Plan
 from ppsf_fast.scalars import Ledger
+from ppsf_fast.scaling import Scaling
 
 CHOICE = "PPSF_BACKEND"
 
@@ -80,7 +81,7 @@ def choose(plan: Plan, together: bool) -> Backend:
     choice = os.environ.get(CHOICE, "torch")
     if choice not in ("torch", "triton"):
         raise ValueError(f"{CHOICE}={choice!r}: allowed are 'torch' and 'triton'. Set one of them, or unset it.")
-    if choice == "torch" or together or not _has_triton():
+    if choice == "torch" or together or plan.scaling != Scaling() or not _has_triton():
         return Torch()
     from ppsf_fast.backends import triton
 

@@ -75,7 +75,7 @@ def batches(items: Sequence[Item], rule: Rule, by: Coefficients, compiles: bool)
     found = []
     for device, here in by_device.items():
         numbers, table = moved_to(device, by), None
-        if compiles and native.available(rule, device):
+        if compiles and by.unscale is None and native.available(rule, device):
             served, table, here = native.sorted_out(here, rule)
             found += [Batch(served, rule, numbers, table)] if served else []
         found += [Batch(alike, rule, numbers) for alike in stacked(here, rule)]
