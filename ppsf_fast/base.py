@@ -32,6 +32,7 @@ from ppsf_fast.scalars import (
     initial_scalars,
     show_effective_lr,
 )
+from ppsf_fast.scaling import Scaling
 from ppsf_fast.seeing import Seeing
 from ppsf_fast.stepwise import Stepwise
 
@@ -75,6 +76,10 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
         self._ledger = Ledger(Names.of(self._revision))
         self._begin_anew()
         super().__init__(params, checked({**defaults_of(self._revision), **given}, self._revision))
+
+    #: `torch.amp.GradScaler` leaves unscaling and skipping to :meth:`step`: it sets `grad_scale` and `found_inf` on the
+    #: optimizer for the length of the call.
+    _step_supports_amp_scaling = True
 
     # ------------------------------------------------------------------------------------------------- groups
 
@@ -147,6 +152,7 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
             with torch.enable_grad():
                 loss = closure()
         if self.is_fused or self._running is not None:
+            self._refuse_scaled()
             self._warn_if_idle()
             self._end_fused_step()
             return loss
@@ -157,13 +163,14 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
     def _update(self) -> None:
         self._settle(wait=False)
         groups, rules, ledger = self.param_groups, self._rules(), self._ledger
+        scaling = Scaling.of(self)
         together = rules[0].sums_processes and processes.connected()
-        if not together and backends.again(groups, rules, self.state, ledger, self._workspace):
+        if not together and scaling == Scaling() and backends.again(groups, rules, self.state, ledger, self._workspace):
             self._settle(wait=False)
             return
         rosters = plan.recognised(groups, rules, self.state, self._rosters)
         work = plan.gather(groups, rules, self.state, ledger, rosters)
-        work.compiles = self._compiles
+        work.compiles, work.scaling = self._compiles, scaling
         if together:  # the others wait, whether a parameter takes part here or not
             plan.fill_up(work, groups, rules, ledger)
         if not work.pools:

@@ -19,6 +19,7 @@ from ppsf_fast.options import Group
 from ppsf_fast.roster import Roster
 from ppsf_fast.rule import Rule
 from ppsf_fast.scalars import Ledger, Scalars, averages_estimates
+from ppsf_fast.scaling import Scaling, unscaled
 from ppsf_fast.state import State, check_shapes, prepare
 
 PARAMETER_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
@@ -67,6 +68,7 @@ class Plan:
         pools: those that take part.
         estimates: d and k of every group of the optimizer if the step averages them, else nothing.
         ok: 0-d bool, false if the step must change nothing; None if it is known to be good.
+        scaling: of its gradients.
         compiles: whether the backend uses a compiled step where it has one.
         of: the groups, rules and states that it was equipped from.
     """
@@ -74,6 +76,7 @@ class Plan:
     pools: list[PoolPlan]
     estimates: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     ok: Tensor | None = None
+    scaling: Scaling = field(default_factory=Scaling)
     compiles: bool = False
     of: tuple[Sequence[Group], Sequence[Rule], Mapping[Tensor, State]] | None = None
 
@@ -219,20 +222,25 @@ def fill_up(plan: Plan, groups: Sequence[Group], rules: Sequence[Rule], ledger: 
             plan.pools.append(PoolPlan([GroupPlan(lead, rules[lead], [], ledger.group(lead))], scalars, home))
 
 
-def is_good(grad: Tensor) -> bool | Tensor:
-    """Whether a gradient is finite and can be squared: known for a CPU, else a 0-d bool on its device.
+def is_good(grad: Tensor, scaling: Scaling) -> bool | Tensor:
+    """Whether a parameter may move by a gradient: known for a CPU, else a 0-d bool on its device.
 
     It counts as it enters the arithmetic, in float32: a float64 gradient beyond its range is infinite.
     """
-    return _all_finite([grad]) if readable(grad.device) else _finite(grad)
+    if scaling.skips:
+        return False
+    if readable(grad.device):
+        return _all_finite([grad], scaling.unscale)
+    finite, allowed = _finite(grad, scaling.unscale), scaling.allows()
+    return finite if allowed is None else finite & allowed.to(finite.device)
 
 
-def _finite(grad: Tensor) -> Tensor:
+def _finite(grad: Tensor, unscale: Tensor | None) -> Tensor:
     # Of a NaN the comparison is false too.
-    return (grad.float().abs() < TOO_LARGE).all()
+    return (unscaled(grad, unscale).abs() < TOO_LARGE).all()
 
 
-def _all_finite(grads: Sequence[Tensor]) -> bool:
+def _all_finite(grads: Sequence[Tensor], unscale: Tensor | None) -> bool:
     """Whether gradients that the host can read are finite and can be squared."""
     # No element is larger than the norm, which takes one reading; half of the bound leaves room for its rounding. Only
     # where the norm is too large each element is asked.
@@ -240,7 +248,8 @@ def _all_finite(grads: Sequence[Tensor]) -> bool:
     others = [grad for grad in grads if grad.dtype != torch.float16]
     norms = [*torch._foreach_norm(others)] if others else []
     norms += torch._foreach_norm(narrow, dtype=torch.float32) if narrow else []
-    return bool((torch.stack(norms).float() < TOO_LARGE / 2).all()) or all(bool(_finite(grad)) for grad in grads)
+    sizes = unscaled(torch.stack(norms), unscale)
+    return bool((sizes < TOO_LARGE / 2).all()) or all(bool(_finite(grad, unscale)) for grad in grads)
 
 
 def judge(plan: Plan, items: Sequence[Item]) -> bool:
@@ -256,15 +265,17 @@ def judge(plan: Plan, items: Sequence[Item]) -> bool:
     # clause: PPSF-L-004 447f40b1
     here: list[Tensor] = []
     flags: dict[torch.device, list[Tensor]] = {}
+    unscale, allowed = plan.scaling.unscale, plan.scaling.allows()
     for item in items:
         grad = item.grad
         if readable(grad.device):
             here.append(grad)
         else:
-            flags.setdefault(grad.device, []).append(_finite(grad))
-    if here and not _all_finite(here):
+            flags.setdefault(grad.device, []).append(_finite(grad, unscale))
+    if plan.scaling.skips or (here and not _all_finite(here, unscale)):
         return False
     verdicts = [torch.stack(found).all() for found in flags.values()]
+    verdicts += [] if allowed is None else [allowed]
     if verdicts:
         plan.ok = torch.stack([verdict.to(verdicts[0].device) for verdict in verdicts]).all()
     return True

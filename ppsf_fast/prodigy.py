@@ -16,8 +16,8 @@ class Prodigy(RevisedOptimizer):
     nothing. All groups share one estimate.
 
     Args:
-        params: float32, bfloat16 or float16 parameters, or groups of them. A group may give every option its own value, except
-            those of the estimate; keys that are no options are kept as they are.
+        params: float32, bfloat16 or float16 parameters, or groups of them. A group may give every option its own
+            value, except those of the estimate; keys that are no options are kept as they are.
         lr: multiplies the estimated step size; > 0, and 0 in a step pauses the group.
         betas: coefficients of the first moment, in (0, 1), and of the second, in [0, 1).
         beta3: coefficient of the statistics of the estimate, in [0, 1); None: sqrt(betas[1]).

@@ -14,8 +14,8 @@ class AdamWScheduleFree(RevisedOptimizer):
     optimizer is in train mode. Nothing is estimated: `lr` is the step size.
 
     Args:
-        params: float32, bfloat16 or float16 parameters, or groups of them. A group may give every option its own value; keys
-            that are no options are kept as they are.
+        params: float32, bfloat16 or float16 parameters, or groups of them. A group may give every option its own
+            value; keys that are no options are kept as they are.
         lr: step size, > 0; 0 in a step pauses the group.
         betas: coefficients of the averaging of weights, in (0, 1), and of the second moment, in [0, 1).
         eps: added to the denominator, > 0.

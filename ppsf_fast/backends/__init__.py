@@ -20,6 +20,7 @@ from ppsf_fast.options import Group
 from ppsf_fast.plan import Plan
 from ppsf_fast.rule import Rule
 from ppsf_fast.scalars import Ledger
+from ppsf_fast.scaling import Scaling
 from ppsf_fast.state import State
 
 CHOICE = "PPSF_BACKEND"
@@ -40,6 +41,8 @@ class Torch:
 
     def judge(self, plan: Plan) -> bool:
         """Look for non-finite gradients, on the host or on the device."""
+        if plan.scaling != Scaling():
+            return plans.judge(plan, plan.items)
         unseen = []
         for group in plan.groups:
             table = None if group.roster is None else group.roster.work
@@ -97,7 +100,7 @@ def choose(plan: Plan, together: bool) -> Backend:
     choice = os.environ.get(CHOICE, "torch")
     if choice not in ("torch", "triton"):
         raise ValueError(f"{CHOICE}={choice!r}: allowed are 'torch' and 'triton'. Set one of them, or unset it.")
-    if choice == "torch" or together or not _has_triton():
+    if choice == "torch" or together or plan.scaling != Scaling() or not _has_triton():
         return Torch()
     from ppsf_fast.backends import triton
 

@@ -26,6 +26,7 @@ class Coefficients:
         k: number of the step, int64.
         d: the estimate of the pool when the step begins, in the wide dtype.
         ok: whether the step may write, bool; None: it may.
+        unscale: what multiplies the gradients as they are read; None: nothing does.
         opened: whether the step is inside the window of adaptation, bool; None: it always is.
         adapts: whether both are so, bool; None: they are.
         item_weight: weight of this step's inner product in the statistics, in the wide dtype.
@@ -46,6 +47,7 @@ class Coefficients:
     k: Tensor
     d: Tensor
     ok: Tensor | None
+    unscale: Tensor | None
     opened: Tensor | None
     adapts: Tensor | None
     item_weight: Tensor
@@ -93,9 +95,9 @@ def both(first: Tensor | None, second: Tensor | None) -> Tensor | None:
     return first & second
 
 
-def allowed(by: Coefficients, ok: Tensor | None) -> Coefficients:
-    """The same numbers where `ok` tells whether the step may write."""
-    return replace(by, ok=ok, adapts=both(ok, by.opened))
+def allowed(by: Coefficients, ok: Tensor | None, unscale: Tensor | None = None) -> Coefficients:
+    """The same numbers where `ok` tells whether the step may write, and `unscale` multiplies the gradients."""
+    return replace(by, ok=ok, adapts=both(ok, by.opened), unscale=unscale)
 
 
 def either(first: Tensor | None, second: Tensor | None) -> Tensor | None:
@@ -126,6 +128,7 @@ def coefficients(plan: Plan, pool: PoolPlan, group: GroupPlan) -> Coefficients:
         k=k,
         d=d,
         ok=ok,
+        unscale=None if plan.scaling.unscale is None else plan.scaling.unscale.to(k.device),
         opened=opened,
         adapts=both(ok, opened),
         item_weight=item_weight,

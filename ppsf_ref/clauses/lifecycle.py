@@ -154,3 +154,15 @@ def sits_out(gradient: Array) -> bool:
 def ends_step(call: str, changes_mode: bool = False) -> bool:
     """Whether a call ends a running step: ``"saved"``, ``"deepcopy"``, ``"pickle"``, ``"add_group"``, eval, train."""
     return changes_mode or call in {"saved", "deepcopy", "pickle", "add_group"}
+
+
+@clause("PPSF-L-012", "5cabe394")
+def unscaled(gradient: Array, scale: float | None) -> Array:
+    """A gradient without the scale of the loss."""
+    return gradient if scale is None else gradient / scale
+
+
+@clause("PPSF-L-013", "ad4b6833")
+def skipped(found_inf: float) -> bool:
+    """Whether a scaler keeps a step from changing anything."""
+    return found_inf != 0

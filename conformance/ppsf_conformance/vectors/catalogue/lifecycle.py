@@ -231,4 +231,23 @@ LIFECYCLE = (
         case("eval() in eval mode", "", call="eval", changes_mode=False),
         case("train() in train mode", "", call="train", changes_mode=False),
     ),
+    exact(
+        "PPSF-L-012",
+        "gradient:raw scale:option",
+        "gradient:array",
+        lambda i: {"gradient": lifecycle.unscaled(i.gradient, i.scale)},
+        case("a power of two", "Exact", gradient=(4096.0, -2.0, 0.0), scale=4096.0),
+        case("a small one", "Exact", gradient=(1.0, -0.25), scale=0.25),
+        case("no scale", "DefaultOptions", gradient=(4096.0, -2.0), scale=None),
+        case("what is not finite stays so", "NonFinite", gradient=(math.inf, math.nan), scale=2.0),
+    ),
+    exact(
+        "PPSF-L-013",
+        "found_inf:option",
+        "skipped:boolean",
+        lambda i: lifecycle.skipped(i.found_inf),
+        case("none was found", "Zero", found_inf=0.0),
+        case("one was found", "", found_inf=1.0),
+        case("several devices found one", "", found_inf=3.0),
+    ),
 )
