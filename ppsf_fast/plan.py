@@ -106,7 +106,8 @@ def check_parameter(param: Tensor, where: str) -> None:
         )
 
 
-def _check_gradient(grad: Tensor, where: str) -> None:
+def check_gradient(grad: Tensor, where: str) -> None:
+    """Raise TypeError for a gradient that is not dense and real; `where` names its parameter."""
     # clause: PPSF-X-005 e8f013e5
     if grad.layout != torch.strided or not grad.is_floating_point():
         raise TypeError(
@@ -140,7 +141,7 @@ def item_of(index: int, param: Tensor, rule: Rule, states: Mapping[Tensor, State
         return None
     where = f"parameter {index}"
     check_parameter(param, where)
-    _check_gradient(param.grad, where)
+    check_gradient(param.grad, where)
     state = states.get(param, {})
     check_shapes(state, param, rule.stride, where)
     return Item(index, param, param.grad, state)
@@ -209,17 +210,6 @@ def gather(
             home = _home([item for plan in plans for item in plan.items], scalars)
             pools.append(PoolPlan(plans, scalars, home))
     return Plan(pools)
-
-
-def fill_up(plan: Plan, groups: Sequence[Group], rules: Sequence[Rule], ledger: Ledger) -> None:
-    """Let every pool take part, if need be without parameters: other processes may have some that do."""
-    have = {group.index for group in plan.groups}
-    for members in pools_of(rules):
-        if have.isdisjoint(members):
-            scalars, lead = ledger.pool(members), members[0]
-            params = [param for index in members for param in groups[index]["params"]]
-            home = scalars.device or (params[0].device if params else torch.device("cpu"))
-            plan.pools.append(PoolPlan([GroupPlan(lead, rules[lead], [], ledger.group(lead))], scalars, home))
 
 
 def is_good(grad: Tensor, scaling: Scaling) -> bool | Tensor:

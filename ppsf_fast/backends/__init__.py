@@ -87,12 +87,11 @@ def _has_triton() -> bool:
     return True
 
 
-def choose(plan: Plan, together: bool) -> Backend:
+def choose(plan: Plan) -> Backend:
     """The backend for a plan.
 
     Args:
         plan: gathered.
-        together: whether processes share their sums, which only torch does.
 
     Raises:
         ValueError: PPSF_BACKEND names none.
@@ -100,7 +99,7 @@ def choose(plan: Plan, together: bool) -> Backend:
     choice = os.environ.get(CHOICE, "torch")
     if choice not in ("torch", "triton"):
         raise ValueError(f"{CHOICE}={choice!r}: allowed are 'torch' and 'triton'. Set one of them, or unset it.")
-    if choice == "torch" or together or plan.scaling != Scaling() or not _has_triton():
+    if choice == "torch" or plan.scaling != Scaling() or not _has_triton():
         return Torch()
     from ppsf_fast.backends import triton
 
