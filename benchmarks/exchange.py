@@ -50,7 +50,7 @@ def sharded(shapes: tuple[Shape, ...]) -> list[torch.nn.Parameter]:
     fully_shard(model, mesh=init_device_mesh("cpu", (dist.get_world_size(),)))
     params = list(model.parameters())
     for param in params:
-        param.grad = torch.randn_like(param)
+        param.grad = param.detach().clone()
     return params
 
 
@@ -73,9 +73,9 @@ def sums_of_buffers(rounds: int) -> dict[int, float]:
     return {buffer.nbytes: seconds(lambda buffer=buffer: dist.all_reduce(buffer), rounds) for buffer in buffers}  # type: ignore[misc]
 
 
-def counted(shapes: tuple[Shape, ...]) -> list[int]:
+def counted(shapes: tuple[Shape, ...], **options: Any) -> list[int]:
     """The bytes of each all-reduce of one step, in their order."""
-    optimizer, sizes = ProdigyPlusScheduleFree(sharded(shapes)), list[int]()
+    optimizer, sizes = ProdigyPlusScheduleFree(sharded(shapes), **options), list[int]()
     optimizer.step()
     real = dist.all_reduce
 
@@ -114,12 +114,10 @@ def fitted(buffers: dict[int, float]) -> dict[str, float]:
     return {"short": min(buffers.values()), "start": line.intercept, "per_byte": line.slope}
 
 
-def predicted(found: dict[str, Any]) -> float:
+def predicted(fit: dict[str, float], shapes: tuple[Shape, ...]) -> float:
     """The seconds that the model gives for what a step sends."""
-    fit = found["fit"]
-    long = [one.bytes for one in exchanges(SHAPES) if one.bytes > SHORT]
-    short = len(exchanges(SHAPES)) - len(long)
-    return float(short * fit["short"] + sum(fit["start"] + fit["per_byte"] * size for size in long))
+    sizes = [one.bytes for one in exchanges(shapes)]
+    return sum(fit["start"] + fit["per_byte"] * size if size > SHORT else fit["short"] for size in sizes)
 
 
 def main(given: list[str] | None = None) -> None:
@@ -133,7 +131,10 @@ def main(given: list[str] | None = None) -> None:
     for world in options.world:
         found = run(world, measured, options.rounds, patience=600)[0]
         found["fit"] = fitted(found["buffers"])
-        sent = {"measured": found["steps"]["ours"] - found["steps"]["silent"], "predicted": predicted(found)}
+        sent = {
+            "measured": found["steps"]["ours"] - found["steps"]["silent"],
+            "predicted": predicted(found["fit"], SHAPES),
+        }
         rows.append({"world": world, **found, "sent": sent})
         print(f"{world} processes: sent {1e3 * sent['measured']:.2f} ms, predicted {1e3 * sent['predicted']:.2f} ms")
     document = {

@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from benchmarks.workloads import Shape, Workload
 from ppsf_fast.revisions import REVISIONS
 from ppsf_fast.state import factored_axes
 
-#: Bytes of a number on its way: sums are float64.
-WIDE = 8
+#: Bytes of a number on its way: sums are float64, counts float32.
+SUM, COUNT = 8, 4
 
 
 @dataclass(frozen=True)
@@ -25,26 +26,55 @@ class Exchange:
 
     Attributes:
         what: is summed.
-        numbers: how many, each of WIDE bytes.
+        numbers: how many.
+        width: bytes of each.
     """
 
     what: str
     numbers: int
+    width: int = SUM
 
     @property
     def bytes(self) -> int:
         """Of one buffer."""
-        return WIDE * self.numbers
+        return self.width * self.numbers
 
 
 def exchanges(shapes: Sequence[Shape], revision: str = "1.9") -> tuple[Exchange, ...]:
     """What a step with the default options sums over the processes, in its order; one group of parameters."""
     estimate, factors = 2 * len(shapes), sum(_sums_of_factors(shape, revision) for shape in shapes)
     return (
-        Exchange("whether a gradient is not finite", 1),
+        Exchange("whether there is a gradient, and whether it is finite", 2 * len(shapes), COUNT),
         Exchange("inner products and norms for d; squares of gradients, for rows or columns", estimate + factors),
         Exchange("squares of updates, for the clipping", len(shapes)),
     )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What options change.
+
+    Attributes:
+        options: that are not the default ones.
+        exchanges: of a step with one matrix.
+        why: in words.
+    """
+
+    options: dict[str, Any]
+    exchanges: int
+    why: str
+
+
+#: A test counts them.
+CHOICES = (
+    Choice({}, 3, ""),
+    Choice({"use_stableadamw": False}, 2, "nothing is clipped"),
+    Choice({"eps": None}, 2, "Adam-atan2 needs no clipping"),
+    Choice({"factored": False}, 3, "no sums over rows and columns: 5 numbers for a parameter in all"),
+    Choice({"use_cautious": True}, 4, "how many weights agree is asked last: 1 number"),
+    Choice({"use_orthograd": True}, 5, "inner products with the weights come first, then what is left: 4 numbers"),
+    Choice({"use_muon_pp": True}, 3, "and 1 for each further matrix: it is gathered, and orthogonalised by all"),
+)
 
 
 def _sums_of_factors(shape: Shape, revision: str) -> int:

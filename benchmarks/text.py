@@ -14,7 +14,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import FSDPModule, fully_shard
 
 #: Characters: ASCII; anything else counts as the first of them.
 ALPHABET = 128
@@ -134,5 +134,7 @@ def trained(setting: Setting, model: nn.Module, optimizer: Any, seed: int, steps
             optimizer.eval()
             with torch.no_grad():
                 loss = float(model(held_out(setting)))
+            if isinstance(model, FSDPModule):
+                model.reshard()  # otherwise the next forward finds the averages that this one has gathered
             optimizer.train()
             yield step + 1, loss

@@ -51,8 +51,8 @@ def spread(found: Curves) -> list[float]:
 
 
 def distance(found: Curves, world: int) -> list[float]:
-    """How far a sharded run lies from that of one process with the same seed: the farthest of the seeds."""
-    pairs = [zip(*both, strict=True) for both in zip(found[1], found[world], strict=True)]
+    """How far a sharded run lies from that of one process with the same seed: the farthest of the seeds there are."""
+    pairs = [zip(*both, strict=True) for both in zip(found[1], found[world], strict=False)]
     return [max(abs(one - other) for one, other in at) for at in zip(*pairs, strict=True)]
 
 

@@ -80,7 +80,7 @@ def digest(model: torch.nn.Module, optimizer: Any) -> str:
 
 def _pieces(value: Any) -> Iterable[bytes]:
     if isinstance(value, Mapping):
-        for key in value:
+        for key in sorted(value, key=str):  # loading may change their order
             yield str(key).encode()
             yield from _pieces(value[key])
     elif isinstance(value, (list, tuple)):
