@@ -74,4 +74,5 @@ def progress(batches: Iterable[Batch], optimizer: Optimizer, **options: Any) -> 
         for batch in bar:
             yield batch
             found = rates(optimizer).items()
-            bar.set_postfix({name: f"{value:.2e}" for name, value in found if not name.endswith("effective_lr")})
+            shown = {name: f"{value:.2e}" for name, value in found if not name.endswith("effective_lr")}
+            bar.set_postfix(shown, refresh=False)  # drawn when the bar is drawn next
