@@ -65,7 +65,7 @@ def rules() -> Picture:
     """Four rules on the same candidates."""
     steps = list(range(1, STEPS + 1))
     curves = [Curve(name, steps, course(rule)) for name, rule in RULES.items()]
-    panel = Panel(curves, "step", "estimate d", ylog=True, levels=[(SCALE, "middle of the candidates")])
+    panel = Panel(curves, "step", "estimate d", ylog=True)
     return Picture([panel], "A single large candidate stays for ever under the maximum and is forgotten under beta4")
 
 
