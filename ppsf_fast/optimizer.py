@@ -80,6 +80,18 @@ class ProdigyPlusScheduleFree(RevisedOptimizer):
             (PPSF-X-002), a parameter of another dtype (PPSF-X-006).
         ValueError: a value outside its domain (PPSF-X-002), options that exclude each other (PPSF-X-003).
         NotImplementedError: a revision that is not served.
+
+    Example:
+        >>> import torch
+        >>> model = torch.nn.Linear(4, 1)
+        >>> optimizer = ProdigyPlusScheduleFree(model.parameters(), weight_decay=0.01)
+        >>> for _ in range(10):
+        ...     model(torch.ones(2, 4)).square().sum().backward()
+        ...     optimizer.step()
+        ...     optimizer.zero_grad()
+        >>> optimizer.param_groups[0]["k"]  # the step that comes next
+        11
+        >>> _ = optimizer.eval()  # now the parameters hold the averaged weights
     """
 
     REVISIONS = ("1.9", "2.0", "update3")

@@ -49,6 +49,14 @@ class Prodigy(RevisedOptimizer):
         TypeError: an unknown option (PPSF-X-001), a value of a wrong type (PPSF-X-002), a parameter of another
             dtype (PPSF-X-006).
         ValueError: a value outside its domain (PPSF-X-002), options that exclude each other (PPSF-X-003).
+
+    Example:
+        >>> import torch
+        >>> body, head = torch.nn.Linear(4, 4), torch.nn.Linear(4, 1)
+        >>> groups = [{"params": body.parameters()}, {"params": head.parameters(), "weight_decay": 0.1}]
+        >>> optimizer = Prodigy(groups, cosine_decay=True)
+        >>> [group["weight_decay"] for group in optimizer.param_groups]
+        [0.0, 0.1]
     """
 
     REVISIONS = ("prodigy",)

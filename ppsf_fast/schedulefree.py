@@ -39,6 +39,15 @@ class AdamWScheduleFree(RevisedOptimizer):
         TypeError: an unknown option (PPSF-X-001), a value of a wrong type (PPSF-X-002), a parameter of another
             dtype (PPSF-X-006).
         ValueError: a value outside its domain (PPSF-X-002), options that exclude each other (PPSF-X-003, PPSF-X-008).
+
+    Example:
+        >>> import torch
+        >>> weight = torch.nn.Parameter(torch.ones(3))
+        >>> optimizer = AdamWScheduleFree([weight], lr=0.1)
+        >>> weight.grad = torch.ones(3)
+        >>> optimizer.step()
+        >>> bool((weight < 1).all())
+        True
     """
 
     REVISIONS = ("schedulefree",)
