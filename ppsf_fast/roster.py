@@ -43,7 +43,7 @@ def _facts(params: Sequence[Tensor], states: Mapping[Tensor, State]) -> list[Ite
     everything = [*taking, *chain.from_iterable(map(dict.values, known))]
     if len(known) < len(taking) or not _plain(everything) or not _plain(grads):
         return None
-    names = [[len(params), len(everything)], absent, map(len, known), chain.from_iterable(known)]
+    names: list[Iterable[Any]] = [[len(params), len(everything)], absent, map(len, known), chain.from_iterable(known)]
     return [*names, map(Tensor.data_ptr, everything), *_layout(everything), *_layout(grads)]
 
 

@@ -47,7 +47,9 @@ def agreed(
         scaling: of the gradients here.
     """
     # clause: PPSF-L-004 66216824
-    bad = torch.stack([torch.zeros((), device=device), *(_bad(item, device, scaling) for row in items for item in row)]).sum()
+    bad = torch.stack(
+        [torch.zeros((), device=device), *(_bad(item, device, scaling) for row in items for item in row)]
+    ).sum()
     found = _of_parts([part for row in parts for part in row], bad, scaling)
     bad = torch.stack([bad, *(counts[0].to(device) for counts in found.values())]).sum()
     present = [
