@@ -28,14 +28,16 @@ T = TypeVar("T")
 
 #: How long a call may take, in seconds.
 PATIENCE = 60.0
-#: What the server loads before the first process is asked for.
+#: What the server loads before the first process is asked for; torch itself puts off loading the last one.
 LOADED = (
     "numpy",
     "torch",
     "torch.distributed.tensor",
     "torch.distributed.fsdp",
     "torch.distributed.checkpoint",
+    "torch.distributed.optim",
     "pytest",
+    "torch._dynamo",
 )
 #: How long the death of a process may take to show after the others have felt it, in seconds.
 _LINGERING = 0.5
