@@ -34,6 +34,7 @@ from ppsf_fast.scalars import (
     initial_scalars,
     show_effective_lr,
 )
+from ppsf_fast.scaling import Scaling
 from ppsf_fast.seeing import Seeing
 from ppsf_fast.state import prepare
 from ppsf_fast.stepwise import Stepwise
@@ -69,7 +70,7 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
     """An optimizer that follows one revision of the specification.
 
     Args:
-        params: float32 or bfloat16 parameters, or groups of them.
+        params: float32, bfloat16 or float16 parameters, or groups of them.
         given: the options that the caller gives; the others have the revision's defaults.
         revision: its name; one of `REVISIONS` of the class.
         compiles: compile the step; no option of the revision, and not saved.
@@ -91,6 +92,10 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
         self._ledger = Ledger(Names.of(self._revision))
         self._begin_anew()
         super().__init__(params, checked({**defaults_of(self._revision), **given}, self._revision))
+
+    #: `torch.amp.GradScaler` leaves unscaling and skipping to :meth:`step`: it sets `grad_scale` and `found_inf` on the
+    #: optimizer for the length of the call.
+    _step_supports_amp_scaling = True
 
     # ------------------------------------------------------------------------------------------------- groups
 
@@ -163,6 +168,7 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
             with torch.enable_grad():
                 loss = closure()
         if self.is_fused or self._running is not None:
+            self._refuse_scaled()
             self._warn_if_idle()
             self._end_fused_step()
             return loss
@@ -177,13 +183,17 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
             self._create_ahead(rules)
             return
         self._drop_ahead()
-        team = self._team(rules)
+        team, scaling = self._team(rules), Scaling.of(self)
         if team is not None:
-            sharded.step(groups, rules, self.state, ledger, team, self._compiles)
+            sharded.step(groups, rules, self.state, ledger, team, scaling, self._compiles)
             self._settle(wait=False)
             return
-        work = plan.gather(groups, rules, self.state, ledger)
-        work.compiles = self._compiles
+        if scaling == Scaling() and backends.again(groups, rules, self.state, ledger, self._workspace):
+            self._settle(wait=False)
+            return
+        rosters = plan.recognised(groups, rules, self.state, self._rosters)
+        work = plan.gather(groups, rules, self.state, ledger, rosters)
+        work.compiles, work.scaling = self._compiles, scaling
         if not work.pools:
             return
         backend = backends.choose(work)
@@ -191,6 +201,7 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
             ledger.count_skip(None)
             return
         plan.equip(work, groups, rules, self.state, ledger)
+        self._rosters = plan.enrolled(work, groups, self.state) if self._compiles else {}
         backend.step(work, ledger, self._workspace)
         self._settle(wait=False)
 

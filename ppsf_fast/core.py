@@ -17,6 +17,7 @@ from ppsf_fast.distributed.team import Team
 from ppsf_fast.fused import FusedStep
 from ppsf_fast.options import check_groups, check_lr
 from ppsf_fast.revisions import Revision
+from ppsf_fast.roster import Roster
 from ppsf_fast.rule import Rule
 from ppsf_fast.scalars import Ledger, show_effective_lr
 
@@ -45,6 +46,7 @@ class Core(Optimizer):
         """No fused step runs; nobody follows what is added."""
         self._running: FusedStep | None = None
         self._workspace: dict[object, object] = {}  # what a backend keeps between steps; never needed to go on
+        self._rosters: dict[int, Roster] = {}  # of groups that a compiled step has moved
         self._turn = threading.RLock()  # autograd calls hooks from a thread per device
         self._followers: list[Callable[[list[Tensor]], None]] = []
         self._layouts = Known()

@@ -107,7 +107,7 @@ def store(target: Tensor, value: Tensor, mask: Tensor | None = None, noise: Tens
         noise: int32 in [0, 2^16) for stochastic rounding, used if the target is bfloat16; None rounds to
             nearest.
     """
-    # clause: PPSF-R-002 cec5ade0
+    # clause: PPSF-R-002 2d69bc8e
     if noise is not None and target.dtype == torch.bfloat16:
         rounded = stochastic_bfloat16(value, noise)
     else:

@@ -19,7 +19,7 @@ class ProdigyPlusScheduleFree(RevisedOptimizer):
     1 and use no schedule: the step size is estimated.
 
     Args:
-        params: float32 or bfloat16 parameters, or groups of them. A group may give every option its own
+        params: float32, bfloat16 or float16 parameters, or groups of them. A group may give every option its own
             value, except `split_groups`, `split_groups_mean`, `rounding_seed` and `fused_back_pass`; keys that are
             no options are kept as they are.
         lr: multiplies the estimated step size; > 0, and 0 in a step pauses the group.
@@ -77,9 +77,21 @@ class ProdigyPlusScheduleFree(RevisedOptimizer):
 
     Raises:
         TypeError: an unknown option, or one that the revision does not have (PPSF-X-001), a value of a wrong type
-            (PPSF-X-002), a parameter that is neither float32 nor bfloat16 (PPSF-X-006).
+            (PPSF-X-002), a parameter of another dtype (PPSF-X-006).
         ValueError: a value outside its domain (PPSF-X-002), options that exclude each other (PPSF-X-003).
         NotImplementedError: a revision that is not served.
+
+    Example:
+        >>> import torch
+        >>> model = torch.nn.Linear(4, 1)
+        >>> optimizer = ProdigyPlusScheduleFree(model.parameters(), weight_decay=0.01)
+        >>> for _ in range(10):
+        ...     model(torch.ones(2, 4)).square().sum().backward()
+        ...     optimizer.step()
+        ...     optimizer.zero_grad()
+        >>> optimizer.param_groups[0]["k"]  # the step that comes next
+        11
+        >>> _ = optimizer.eval()  # now the parameters hold the averaged weights
     """
 
     REVISIONS = ("1.9", "2.0", "update3")

@@ -20,8 +20,8 @@ class Prodigy(RevisedOptimizer):
     nothing. All groups share one estimate.
 
     Args:
-        params: float32 or bfloat16 parameters, or groups of them. A group may give every option its own value, except
-            those of the estimate; keys that are no options are kept as they are.
+        params: float32, bfloat16 or float16 parameters, or groups of them. A group may give every option its own
+            value, except those of the estimate; keys that are no options are kept as they are.
         lr: multiplies the estimated step size; > 0, and 0 in a step pauses the group.
         betas: coefficients of the first moment, in (0, 1), and of the second, in [0, 1).
         beta3: coefficient of the statistics of the estimate, in [0, 1); None: sqrt(betas[1]).
@@ -46,9 +46,17 @@ class Prodigy(RevisedOptimizer):
             the revision, and not saved.
 
     Raises:
-        TypeError: an unknown option (PPSF-X-001), a value of a wrong type (PPSF-X-002), a parameter that is neither
-            float32 nor bfloat16 (PPSF-X-006).
+        TypeError: an unknown option (PPSF-X-001), a value of a wrong type (PPSF-X-002), a parameter of another
+            dtype (PPSF-X-006).
         ValueError: a value outside its domain (PPSF-X-002), options that exclude each other (PPSF-X-003).
+
+    Example:
+        >>> import torch
+        >>> body, head = torch.nn.Linear(4, 4), torch.nn.Linear(4, 1)
+        >>> groups = [{"params": body.parameters()}, {"params": head.parameters(), "weight_decay": 0.1}]
+        >>> optimizer = Prodigy(groups, cosine_decay=True)
+        >>> [group["weight_decay"] for group in optimizer.param_groups]
+        [0.0, 0.1]
     """
 
     REVISIONS = ("prodigy",)

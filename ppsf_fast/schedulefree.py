@@ -19,8 +19,8 @@ class AdamWScheduleFree(RevisedOptimizer):
     optimizer is in train mode. Nothing is estimated: `lr` is the step size.
 
     Args:
-        params: float32 or bfloat16 parameters, or groups of them. A group may give every option its own value; keys
-            that are no options are kept as they are.
+        params: float32, bfloat16 or float16 parameters, or groups of them. A group may give every option its own
+            value; keys that are no options are kept as they are.
         lr: step size, > 0; 0 in a step pauses the group.
         betas: coefficients of the averaging of weights, in (0, 1), and of the second moment, in [0, 1).
         eps: added to the denominator, > 0.
@@ -36,9 +36,18 @@ class AdamWScheduleFree(RevisedOptimizer):
             the revision, and not saved.
 
     Raises:
-        TypeError: an unknown option (PPSF-X-001), a value of a wrong type (PPSF-X-002), a parameter that is neither
-            float32 nor bfloat16 (PPSF-X-006).
+        TypeError: an unknown option (PPSF-X-001), a value of a wrong type (PPSF-X-002), a parameter of another
+            dtype (PPSF-X-006).
         ValueError: a value outside its domain (PPSF-X-002), options that exclude each other (PPSF-X-003, PPSF-X-008).
+
+    Example:
+        >>> import torch
+        >>> weight = torch.nn.Parameter(torch.ones(3))
+        >>> optimizer = AdamWScheduleFree([weight], lr=0.1)
+        >>> weight.grad = torch.ones(3)
+        >>> optimizer.step()
+        >>> bool((weight < 1).all())
+        True
     """
 
     REVISIONS = ("schedulefree",)

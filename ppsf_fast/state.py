@@ -42,6 +42,12 @@ def factored_axes(shape: Sequence[int], revision: Revision) -> tuple[int, int] |
     return row, column
 
 
+def dtype_of_state(param: Tensor) -> torch.dtype:
+    """The dtype of what is kept as the weights are, which float16 is too narrow for."""
+    # clause: PPSF-R-001 87be6185
+    return torch.float32 if param.dtype == torch.float16 else param.dtype
+
+
 def _start_of_moment(param: Tensor, rule: Rule, layout: Layout | None) -> State:
     shape = param.shape if layout is None else layout.shape
     if moves(shape, rule.muon):
@@ -51,7 +57,7 @@ def _start_of_moment(param: Tensor, rule: Rule, layout: Layout | None) -> State:
     axes = factored_axes(shape, rule.revision) if rule.factored else None
     if axes is None:
         return {"exp_avg_sq": torch.zeros_like(param, dtype=torch.float32)}
-    dtype = torch.float32 if rule.factored_fp32 else param.dtype
+    dtype = torch.float32 if rule.factored_fp32 else dtype_of_state(param)
     row, column = (_start_of_factor(param, axis, dtype, layout) for axis in axes)
     return {"exp_avg_sq_row": row, "exp_avg_sq_col": column}
 
@@ -74,7 +80,7 @@ def _sampled(param: Tensor, rule: Rule, layout: Layout | None) -> tuple[Tensor, 
     # clause: PPSF-R-010 e3f7656a
     if rule.bf16_state:
         return start.to(torch.bfloat16, copy=True), torch.bfloat16
-    return start.clone(), torch.float32
+    return start.to(dtype_of_state(param), copy=True), torch.float32
 
 
 def prepare(state: State, param: Tensor, rule: Rule, adapts: bool, layout: Layout | None = None) -> None:
@@ -88,7 +94,7 @@ def prepare(state: State, param: Tensor, rule: Rule, adapts: bool, layout: Layou
         layout: of a sharded parameter; its state is sharded as it is.
     """
     # clause: PPSF-L-001 96915c07
-    # clause: PPSF-R-001 8f7d5090
+    # clause: PPSF-R-001 87be6185
     device = param.device
     for name, value in state.items():
         if isinstance(value, Tensor) and value.device != device:
@@ -96,9 +102,9 @@ def prepare(state: State, param: Tensor, rule: Rule, adapts: bool, layout: Layou
     fills = rule.adopt and not _has_moment(state)
     _prepare_moment(state, param, rule, layout)
     if rule.averages and "z" not in state:
-        state["z"] = param.detach().clone()
+        state["z"] = param.detach().to(dtype_of_state(param), copy=True)
     if rule.keeps_moment and "exp_avg" not in state:
-        state["exp_avg"] = torch.zeros_like(param)
+        state["exp_avg"] = torch.zeros_like(param, dtype=dtype_of_state(param))
     if adapts:
         # The course begins with the first step that counts.
         course = () if fills else COURSE

@@ -14,6 +14,7 @@ from ppsf_fast.backends.moments import filled
 from ppsf_fast.backends.stacks import Stack
 from ppsf_fast.numerics import sample, store, total, wide_dtype
 from ppsf_fast.rule import Rule
+from ppsf_fast.scaling import unscaled
 from ppsf_fast.speed import COURSE
 from ppsf_fast.state import State
 
@@ -36,7 +37,8 @@ def measured(stack: Stack, rule: Rule, by: Coefficients) -> Statistics:
     if not remembers(state, rule):  # nothing is estimated, or the window is closed and it is gone
         zero = torch.zeros(len(stack.items), dtype=wide_dtype(stack.y.device), device=stack.y.device)
         return Statistics(zero, zero)
-    grad, y = (sample(values, rule.stride, batched=True).float() for values in (stack.grad, stack.y))
+    grad = unscaled(sample(stack.grad, rule.stride, batched=True), by.unscale)
+    y = sample(stack.y, rule.stride, batched=True).float()
     if rule.penalizes:
         # clause: PPSF-W-011 32971b9c
         grad = grad + y * rule.weight_decay

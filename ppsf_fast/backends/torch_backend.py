@@ -40,7 +40,7 @@ def step(plan: Plan) -> None:
 
 def _step_pool(pool: PoolPlan, of_groups: list[Coefficients], compiles: bool) -> None:
     pairs = list(zip(pool.groups, of_groups, strict=True))
-    parts = [part for group, by in pairs for part in batches(group.items, group.rule, by, compiles)]
+    parts = [part for group, by in pairs for part in batches(group.items, group.rule, by, compiles, group.roster)]
     places = [item.index for part in parts for item in part.items]
     moves = [_moves(group, by) for group, by in pairs]
     if moves_at_once(pool.groups[0].rule):

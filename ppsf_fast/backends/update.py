@@ -25,6 +25,7 @@ from ppsf_fast.backends.stacks import Stack, piece
 from ppsf_fast.numerics import agreement, number_of, store, total
 from ppsf_fast.orthograd import orthogonal
 from ppsf_fast.rule import Rule
+from ppsf_fast.scaling import unscaled
 from ppsf_fast.state import State
 
 
@@ -81,7 +82,7 @@ def updates(
     state, rows, d = stack.state, stack.shape[0] if stack.shape else 1, unit_of(rule, by, outcome)
 
     def grad_of(part: slice) -> Tensor:
-        return penalized(piece(stack.grad, part, rows).float(), piece(stack.y, part, rows), rule)
+        return penalized(unscaled(piece(stack.grad, part, rows), by.unscale), piece(stack.y, part, rows), rule)
 
     own = "exp_avg_sq" in state
     factors = None if own else Divisor(factored_moment(stack, grad_of, parts, rule, by), stack.shape, rule, by)

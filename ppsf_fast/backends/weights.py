@@ -14,6 +14,7 @@ from ppsf_fast.backends.update import penalized, splits, updated, updates
 from ppsf_fast.numerics import agreement, store
 from ppsf_fast.philox import rounding_words
 from ppsf_fast.rule import Rule
+from ppsf_fast.scaling import unscaled
 
 
 def move(stack: Stack, rule: Rule, by: Coefficients, outcome: Outcome) -> None:
@@ -24,7 +25,7 @@ def move(stack: Stack, rule: Rule, by: Coefficients, outcome: Outcome) -> None:
     if len(parts) > 1:
         found = updates(stack, parts, rule, by, outcome)
     else:
-        grad, y = stack.grad.float(), stack.y.float()
+        grad, y = unscaled(stack.grad, by.unscale), stack.y.float()
         found = iter([(parts[0], updated(stack, penalized(grad, y, rule), y, rule, by, outcome))])
     for part, update in found:
         y, noise = piece(stack.y, part, rows), _noise(stack, part, rule, by.k)

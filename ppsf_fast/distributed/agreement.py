@@ -12,6 +12,7 @@ from ppsf_fast.distributed.parts import Part
 from ppsf_fast.distributed.reductions import Partial, Reduction, completed
 from ppsf_fast.numerics import readable
 from ppsf_fast.plan import Item, is_good
+from ppsf_fast.scaling import Scaling
 
 
 @dataclass(slots=True)
@@ -30,7 +31,11 @@ class Agreed:
 
 
 def agreed(
-    items: Sequence[Sequence[Item]], parts: Sequence[Sequence[Part]], sharing: Reduction, device: torch.device
+    items: Sequence[Sequence[Item]],
+    parts: Sequence[Sequence[Part]],
+    sharing: Reduction,
+    device: torch.device,
+    scaling: Scaling,
 ) -> Agreed:
     """Ask the others.
 
@@ -39,10 +44,13 @@ def agreed(
         parts: for each group its sharded ones, with or without a gradient here.
         sharing: reaches the processes that have other parameters, if there are any.
         device: where the answers meet.
+        scaling: of the gradients here.
     """
-    # clause: PPSF-L-004 66216824
-    bad = torch.stack([torch.zeros((), device=device), *(_bad(item, device) for row in items for item in row)]).sum()
-    found = _of_parts([part for row in parts for part in row], bad)
+    # clause: PPSF-L-004 447f40b1
+    bad = torch.stack(
+        [torch.zeros((), device=device), *(_bad(item, device, scaling) for row in items for item in row)]
+    ).sum()
+    found = _of_parts([part for row in parts for part in row], bad, scaling)
     bad = torch.stack([bad, *(counts[0].to(device) for counts in found.values())]).sum()
     present = [
         _present(own, [found[part.index] for part in row], device) for own, row in zip(items, parts, strict=True)
@@ -58,17 +66,17 @@ def agreed(
     )
 
 
-def _bad(item: Item, device: torch.device) -> Tensor:
-    good = is_good(item.grad)
+def _bad(item: Item, device: torch.device, scaling: Scaling) -> Tensor:
+    good = is_good(item.grad, scaling)
     return torch.full((), float(not good), device=device) if isinstance(good, bool) else (~good).float().to(device)
 
 
-def _of_parts(parts: Sequence[Part], bad: Tensor) -> dict[int, Tensor]:
+def _of_parts(parts: Sequence[Part], bad: Tensor, scaling: Scaling) -> dict[int, Tensor]:
     """By position: how many processes have a bad gradient, and how many have one at all."""
     asked: list[list[Partial]] = []
     for part in parts:
         device = part.y.device
-        own = _bad(part, device) if part.present else torch.zeros((), device=device)
+        own = _bad(part, device, scaling) if part.present else torch.zeros((), device=device)
         # What is bad among whole parameters is told along with the first sharded one.
         own = own + bad.to(device) if not asked else own
         counts = torch.stack([own, torch.full((), float(part.present), device=device)])

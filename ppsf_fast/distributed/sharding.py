@@ -117,7 +117,7 @@ def _layout_of_dtensor(param: Any, known: Known, where: str) -> Layout:
 
 def refuse_placements(param: Any, where: str) -> None:
     """Raise TypeError for a DTensor whose elements are sums that nobody has taken yet."""
-    # clause: PPSF-X-006 966e472f
+    # clause: PPSF-X-006 21269820
     if any(placement.is_partial() for placement in param.placements):
         raise TypeError(
             f"{where} is a DTensor with placements {param.placements}: allowed are Shard and Replicate. Its elements "

@@ -31,6 +31,7 @@ from ppsf_fast.options import Group
 from ppsf_fast.plan import GroupPlan, Item, Plan, PoolPlan
 from ppsf_fast.rule import Rule
 from ppsf_fast.scalars import Ledger
+from ppsf_fast.scaling import Scaling
 from ppsf_fast.state import State, check_shapes, prepare
 
 _NOBODY = torch.device("cpu")
@@ -50,6 +51,7 @@ def step(
     states: dict[Tensor, State],
     ledger: Ledger,
     team: Team,
+    scaling: Scaling,
     compiles: bool,
 ) -> None:
     """Take one step; every process of the team has to.
@@ -60,6 +62,7 @@ def step(
         states: the state of every parameter; entries are added.
         ledger: holds the scalars.
         team: knows what is sharded, and who else shares the estimates.
+        scaling: of the gradients here.
         compiles: whether the compiled step is used for whole parameters.
 
     Raises:
@@ -67,12 +70,13 @@ def step(
     """
     members = _gathered(groups, rules, states, team)
     device = _home(members)
-    known = agreed([each.items for each in members], [each.parts for each in members], team.sharing, device)
+    known = agreed([each.items for each in members], [each.parts for each in members], team.sharing, device, scaling)
     if known.good is False:
         ledger.count_skip(None)
         return
     taking = _taking_part(members, known)
     work = _plan(groups, rules, taking, known, ledger)
+    work.scaling = scaling
     if not work.pools:
         return
     plans.equip(work, groups, rules, states, ledger)

@@ -26,6 +26,7 @@ from ppsf_fast.distributed.reductions import Partial
 from ppsf_fast.numerics import agreeing, store, whole
 from ppsf_fast.orthograd import projection, stretch
 from ppsf_fast.rule import Rule
+from ppsf_fast.scaling import unscaled
 from ppsf_fast.speed import COURSE
 from ppsf_fast.state import FILLED
 
@@ -68,7 +69,8 @@ class Remembering:
     def asked(self) -> list[Partial]:
         """The sums over its samples."""
         part, rule = self._part, self._rule
-        grad, y = (part.layout.sampled(values, rule.stride).float() for values in (part.grad, part.y))
+        grad = unscaled(part.layout.sampled(part.grad, rule.stride), self._by.unscale)
+        y = part.layout.sampled(part.y, rule.stride).float()
         if rule.penalizes:
             # clause: PPSF-W-011 32971b9c
             grad = grad + y * rule.weight_decay
@@ -190,7 +192,7 @@ class Moving:
 
     def _gradient(self) -> Tensor:
         """The gradient that the moments see, float32."""
-        grad = penalized(self._part.grad.float(), self._part.y, self._rule)
+        grad = penalized(unscaled(self._part.grad, self._by.unscale), self._part.y, self._rule)
         if self._straight is None:
             return grad
         along, factor = self._straight
