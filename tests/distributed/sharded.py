@@ -67,7 +67,7 @@ def set_gradients(model: torch.nn.Module, t: int, without: Sequence[int] = ()) -
         pull = drawn(t, index, tuple(param.shape)) - (index + 1)
         grad = pull.to(param.dtype)
         if isinstance(param, DTensor):
-            grad = distribute_tensor(grad, param.device_mesh, param.placements)
+            grad = distribute_tensor(grad, param.device_mesh, param.placements, src_data_rank=None)
         param.grad = grad
 
 
