@@ -152,6 +152,8 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
             with torch.enable_grad():
                 loss = closure()
         if self.is_fused or self._running is not None:
+            for finish in self._finishers:
+                finish()
             self._refuse_scaled()
             self._warn_if_idle()
             self._end_fused_step()

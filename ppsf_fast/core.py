@@ -40,6 +40,7 @@ class Core(Optimizer):
         self._workspace: dict[object, object] = {}  # what a backend keeps between steps; never needed to go on
         self._turn = threading.RLock()  # autograd calls hooks from a thread per device
         self._followers: list[Callable[[list[Tensor]], None]] = []
+        self._finishers: list[Callable[[], None]] = []
 
     def _rules(self) -> list[Rule]:
         return [Rule.of(group, self._revision) for group in self.param_groups]
