@@ -107,13 +107,27 @@ class Scalars:
         mine = [groups[member] for member in self.members]
         for name in self.names:
             edits = [group[name] for group in mine if group[name] != self.agreed.get(name, _NEVER)]
-            if edits or name not in self.tensors:
+            there = self.tensors.get(name)
+            if there is not None and there.device != device:
+                there = self.tensors[name] = there.to(device)
+            if edits or there is None:
                 value = edits[0] if edits else self.agreed[name]
-                dtype = torch.int64 if name in _COUNTS else wide_dtype(device)
-                self.tensors[name] = torch.full((), _to_device(value), dtype=dtype, device=device)
+                self._write(name, value, there, device)
                 self.show(groups, name, value)
-            elif self.tensors[name].device != device:
-                self.tensors[name] = self.tensors[name].to(device)
+
+    def _write(self, name: str, value: Any, there: Tensor | None, device: torch.device) -> None:
+        """Bring a value to the device: to the place where it has been, if it has one."""
+        if is_recorded():
+            raise RuntimeError(
+                f"step() is recorded for replay, and {name} comes from the host, which each replay would repeat: "
+                "allowed is a step whose state is on the device. Make a few ordinary steps first, and edit no group "
+                "before the recording."
+            )
+        if there is not None:
+            there.fill_(_to_device(value))
+            return
+        dtype = torch.int64 if name in _COUNTS else wide_dtype(device)
+        self.tensors[name] = torch.full((), _to_device(value), dtype=dtype, device=device)
 
     def show(self, groups: Sequence[Group], name: str, value: Any) -> None:
         """Agree upon `value`, and write it into all groups that show it."""
@@ -146,6 +160,11 @@ class Publication:
         if wait:
             self.event.synchronize()
         return bool(self.event.query())
+
+
+def is_recorded() -> bool:
+    """Whether what the device does now is recorded, to be replayed without the host (a CUDA graph)."""
+    return torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
 
 
 def _start_copy(values: Tensor) -> tuple[Tensor, torch.Event | None]:
@@ -192,6 +211,8 @@ class Ledger:
             changed: where they are.
             values: all of them in a row in the wide dtype, if the step has laid them out so on one device.
         """
+        if is_recorded():  # a replay could not tell the groups; whoever asks for exact numbers fetches them
+            return
         entries = [(scalars, name) for scalars in changed for name in scalars.names]
         if values is not None:
             self._pending.append(Publication(entries, *_start_copy(values)))
@@ -213,6 +234,10 @@ class Ledger:
             the indices of the groups that were written.
         """
         settled: set[int] = set()
+        if is_recorded():
+            return []
+        if wait:  # also what a replayed graph has changed
+            self.publish([each for each in (*self._pools.values(), *self._groups.values()) if each.tensors])
         while self._pending and self._pending[0].arrived(wait):
             publication = self._pending.popleft()
             for (scalars, name), value in zip(publication.entries, publication.values.tolist(), strict=True):
@@ -225,8 +250,7 @@ class Ledger:
         if ok is None:
             self._skipped += 1
             return
-        zero = torch.zeros((), dtype=torch.int64, device=ok.device)
-        self._skipped_on[ok.device] = self._skipped_on.get(ok.device, zero) + torch.logical_not(ok)
+        self.counter(ok.device).add_(torch.logical_not(ok))
 
     def counter(self, device: torch.device) -> Tensor:
         """The number of steps that a device has skipped, int64, 0-d: for a backend that counts there itself."""
