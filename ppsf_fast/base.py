@@ -13,6 +13,7 @@ from torch._compile import _disable_dynamo
 from torch.optim.optimizer import ParamsT
 
 from ppsf_fast import backends, plan, processes
+from ppsf_fast.checkpoint import STATE_VERSION
 from ppsf_fast.domains import flag
 from ppsf_fast.options import (
     SHARED_NAMES,
@@ -123,7 +124,8 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
         if self.param_groups and not rule.split:
             scalars |= {name: self.param_groups[0][name] for name in Names.of(self._revision).pool}
         in_training = self.param_groups[0]["train_mode"] if self.param_groups else True
-        start = {**options, **scalars, "train_mode": in_training, "effective_lr": options["lr"]}
+        shown = {"train_mode": in_training, "effective_lr": options["lr"], "state_version": STATE_VERSION}
+        start = {**options, **scalars, **shown}
         check_groups([*self.param_groups, start], self._revision)
         return start
 

@@ -164,7 +164,8 @@ class Publication:
 
 def is_recorded() -> bool:
     """Whether what the device does now is recorded, to be replayed without the host (a CUDA graph)."""
-    return torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
+    started: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    return started and torch.cuda.is_current_stream_capturing()
 
 
 def _start_copy(values: Tensor) -> tuple[Tensor, torch.Event | None]:
