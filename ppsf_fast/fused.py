@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -48,7 +48,7 @@ class _Running:
         device = item.param.device
         by = self.by.setdefault(device, moved_to(device, self.by[self.home]))
         unscale = None if unscale is None else unscale.to(device)
-        share, moves = torch_backend.step_one(item, self.plan.rule, allowed(by, ok, unscale), compiles)
+        share, moves = torch_backend.step_one(item, self.plan.rule, replace(allowed(by, ok), unscale=unscale), compiles)
         known = bool(self.shares)
         self.ok, self.moves = (either(self.ok, ok), either(self.moves, moves)) if known else (ok, moves)
         self.shares[item.index] = share

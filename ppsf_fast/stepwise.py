@@ -24,6 +24,16 @@ class Stepwise(Core):
         return "fused_back_pass" in self._revision.options
 
     @property
+    def supports_memory_efficient_fp16(self) -> bool:
+        """Asked by fairseq: whether float32 copies of float16 weights are kept. They are not."""
+        return False
+
+    @property
+    def supports_flat_params(self) -> bool:
+        """Asked by fairseq: whether parameters may be laid into one vector. They may; nothing is factored then."""
+        return True
+
+    @property
     def is_fused(self) -> bool:
         """Whether parameters are left to :meth:`step_param`."""
         return bool(option_of(self.param_groups[0], "fused_back_pass", self._revision))

@@ -95,9 +95,9 @@ def both(first: Tensor | None, second: Tensor | None) -> Tensor | None:
     return first & second
 
 
-def allowed(by: Coefficients, ok: Tensor | None, unscale: Tensor | None = None) -> Coefficients:
-    """The same numbers where `ok` tells whether the step may write, and `unscale` multiplies the gradients."""
-    return replace(by, ok=ok, adapts=both(ok, by.opened), unscale=unscale)
+def allowed(by: Coefficients, ok: Tensor | None) -> Coefficients:
+    """The same numbers where `ok` tells whether the step may write."""
+    return replace(by, ok=ok, adapts=both(ok, by.opened))
 
 
 def either(first: Tensor | None, second: Tensor | None) -> Tensor | None:
