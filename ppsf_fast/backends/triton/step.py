@@ -76,7 +76,7 @@ class Step:
         with context(self.at.device):
             launch(
                 begin, len(self.groups), self.options, self.scalars, self.lead.numbers, estimates,
-                len(self.plan.estimates), self.lead.bad, self.lead.tiles, elsewhere, skipped, L=self.law,
+                len(self.plan.estimates), self.lead.bad, self.lead.looks, elsewhere, skipped, L=self.law,
             )  # fmt: skip
         del kept
         self._spread()
@@ -98,7 +98,7 @@ class Step:
     def _bad_elsewhere(self) -> Tensor:
         """Whether another device has seen a gradient that is not finite, int32."""
         found = self.at.kept("elsewhere", 1, torch.int32)
-        others = [part.bad[: part.tiles].sum() for part in self.parts[1:] if part.tiles]
+        others = [part.bad[: part.looks].sum() for part in self.parts[1:] if part.looks]
         if not others:
             return found
         return torch.stack([flag.to(self.at.device) for flag in others]).sum().int()
