@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ppsf_fast import capture
 from ppsf_fast.numerics import wide_dtype
 from ppsf_fast.options import Group
 from ppsf_fast.revisions import Revision
@@ -174,6 +175,12 @@ class Ledger:
         self._pending: deque[Publication] = deque()
         self._skipped = skipped
         self._skipped_on: dict[torch.device, Tensor] = {}
+        self._captured: list[Scalars] = []
+
+    @property
+    def is_captured(self) -> bool:
+        """Whether a graph holds a step, which it may take at any time without the host."""
+        return bool(self._captured)
 
     def pool(self, members: tuple[int, ...]) -> Scalars:
         """The scalars of the pool that these groups form."""
@@ -191,7 +198,14 @@ class Ledger:
         Args:
             changed: where they are.
             values: all of them in a row in the wide dtype, if the step has laid them out so on one device.
+
+        Of a step that a graph captures nothing comes to the host; :meth:`settle` asks the device then.
         """
+        changed = list(changed)
+        if any(each.device is not None and capture.capturing(each.device) for each in changed):
+            known = set(map(id, self._captured))
+            self._captured += [each for each in changed if id(each) not in known]
+            return
         entries = [(scalars, name) for scalars in changed for name in scalars.names]
         if values is not None:
             self._pending.append(Publication(entries, *_start_copy(values)))
@@ -207,12 +221,17 @@ class Ledger:
 
         Args:
             groups: all groups of the optimizer.
-            wait: wait for all that is under way.
+            wait: wait for all that is under way, and ask the device what captured steps have changed.
 
         Returns:
             the indices of the groups that were written.
         """
         settled: set[int] = set()
+        if wait and self._captured:
+            self._pending.clear()
+            captured, self._captured = self._captured, []
+            self.publish(captured)
+            self._captured = captured
         while self._pending and self._pending[0].arrived(wait):
             publication = self._pending.popleft()
             for (scalars, name), value in zip(publication.entries, publication.values.tolist(), strict=True):

@@ -94,6 +94,7 @@ class Part:
 
     def _made_ready(self, bucket: Bucket, number: int) -> _Ready:
         at, layout, features = self.at, layout_of(bucket, cut()), bucket.features
+        at.sent([0] * len(bucket.entries), torch.int64, ("gradients", number))  # memory to tell where these are later
         of_tiles, of_sums = at.sent(layout.tiles, torch.int32), at.sent(layout.sums, torch.int32)
         return _Ready(
             features,
@@ -119,8 +120,9 @@ class Part:
             gradients: their addresses, in the order of the plan.
         """
         with context(self.device):
-            for ready in self.ready:
-                moved = self.at.sent([gradients[self.places[member]] for member in ready.members], torch.int64)
+            for number, ready in enumerate(self.ready):
+                addresses = [gradients[self.places[member]] for member in ready.members]
+                moved = self.at.sent(addresses, torch.int64, ("gradients", number))
                 ready.rows.view(-1, C.ITEM_WIDTH)[:, C.G.value] = moved
 
     # ------------------------------------------------------------------------------------------------- the passes

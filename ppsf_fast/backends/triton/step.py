@@ -39,7 +39,7 @@ class Step:
         self.law, self.early = Law.of(revision), is_early(revision)
         for scalars in plan.changed:
             _bring(scalars, self.at.device)
-        self.values = torch.empty(sum(len(each.names) for each in plan.changed), dtype=FLOAT64, device=self.at.device)
+        self.values = self.at.kept("values", sum(len(each.names) for each in plan.changed), FLOAT64)
 
     def run(self, skipped: Tensor) -> Tensor:
         """Execute the step.
