@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ppsf_fast import capture
 from ppsf_fast.numerics import wide_dtype
 from ppsf_fast.options import Group
 from ppsf_fast.revisions import Revision
@@ -117,11 +118,11 @@ class Scalars:
 
     def _write(self, name: str, value: Any, there: Tensor | None, device: torch.device) -> None:
         """Bring a value to the device: to the place where it has been, if it has one."""
-        if is_recorded():
+        if capture.capturing(device):
             raise RuntimeError(
-                f"step() is recorded for replay, and {name} comes from the host, which each replay would repeat: "
+                f"a graph captures step(), and {name} comes from the host, which each replay would repeat: "
                 "allowed is a step whose state is on the device. Make a few ordinary steps first, and edit no group "
-                "before the recording."
+                "before the capture."
             )
         if there is not None:
             there.fill_(_to_device(value))
@@ -162,12 +163,6 @@ class Publication:
         return bool(self.event.query())
 
 
-def is_recorded() -> bool:
-    """Whether what the device does now is recorded, to be replayed without the host (a CUDA graph)."""
-    started: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
-    return started and torch.cuda.is_current_stream_capturing()
-
-
 def _start_copy(values: Tensor) -> tuple[Tensor, torch.Event | None]:
     """Start copying `values` to the host: the host tensor, and the event to await before reading it."""
     if values.device.type in ("cpu", "mps"):  # mps cannot copy to the host asynchronously
@@ -194,6 +189,12 @@ class Ledger:
         self._pending: deque[Publication] = deque()
         self._skipped = skipped
         self._skipped_on: dict[torch.device, Tensor] = {}
+        self._captured: list[Scalars] = []
+
+    @property
+    def is_captured(self) -> bool:
+        """Whether a graph holds a step, which it may take at any time without the host."""
+        return bool(self._captured)
 
     def pool(self, members: tuple[int, ...]) -> Scalars:
         """The scalars of the pool that these groups form."""
@@ -211,8 +212,13 @@ class Ledger:
         Args:
             changed: where they are.
             values: all of them in a row in the wide dtype, if the step has laid them out so on one device.
+
+        Of a step that a graph captures nothing comes to the host; :meth:`settle` asks the device then.
         """
-        if is_recorded():  # a replay could not tell the groups; whoever asks for exact numbers fetches them
+        changed = list(changed)
+        if any(each.device is not None and capture.capturing(each.device) for each in changed):
+            known = set(map(id, self._captured))
+            self._captured += [each for each in changed if id(each) not in known]
             return
         entries = [(scalars, name) for scalars in changed for name in scalars.names]
         if values is not None:
@@ -229,16 +235,19 @@ class Ledger:
 
         Args:
             groups: all groups of the optimizer.
-            wait: wait for all that is under way.
+            wait: wait for all that is under way, and ask the device what captured steps have changed.
 
         Returns:
             the indices of the groups that were written.
         """
         settled: set[int] = set()
-        if is_recorded():
+        if not wait and capture.capturing(torch.device("cuda")):  # nothing may be asked meanwhile
             return []
-        if wait:  # also what a replayed graph has changed
-            self.publish([each for each in (*self._pools.values(), *self._groups.values()) if each.tensors])
+        if wait and self._captured:
+            self._pending.clear()
+            captured, self._captured = self._captured, []
+            self.publish(captured)
+            self._captured = captured
         while self._pending and self._pending[0].arrived(wait):
             publication = self._pending.popleft()
             for (scalars, name), value in zip(publication.entries, publication.values.tolist(), strict=True):
