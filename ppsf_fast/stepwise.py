@@ -109,6 +109,7 @@ class Stepwise(Core):
         if item is None:
             return
         self._end_fused_step()
+        self._drop_ahead()
         self._settle(wait=False)
         fresh.begin(param.device)
         self._running = fresh
