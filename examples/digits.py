@@ -94,6 +94,8 @@ def draw(found: dict[str, dict[str, list[float]]], out: Path) -> None:
         else:
             left.plot(epochs, curves["live"], lw=1, label=name)
     left.set(xlabel="epoch", ylabel="held-out digits wrong (%)", yscale="log")
+    left.set_yticks([2, 5, 10, 20, 50], labels=["2", "5", "10", "20", "50"])
+    left.yaxis.set_minor_formatter("")
     left.legend(fontsize=8)
     right.set(xlabel="epoch", ylabel="d", yscale="log")
     figure.savefig(out / "digits.png", dpi=120)
