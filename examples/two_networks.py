@@ -22,7 +22,7 @@ from ppsf_fast import ProdigyPlusScheduleFree
 from ppsf_fast.trainers import rates
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "one for both": {"split_groups": False},
