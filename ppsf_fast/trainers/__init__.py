@@ -1,6 +1,10 @@
 """Optimizers from the configurations of trainers, and advice on how they are used.
 
->>> optimizer = from_onetrainer({"optimizer": "PRODIGY", "d_coef": 2.0}, {"unet": unet})  # doctest: +SKIP
+>>> import torch
+>>> unet = torch.nn.Linear(2, 1)
+>>> optimizer = from_onetrainer({"optimizer": "PRODIGY", "d_coef": 2.0}, {"unet": unet})
+>>> optimizer.param_groups[0]["name"], optimizer.param_groups[0]["d_coef"]
+('unet', 2.0)
 
 Other packages are imported when a configuration names one of their optimizers, and not before. Callbacks for the
 Trainer of transformers and for Lightning are in :mod:`ppsf_fast.trainers.huggingface` and
