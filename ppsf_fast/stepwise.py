@@ -25,7 +25,7 @@ class Stepwise(Core):
 
     @property
     def supports_memory_efficient_fp16(self) -> bool:
-        """Whether fairseq may do without its float32 copies of float16 weights: no, as in the package replaced."""
+        """Whether fairseq may do without its float32 copies of float16 weights; no, as in the package replaced."""
         return False
 
     @property
