@@ -17,7 +17,6 @@ from sphinx.util.typing import ExtensionMetadata
 
 from drawing import Picture, svg
 
-
 #: Characters in a cell from which a table of four columns is wide, and rows from which it is long.
 WIDE, LONG = 40, 20
 
