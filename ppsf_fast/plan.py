@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -15,11 +16,15 @@ from torch import Tensor
 
 from ppsf_fast.numerics import readable
 from ppsf_fast.options import Group
+from ppsf_fast.roster import Roster
 from ppsf_fast.rule import Rule
 from ppsf_fast.scalars import Ledger, Scalars, averages_estimates
+from ppsf_fast.scaling import Scaling, unscaled
 from ppsf_fast.state import State, check_shapes, prepare
 
-PARAMETER_DTYPES = (torch.float32, torch.bfloat16)
+PARAMETER_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+#: Where the squares of gradients leave the range of float32.
+TOO_LARGE = 2.0**64
 
 
 @dataclass(slots=True)
@@ -34,12 +39,16 @@ class Item:
 
 @dataclass(slots=True)
 class GroupPlan:
-    """One group that takes part, with the parameters of it that do."""
+    """One group that takes part, with the parameters of it that do.
+
+    `roster`: what they are known by, if that is as it was in the last step: they need no second look then.
+    """
 
     index: int
     rule: Rule
     items: list[Item]
     scalars: Scalars
+    roster: Roster | None = None
 
 
 @dataclass(slots=True)
@@ -59,13 +68,17 @@ class Plan:
         pools: those that take part.
         estimates: d and k of every group of the optimizer if the step averages them, else nothing.
         ok: 0-d bool, false if the step must change nothing; None if it is known to be good.
+        scaling: of its gradients.
         compiles: whether the backend uses a compiled step where it has one.
+        of: the groups, rules and states that it was equipped from.
     """
 
     pools: list[PoolPlan]
     estimates: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     ok: Tensor | None = None
+    scaling: Scaling = field(default_factory=Scaling)
     compiles: bool = False
+    of: tuple[Sequence[Group], Sequence[Rule], Mapping[Tensor, State]] | None = None
 
     @property
     def groups(self) -> list[GroupPlan]:
@@ -85,15 +98,16 @@ class Plan:
 
 def check_parameter(param: Tensor, where: str) -> None:
     """Raise TypeError for a parameter that cannot be trained; `where` names it."""
-    # clause: PPSF-X-006 966e472f
+    # clause: PPSF-X-006 21269820
     if param.dtype not in PARAMETER_DTYPES:
         raise TypeError(
-            f"{where} is {param.dtype}: allowed are float32 and bfloat16. Convert the model, for example "
-            "with .float() or .bfloat16(), and let autocast and a GradScaler handle float16."
+            f"{where} is {param.dtype}: allowed are float32, bfloat16 and float16. Convert the model, for example "
+            "with .float() or .bfloat16()."
         )
 
 
-def _check_gradient(grad: Tensor, where: str) -> None:
+def check_gradient(grad: Tensor, where: str) -> None:
+    """Raise TypeError for a gradient that is not dense and real; `where` names its parameter."""
     # clause: PPSF-X-005 e8f013e5
     if grad.layout != torch.strided or not grad.is_floating_point():
         raise TypeError(
@@ -127,7 +141,7 @@ def item_of(index: int, param: Tensor, rule: Rule, states: Mapping[Tensor, State
         return None
     where = f"parameter {index}"
     check_parameter(param, where)
-    _check_gradient(param.grad, where)
+    check_gradient(param.grad, where)
     state = states.get(param, {})
     check_shapes(state, param, rule.stride, where)
     return Item(index, param, param.grad, state)
@@ -139,7 +153,35 @@ def _home(items: Sequence[Item], scalars: Scalars) -> torch.device:
     return next((device for device in devices if device == scalars.device), devices[0])
 
 
-def gather(groups: Sequence[Group], rules: Sequence[Rule], states: Mapping[Tensor, State], ledger: Ledger) -> Plan:
+def _items_of(group: Group, rule: Rule, states: Mapping[Tensor, State], first: int, known: bool) -> list[Item]:
+    """The parameters of a group that take part; the first has position `first`, and `known` ones need no validation."""
+    params = enumerate(group["params"], first)
+    if known:
+        return [Item(index, param, param.grad, states[param]) for index, param in params if param.grad is not None]
+    found = [item_of(index, param, rule, states) for index, param in params]
+    return [item for item in found if item is not None]
+
+
+def recognised(
+    groups: Sequence[Group], rules: Sequence[Rule], states: Mapping[Tensor, State], rosters: dict[int, Roster]
+) -> dict[int, Roster]:
+    """The rosters of groups, by their index, that are as they were."""
+    found = {}
+    for index, known in rosters.items():
+        if index < len(groups) and rules[index].lr != 0:
+            group, rule = groups[index], rules[index]
+            if known.fits(group["params"], states, rule, may_adapt(group, rule)):
+                found[index] = known
+    return found
+
+
+def gather(
+    groups: Sequence[Group],
+    rules: Sequence[Rule],
+    states: Mapping[Tensor, State],
+    ledger: Ledger,
+    rosters: Mapping[int, Roster] = MappingProxyType({}),
+) -> Plan:
     """What takes part in the coming step; changes nothing.
 
     Args:
@@ -147,6 +189,7 @@ def gather(groups: Sequence[Group], rules: Sequence[Rule], states: Mapping[Tenso
         rules: what their options mean.
         states: the state of each parameter that has one.
         ledger: holds the scalars.
+        rosters: of groups, by their index, that are as they were.
 
     Raises:
         TypeError: a gradient or a parameter of a kind that is not served.
@@ -155,70 +198,74 @@ def gather(groups: Sequence[Group], rules: Sequence[Rule], states: Mapping[Tenso
     items: list[list[Item]] = []
     first = 0
     for group, rule in zip(groups, rules, strict=True):
-        found = [item_of(index, param, rule, states) for index, param in enumerate(group["params"], first)]
-        items.append([item for item in found if item is not None])
+        items.append(_items_of(group, rule, states, first, len(items) in rosters))
         first += len(group["params"])
     pools = []
     for members in pools_of(rules):
         active = [index for index in members if items[index]]
         # clause: PPSF-G-006 118a22d5
         if active:
-            plans = [GroupPlan(i, rules[i], items[i], ledger.group(i)) for i in active]
+            plans = [GroupPlan(i, rules[i], items[i], ledger.group(i), rosters.get(i)) for i in active]
             scalars = ledger.pool(members)
             home = _home([item for plan in plans for item in plan.items], scalars)
             pools.append(PoolPlan(plans, scalars, home))
     return Plan(pools)
 
 
-def fill_up(plan: Plan, groups: Sequence[Group], rules: Sequence[Rule], ledger: Ledger) -> None:
-    """Let every pool take part, if need be without parameters: other processes may have some that do."""
-    have = {group.index for group in plan.groups}
-    for members in pools_of(rules):
-        if have.isdisjoint(members):
-            scalars, lead = ledger.pool(members), members[0]
-            params = [param for index in members for param in groups[index]["params"]]
-            home = scalars.device or (params[0].device if params else torch.device("cpu"))
-            plan.pools.append(PoolPlan([GroupPlan(lead, rules[lead], [], ledger.group(lead))], scalars, home))
-
-
-def is_good(grad: Tensor) -> bool | Tensor:
-    """Whether a gradient is finite: known for a CPU, else a 0-d bool on its device.
+def is_good(grad: Tensor, scaling: Scaling) -> bool | Tensor:
+    """Whether a parameter may move by a gradient: known for a CPU, else a 0-d bool on its device.
 
     It counts as it enters the arithmetic, in float32: a float64 gradient beyond its range is infinite.
     """
-    return _all_finite([grad]) if readable(grad.device) else _finite(grad)
+    if scaling.skips:
+        return False
+    if readable(grad.device):
+        return _all_finite([grad], scaling.unscale)
+    finite, allowed = _finite(grad, scaling.unscale), scaling.allows()
+    return finite if allowed is None else finite & allowed.to(finite.device)
 
 
-def _finite(grad: Tensor) -> Tensor:
-    return torch.isfinite(grad.float()).all()
+def _finite(grad: Tensor, unscale: Tensor | None) -> Tensor:
+    # Of a NaN the comparison is false too.
+    return (unscaled(grad, unscale).abs() < TOO_LARGE).all()
 
 
-def _all_finite(grads: Sequence[Tensor]) -> bool:
-    """Whether gradients that the host can read are finite."""
-    # A norm that float32 holds is that of a finite array, and takes one reading. It may overflow where no element does:
-    # only then each element is asked.
-    norms = torch.stack(torch._foreach_norm(list(grads))).float()
-    return bool(torch.isfinite(norms).all()) or all(bool(_finite(grad)) for grad in grads)
+def _all_finite(grads: Sequence[Tensor], unscale: Tensor | None) -> bool:
+    """Whether gradients that the host can read are finite and can be squared."""
+    # No element is larger than the norm, which takes one reading; half of the bound leaves room for its rounding. Only
+    # where the norm is too large each element is asked.
+    narrow = [grad for grad in grads if grad.dtype == torch.float16]  # where norms of ordinary gradients overflow
+    others = [grad for grad in grads if grad.dtype != torch.float16]
+    norms = [*torch._foreach_norm(others)] if others else []
+    norms += torch._foreach_norm(narrow, dtype=torch.float32) if narrow else []
+    sizes = unscaled(torch.stack(norms), unscale)
+    return bool((sizes < TOO_LARGE / 2).all()) or all(bool(_finite(grad, unscale)) for grad in grads)
 
 
-def judge(plan: Plan) -> bool:
+def judge(plan: Plan, items: Sequence[Item]) -> bool:
     """Look for non-finite gradients, on the host for a CPU, else on the device.
+
+    Args:
+        plan: of the step.
+        items: those of its parameters that nobody has looked at.
 
     Returns:
         False if the step is known to be bad; True if it is good, or good where `plan.ok`, set here, is true.
     """
-    # clause: PPSF-L-004 66216824
+    # clause: PPSF-L-004 447f40b1
     here: list[Tensor] = []
     flags: dict[torch.device, list[Tensor]] = {}
-    for item in plan.items:
+    unscale, allowed = plan.scaling.unscale, plan.scaling.allows()
+    for item in items:
         grad = item.grad
         if readable(grad.device):
             here.append(grad)
         else:
-            flags.setdefault(grad.device, []).append(_finite(grad))
-    if here and not _all_finite(here):
+            flags.setdefault(grad.device, []).append(_finite(grad, unscale))
+    if plan.scaling.skips or (here and not _all_finite(here, unscale)):
         return False
     verdicts = [torch.stack(found).all() for found in flags.values()]
+    verdicts += [] if allowed is None else [allowed]
     if verdicts:
         plan.ok = torch.stack([verdict.to(verdicts[0].device) for verdict in verdicts]).all()
     return True
@@ -244,10 +291,20 @@ def equip(
         for group in pool.groups:
             group.scalars.upload(groups, pool.device)
             adapts = may_adapt(groups[group.index], group.rule)
-            for item in group.items:
+            for item in group.items if group.roster is None else ():
                 item.state = states.setdefault(item.param, item.state)
                 prepare(item.state, item.param, group.rule, adapts)
     plan.estimates = estimates_of(groups, rules, plan.pools[0].device, ledger)
+    plan.of = (groups, rules, states)
+
+
+def enrolled(plan: Plan, groups: Sequence[Group], states: Mapping[Tensor, State]) -> dict[int, Roster]:
+    """The rosters of the groups of a plan that is equipped, by their index; those that were not recognised are made."""
+    for group in plan.groups:
+        if group.roster is None:
+            whole = groups[group.index]
+            group.roster = Roster.of(whole["params"], states, group.rule, may_adapt(whole, group.rule))
+    return {group.index: group.roster for group in plan.groups if group.roster is not None}
 
 
 def may_adapt(group: Mapping[str, Any], rule: Rule) -> bool:

@@ -20,7 +20,7 @@ A step by hand, and the clauses that it took; within ``overriding`` a clause is 
 """
 
 from ppsf_ref.bounded import Allowed, Arithmetic, Bounded
-from ppsf_ref.formats import BFLOAT16, FLOAT32, FLOAT64, Format
+from ppsf_ref.formats import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, Format
 from ppsf_ref.law import Decision, Trace, clause_functions, overriding, replaying, tracing
 from ppsf_ref.modes import evaluate, initial_state, train
 from ppsf_ref.numbers import Float64, Numbers, Precise, Running
@@ -30,6 +30,7 @@ from ppsf_ref.step import step
 
 __all__ = [
     "BFLOAT16",
+    "FLOAT16",
     "FLOAT32",
     "FLOAT64",
     "Allowed",

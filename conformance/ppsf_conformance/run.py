@@ -100,7 +100,7 @@ def survey_of(
     return survey
 
 
-class Interrupted(Exception):
+class Interrupted(KeyboardInterrupt):
     """The user stopped a survey."""
 
     def __init__(self, survey: Survey) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,10 +9,12 @@ import torch
 
 from ppsf_fast.backends.coefficients import Coefficients, Outcome, moved_to
 from ppsf_fast.backends.native import run as native
+from ppsf_fast.backends.native.run import Table
 from ppsf_fast.backends.stacks import Stack, stacked
 from ppsf_fast.backends.statistics import Statistics, measured
 from ppsf_fast.backends.weights import move
 from ppsf_fast.plan import Item
+from ppsf_fast.roster import Roster
 from ppsf_fast.rule import Rule
 
 
@@ -30,7 +31,7 @@ class Batch:
     items: Sequence[Item]
     rule: Rule
     by: Coefficients
-    table: array[int] | None = None
+    table: Table | None = None
 
     def measure(self) -> Statistics:
         """Update what they remember for the estimate; their shares, in the order of `items`."""
@@ -67,16 +68,30 @@ class Batch:
         return Statistics(*native.step(self.items, self.table, self.rule, self.by, outcome, measures, moves).unbind(1))
 
 
-def batches(items: Sequence[Item], rule: Rule, by: Coefficients, compiles: bool) -> list[Batch]:
-    """Items of one group as batches; each batch has its numbers on its device."""
+def batches(
+    items: Sequence[Item], rule: Rule, by: Coefficients, compiles: bool, roster: Roster | None = None
+) -> list[Batch]:
+    """Items of one group as batches; each batch has its numbers on its device. `roster`: that of these items."""
     by_device: dict[torch.device, list[Item]] = {}
     for item in items:
         by_device.setdefault(item.param.device, []).append(item)
     found = []
     for device, here in by_device.items():
-        numbers, table = moved_to(device, by), None
-        if compiles and native.available(rule, device):
-            served, table, here = native.sorted_out(here, rule)
+        numbers = moved_to(device, by)
+        if compiles and by.unscale is None and native.available(rule, device):
+            table = _table(here, rule, roster)
+            served = [here[place] for place in table.served]
             found += [Batch(served, rule, numbers, table)] if served else []
+            here = [here[place] for place in table.others]
         found += [Batch(alike, rule, numbers) for alike in stacked(here, rule)]
+    return found
+
+
+def _table(items: Sequence[Item], rule: Rule, roster: Roster | None) -> Table:
+    """What the kernel reads; a roster keeps it until something changes."""
+    if roster is None:
+        return Table.of(items, rule)
+    if roster.work is None:
+        roster.work = Table.of(items, rule)
+    found: Table = roster.work
     return found

@@ -14,6 +14,7 @@ from ppsf_fast.backends.moments import filled
 from ppsf_fast.backends.stacks import Stack
 from ppsf_fast.numerics import sample, store, total, wide_dtype
 from ppsf_fast.rule import Rule
+from ppsf_fast.scaling import unscaled
 from ppsf_fast.speed import COURSE
 from ppsf_fast.state import State
 
@@ -33,10 +34,11 @@ class Statistics:
 def measured(stack: Stack, rule: Rule, by: Coefficients) -> Statistics:
     """Update what parameters remember for the estimate; returns their contributions, shape (number of parameters,)."""
     state = stack.state
-    if not _remembers(state, rule):  # nothing is estimated, or the window is closed and it is gone
+    if not remembers(state, rule):  # nothing is estimated, or the window is closed and it is gone
         zero = torch.zeros(len(stack.items), dtype=wide_dtype(stack.y.device), device=stack.y.device)
         return Statistics(zero, zero)
-    grad, y = (sample(values, rule.stride, batched=True).float() for values in (stack.grad, stack.y))
+    grad = unscaled(sample(stack.grad, rule.stride, batched=True), by.unscale)
+    y = sample(stack.y, rule.stride, batched=True).float()
     if rule.penalizes:
         # clause: PPSF-W-011 32971b9c
         grad = grad + y * rule.weight_decay
@@ -53,7 +55,8 @@ def _in_line(single: Tensor | None) -> Tensor | None:
     return None if single is None else single.view(-1, 1)
 
 
-def _remembers(state: State, rule: Rule) -> bool:
+def remembers(state: State, rule: Rule) -> bool:
+    """Whether a parameter has what the estimate needs."""
     return "p0" in state and (COURSE[0] if rule.by_displacement else "s") in state
 
 
@@ -66,7 +69,7 @@ def _by_gradients(
         inner, grad = speed.signed(inner), speed.signed(grad)
     elif rule.amplifies:
         # clause: PPSF-D-023 dbf30264
-        inner, grad = _signed_root(inner), _signed_root(grad)
+        inner, grad = signed_root(inner), signed_root(grad)
     # clause: PPSF-D-003 e3d54af9
     s = state["s"].float() * rule.beta3 + grad * by.sum_weight
     store(state["s"], s, mask)
@@ -78,9 +81,9 @@ def _by_displacement(
     state: State, grad: Tensor, displacement: Tensor, mask: Tensor | None, rule: Rule, by: Coefficients
 ) -> Statistics:
     inner = total(grad * displacement)
-    inner = _signed_root(inner) if rule.amplifies else inner
+    inner = signed_root(inner) if rule.amplifies else inner
     before = [state[name].view(-1, 1) for name in COURSE]
-    way = speed.course(before, inner, displacement, by.k)
+    way = speed.course(before, inner, (total(displacement.abs()), total(displacement * displacement)), by.k)
     for place, value in zip(before, way, strict=True):
         store(place, value, mask)
     return Statistics(speed.course_item(way, by.item_weight), way[-1])
@@ -91,7 +94,8 @@ def _counted(share: Statistics, counts: Tensor | None) -> Statistics:
     return share if counts is None else share.where(counts.view(-1))
 
 
-def _signed_root(values: Tensor) -> Tensor:
+def signed_root(values: Tensor) -> Tensor:
+    """The root with the sign of the value."""
     return torch.copysign(values.abs().sqrt(), values)
 
 

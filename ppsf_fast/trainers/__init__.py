@@ -6,7 +6,9 @@
 >>> optimizer.param_groups[0]["name"], optimizer.param_groups[0]["d_coef"]
 ('unet', 2.0)
 
-Other packages are imported when a configuration names one of their optimizers, and not before.
+Other packages are imported when a configuration names one of their optimizers, and not before. Callbacks for the
+Trainer of transformers and for Lightning are in :mod:`ppsf_fast.trainers.huggingface` and
+:mod:`ppsf_fast.trainers.lightning`, which import these packages.
 """
 
 from ppsf_fast.trainers.advice import Advice, AdviceWarning, check
@@ -15,8 +17,9 @@ from ppsf_fast.trainers.mistakes import ConfigError, Mistake
 from ppsf_fast.trainers.onetrainer import from_onetrainer
 from ppsf_fast.trainers.schedule import Schedule
 from ppsf_fast.trainers.sdscripts import from_sd_scripts
+from ppsf_fast.trainers.watching import JsonLog, progress, rates, to_tensorboard
 
 __all__ = [
-    "Advice", "AdviceWarning", "ConfigError", "EveryDream", "Mistake", "Schedule", "check", "from_everydream",
-    "from_onetrainer", "from_sd_scripts",
+    "Advice", "AdviceWarning", "ConfigError", "EveryDream", "JsonLog", "Mistake", "Schedule", "check",
+    "from_everydream", "from_onetrainer", "from_sd_scripts", "progress", "rates", "to_tensorboard",
 ]  # fmt: skip

@@ -283,6 +283,15 @@ def test_a_run_that_is_stopped_leaves_a_report(here: Path, capsys: Any) -> None:
     assert "Stopped before the end" in capsys.readouterr().err
 
 
+def test_stored_verdicts_that_are_stopped_end_quietly(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    def stopped(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(survey.Survey, "run", stopped)
+    assert cli.main(["verdicts", "--quiet"]) == STOPPED
+    assert capsys.readouterr().err == "ppsf-conformance: stopped\n"
+
+
 def test_a_fault_of_the_judge_is_not_put_to_the_class(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(implementation: Any) -> Any:
         yield Finding(True, "")

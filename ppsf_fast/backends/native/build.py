@@ -13,6 +13,8 @@ import warnings
 from pathlib import Path
 
 SOURCE = Path(__file__).with_name("kernel.cpp")
+#: Everything that is compiled.
+SOURCES = (SOURCE, *sorted(SOURCE.parent.glob("*.hpp")))
 #: No fast-math: infinities, NaNs and the order of sums keep their meaning. The last two only say that nobody reads
 #: errno or traps, without which roots and selections would not be vectorized.
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-fopenmp", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math")
@@ -23,7 +25,9 @@ _SIGNATURES = {
     "ppsf_words_of_item": ([], _WORD),
     "ppsf_words_of_numbers": ([], _WORD),
     "ppsf_scratch": ([_POINTER, _WORD, _WORD], _WORD),
-    "ppsf_step": ([_POINTER, _WORD, _POINTER, _POINTER, _WORD, _WORD, _POINTER], None),
+    "ppsf_kept": ([_POINTER, _WORD], _WORD),
+    "ppsf_look": ([_POINTER, _WORD, _POINTER, _WORD, _WORD, _POINTER], _WORD),
+    "ppsf_step": ([_POINTER, _WORD, _POINTER, _POINTER, _WORD, _WORD, _POINTER, _POINTER], None),
 }
 
 
@@ -55,7 +59,12 @@ def _compiled() -> Path:
         OSError, subprocess.CalledProcessError: there is no compiler, or it cannot compile this.
     """
     version = subprocess.run([compiler(), "--version"], check=True, capture_output=True).stdout
-    parts = (SOURCE.read_bytes(), version, _machine().encode(), " ".join((compiler(), *FLAGS, *_WIDE)).encode())
+    parts = (
+        *(source.read_bytes() for source in SOURCES),
+        version,
+        _machine().encode(),
+        " ".join((compiler(), *FLAGS, *_WIDE)).encode(),
+    )
     path = folder() / "ppsf" / f"step-{hashlib.sha256(b'|'.join(parts)).hexdigest()[:16]}.so"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)

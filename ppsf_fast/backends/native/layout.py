@@ -1,4 +1,4 @@
-"""What the kernel is given: tensors as rows of 64-bit words, the numbers of a group as doubles. See kernel.cpp."""
+"""What the kernel is given: tensors as rows of 64-bit words, the numbers of a group as doubles. See layout.hpp."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ from ppsf_fast.state import factored_axes
 #: The arrays of an item behind gradient and weights, in the kernel's order.
 _ARRAYS = ("z", "exp_avg", "exp_avg_sq", "exp_avg_sq_row", "exp_avg_sq_col", "p0", "s")
 #: Where they are among all arrays, and the word behind them.
-_V, _ROW, _COLUMN, _X0, _S, _HALF = range(4, 10)
+_Z, _, _V, _ROW, _COLUMN, _X0, _S, _HALF = range(2, 10)
 _NO_GEOMETRY: Sequence[int] = (0,) * 6
 _PLAIN = (Tensor, torch.nn.Parameter)
+#: Words of an item.
+SIZE = _HALF + 1 + 2 + len(_NO_GEOMETRY)
 _CLIPS = {"none": 0, "bounded": 1, "soft": 2}
 
 
@@ -38,6 +40,8 @@ def words(item: Item, rule: Rule) -> list[int] | None:
         return None
     found = _pointers((item.grad, param, *map(state.get, _ARRAYS)))
     if found is None or found[_HALF] >> _V & 1:
+        return None
+    if found[_Z] and state["z"].dtype != param.dtype:
         return None
     if found[_V]:  # as elsewhere, a moment of each element counts more than factors
         found[_ROW] = found[_COLUMN] = 0
