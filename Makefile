@@ -15,7 +15,7 @@ JOBS   ?= 2
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help setup audit test nightly trace mutants soak vectors kernels bench docs lint format pytest clean distclean
+.PHONY: help setup audit test nightly trace mutants soak vectors kernels bench docs linkcheck lint format pytest clean distclean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,9 +67,13 @@ kernels: $(READY) ## the long form of the tests of the Triton kernels: problems 
 bench: $(READY) ## time one step of several optimizers, side by side
 	$(BIN)/python -m benchmarks $(ARGS)
 
-docs: $(READY) ## build the documentation into build/docs; any warning is an error
+docs: $(READY) ## build the documentation into build/docs, and check it: warnings, links, anchors, clicks
 	$(BIN)/python -m sphinx -q -E -W -n --keep-going -b html -d build/doctrees docs build/docs
+	$(BIN)/python -m tools.site build/docs
 	@echo "open build/docs/index.html"
+
+linkcheck: $(READY) ## follow the links that leave the documentation (needs a network)
+	$(BIN)/python -m sphinx -q -b linkcheck -d build/doctrees docs build/linkcheck
 
 lint: $(READY) ## style, types, and who may import whom
 	$(BIN)/ruff check

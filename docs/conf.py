@@ -18,6 +18,9 @@ extensions = [
     "sphinxcontrib.bibtex",
     "clauses",
     "pages",
+    "errata",
+    "lookup",
+    "measurements",
     "statements",
     "soak",
     "verdicts",
@@ -46,6 +49,7 @@ html_theme = "furo"
 html_title = "ppsf"
 html_static_path = ["_static"]
 html_css_files = ["clauses.css", "computed.css"]
+html_js_files = ["filter.js"]
 html_math_renderer = "mathml"
 html_show_sphinx = False
 html_copy_source = False

@@ -1,6 +1,10 @@
 """Prodigy, Schedule-Free, and the two together, for torch.
 
->>> optimizer = ProdigyPlusScheduleFree(model.parameters())  # doctest: +SKIP
+>>> import torch
+>>> model = torch.nn.Linear(2, 1)
+>>> optimizer = ProdigyPlusScheduleFree(model.parameters())
+>>> optimizer.param_groups[0]["lr"]
+1.0
 """
 
 from ppsf_fast.hooks import FusedBackward, fuse_backward

@@ -5,14 +5,15 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import torch
 from torch import Tensor
 from torch._compile import _disable_dynamo
 from torch.optim.optimizer import ParamsT
 
-from ppsf_fast import backends, plan, processes
+from ppsf_fast import backends, plan
+from ppsf_fast.distributed import step as sharded
 from ppsf_fast.domains import flag
 from ppsf_fast.options import (
     SHARED_NAMES,
@@ -32,8 +33,12 @@ from ppsf_fast.scalars import (
     initial_scalars,
     show_effective_lr,
 )
+from ppsf_fast.scaling import Scaling
 from ppsf_fast.seeing import Seeing
 from ppsf_fast.stepwise import Stepwise
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
 
 P = ParamSpec("P")
 
@@ -53,7 +58,8 @@ def takes_options(signature_of: Callable[P, None]) -> Callable[P, None]:
         given = signature.bind(*args, **kwargs).arguments
         optimizer, params = given.pop("self"), given.pop("params")
         revision, compiles = given.pop("revision", optimizer.REVISIONS[0]), given.pop("compile", False)
-        RevisedOptimizer.__init__(optimizer, params, given, revision, compiles)
+        group = given.pop("process_group", None)
+        RevisedOptimizer.__init__(optimizer, params, given, revision, compiles, group)
 
     return construct
 
@@ -62,19 +68,32 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
     """An optimizer that follows one revision of the specification.
 
     Args:
-        params: float32 or bfloat16 parameters, or groups of them.
+        params: float32, bfloat16 or float16 parameters, or groups of them.
         given: the options that the caller gives; the others have the revision's defaults.
         revision: its name; one of `REVISIONS` of the class.
         compiles: compile the step; no option of the revision, and not saved.
+        process_group: processes that have parameters of their own and share the estimates; likewise.
     """
 
-    def __init__(self, params: ParamsT, given: Mapping[str, Any], revision: str, compiles: bool = False) -> None:
+    def __init__(
+        self,
+        params: ParamsT,
+        given: Mapping[str, Any],
+        revision: str,
+        compiles: bool = False,
+        process_group: ProcessGroup | None = None,
+    ) -> None:
         self._compiles = flag("compile", compiles)
+        self.process_group = process_group
         self._revision = revision_of(revision, self.REVISIONS)
         refuse_foreign(given, self._revision)
         self._ledger = Ledger(Names.of(self._revision))
         self._begin_anew()
         super().__init__(params, checked({**defaults_of(self._revision), **given}, self._revision))
+
+    #: `torch.amp.GradScaler` leaves unscaling and skipping to :meth:`step`: it sets `grad_scale` and `found_inf` on the
+    #: optimizer for the length of the call.
+    _step_supports_amp_scaling = True
 
     # ------------------------------------------------------------------------------------------------- groups
 
@@ -147,6 +166,7 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
             with torch.enable_grad():
                 loss = closure()
         if self.is_fused or self._running is not None:
+            self._refuse_scaled()
             self._warn_if_idle()
             self._end_fused_step()
             return loss
@@ -157,19 +177,21 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
     def _update(self) -> None:
         self._settle(wait=False)
         groups, rules, ledger = self.param_groups, self._rules(), self._ledger
+        team, scaling = self._team(rules), Scaling.of(self)
+        if team is not None:
+            sharded.step(groups, rules, self.state, ledger, team, scaling, self._compiles)
+            self._settle(wait=False)
+            return
+        if scaling == Scaling() and backends.again(groups, rules, self.state, ledger, self._workspace):
+            self._settle(wait=False)
+            return
         rosters = plan.recognised(groups, rules, self.state, self._rosters)
         work = plan.gather(groups, rules, self.state, ledger, rosters)
-        work.compiles = self._compiles
-        together = rules[0].sums_processes and processes.connected()
-        if together:  # the others wait, whether a parameter takes part here or not
-            plan.fill_up(work, groups, rules, ledger)
+        work.compiles, work.scaling = self._compiles, scaling
         if not work.pools:
             return
-        backend = backends.choose(work, together)
-        good = backend.judge(work)
-        if together:
-            work.ok = processes.all_good(good if work.ok is None else work.ok, work.pools[0].device)
-        elif not good:
+        backend = backends.choose(work)
+        if not backend.judge(work):
             ledger.count_skip(None)
             return
         plan.equip(work, groups, rules, self.state, ledger)

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
 from torch.optim.optimizer import Optimizer
 
 from ppsf_fast import plan, state
+from ppsf_fast.distributed.sharding import Known
+from ppsf_fast.distributed.team import Team
 from ppsf_fast.fused import FusedStep
 from ppsf_fast.options import check_groups, check_lr
 from ppsf_fast.revisions import Revision
 from ppsf_fast.roster import Roster
 from ppsf_fast.rule import Rule
 from ppsf_fast.scalars import Ledger, show_effective_lr
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
 
 
 class Core(Optimizer):
@@ -29,6 +34,8 @@ class Core(Optimizer):
     _revision: Revision
     _compiles: bool
     _ledger: Ledger
+    _process_group: ProcessGroup | None
+    _lacks_group: bool
 
     @property
     def revision(self) -> str:
@@ -42,6 +49,21 @@ class Core(Optimizer):
         self._rosters: dict[int, Roster] = {}  # of groups that a compiled step has moved
         self._turn = threading.RLock()  # autograd calls hooks from a thread per device
         self._followers: list[Callable[[list[Tensor]], None]] = []
+        self._layouts = Known()
+
+    @property
+    def process_group(self) -> ProcessGroup | None:
+        """The processes that have parameters of their own and share the estimates. Copies have none: give them one."""
+        return self._process_group
+
+    @process_group.setter
+    def process_group(self, group: ProcessGroup | None) -> None:
+        self._process_group, self._lacks_group = group, False
+
+    def _team(self, rules: Sequence[Rule]) -> Team | None:
+        """The processes of the optimizer; None if there is nothing to ask others."""
+        sharing = self._process_group is not None or rules[0].sums_processes
+        return Team.of(self.param_groups, sharing, self._process_group, self._layouts)
 
     def _rules(self) -> list[Rule]:
         return [Rule.of(group, self._revision) for group in self.param_groups]
@@ -52,6 +74,11 @@ class Core(Optimizer):
             raise RuntimeError(
                 "step() was called in eval mode, where the weights are the averages: steps are allowed in "
                 "train mode only. Call train() before training goes on."
+            )
+        if self._lacks_group:
+            raise RuntimeError(
+                "step() was called on a copy of an optimizer that shared its estimates with other processes: a copy "
+                "has no process group. Set optimizer.process_group, to None if it is to train alone."
             )
         for group in self.param_groups:
             check_lr(group["lr"])

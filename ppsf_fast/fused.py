@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from ppsf_fast.options import Group
 from ppsf_fast.plan import GroupPlan, Item, Plan, PoolPlan
 from ppsf_fast.rule import Rule
 from ppsf_fast.scalars import Ledger, Scalars
+from ppsf_fast.scaling import Scaling
 from ppsf_fast.state import State, prepare
 
 
@@ -43,10 +44,11 @@ class _Running:
     ok: Tensor | None = None
     moves: Tensor | None = None
 
-    def take(self, item: Item, ok: Tensor | None, compiles: bool) -> None:
+    def take(self, item: Item, ok: Tensor | None, unscale: Tensor | None, compiles: bool) -> None:
         device = item.param.device
         by = self.by.setdefault(device, moved_to(device, self.by[self.home]))
-        share, moves = torch_backend.step_one(item, self.plan.rule, allowed(by, ok), compiles)
+        unscale = None if unscale is None else unscale.to(device)
+        share, moves = torch_backend.step_one(item, self.plan.rule, replace(allowed(by, ok), unscale=unscale), compiles)
         known = bool(self.shares)
         self.ok, self.moves = (either(self.ok, ok), either(self.moves, moves)) if known else (ok, moves)
         self.shares[item.index] = share
@@ -76,6 +78,8 @@ class FusedStep:
         for index, group in enumerate(groups):
             self._places |= {param: (len(self._places) + j, index) for j, param in enumerate(group["params"])}
         self._come: set[int] = set()
+        #: Whether a parameter came with the scale of its gradient.
+        self.is_unscaled = False
         self._plan = Plan([], compiles=compiles)
         self._running: list[_Running] = []
 
@@ -113,17 +117,19 @@ class FusedStep:
         return _Running(group, pool.device, {pool.device: by}, plan.may_adapt(self._groups[group.index], group.rule))
 
     # clause: PPSF-L-008 51aafcc7
-    def take(self, item: Item) -> None:
+    def take(self, item: Item, scaling: Scaling) -> None:
         """Move one parameter."""
         self._come.add(item.index)
-        # clause: PPSF-L-010 bbf6328d
-        good = plan.is_good(item.grad)
+        self.is_unscaled |= scaling.unscale is not None
+        # clause: PPSF-L-010 41382629
+        good = plan.is_good(item.grad, scaling)
         if good is False:
             return
         running = self._running[self._places[item.param][1]]
         item.state = self._states.setdefault(item.param, item.state)
         prepare(item.state, item.param, running.plan.rule, running.adapts)
-        running.take(item, good.to(item.param.device) if isinstance(good, Tensor) else None, self._plan.compiles)
+        ok = good.to(item.param.device) if isinstance(good, Tensor) else None
+        running.take(item, ok, scaling.unscale, self._plan.compiles)
 
     # clause: PPSF-L-009 2bd8d5f9
     def end(self) -> list[Scalars]:

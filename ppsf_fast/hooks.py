@@ -64,6 +64,17 @@ def fuse_backward(optimizer: RevisedOptimizer) -> FusedBackward:
     Raises:
         TypeError: it is no optimizer of this package.
         RuntimeError: it was made without `fused_back_pass=True` (PPSF-X-020).
+
+    Example:
+        >>> import torch
+        >>> from ppsf_fast import ProdigyPlusScheduleFree
+        >>> model = torch.nn.Linear(4, 1)
+        >>> optimizer = ProdigyPlusScheduleFree(model.parameters(), fused_back_pass=True)
+        >>> with fuse_backward(optimizer):
+        ...     model(torch.ones(2, 4)).sum().backward()  # moves the parameters, and frees their gradients
+        ...     optimizer.step()  # ends the step
+        >>> model.weight.grad is None
+        True
     """
     if not isinstance(optimizer, RevisedOptimizer):
         raise TypeError(

@@ -22,6 +22,16 @@ class Memory:
         by_kind: the bytes of each array that the state keeps, over all parameters, by its name in the state.
         after_window: the same once `prodigy_steps` are over; equal to `by_kind` where the window has no end.
         parameters: number of weights that are counted.
+
+    Example:
+        >>> import torch
+        >>> from ppsf_fast import ProdigyPlusScheduleFree
+        >>> weight = torch.nn.Parameter(torch.zeros(64, 64))
+        >>> memory = ProdigyPlusScheduleFree([weight], prodigy_steps=100).memory()
+        >>> memory.by_kind["z"]  # float32, as the weights
+        16384
+        >>> memory.total > memory.total_after_window
+        True
     """
 
     by_kind: Mapping[str, int]

@@ -62,11 +62,19 @@ def sample(values: Tensor, stride: int, batched: bool = False) -> Tensor:
     return values.reshape(-1)[::stride]
 
 
-def agreement(values: Tensor, direction: Tensor) -> Tensor:
-    """1 where both have the same sign, else 0, divided by the share of ones, which counts as at least 1e-3."""
-    kept = (values.sign() * direction.sign()).clamp_min(0.0)
-    share = (total(kept) / number_of(kept)).clamp_min(_LEAST_KEPT)
-    return kept / share.float()
+def agreement(values: Tensor, direction: Tensor, share: Tensor | None = None) -> Tensor:
+    """1 where both have the same sign, else 0, divided by the share of ones, which counts as at least 1e-3.
+
+    `share`: of a whole of which these are a part, in the wide dtype.
+    """
+    kept = agreeing(values, direction)
+    share = total(kept) / number_of(kept) if share is None else share
+    return kept / share.clamp_min(_LEAST_KEPT).float()
+
+
+def agreeing(values: Tensor, direction: Tensor) -> Tensor:
+    """1 where both have the same sign, else 0."""
+    return (values.sign() * direction.sign()).clamp_min(0.0)
 
 
 def stochastic_bfloat16(values: Tensor, noise: Tensor) -> Tensor:
@@ -116,7 +124,7 @@ def store(target: Tensor, value: Tensor, mask: Tensor | None = None, noise: Tens
         noise: int32 in [0, 2^16) for stochastic rounding, used if the target is bfloat16; None rounds to
             nearest.
     """
-    # clause: PPSF-R-002 cec5ade0
+    # clause: PPSF-R-002 2d69bc8e
     if noise is not None and target.dtype == torch.bfloat16:
         rounded = stochastic_bfloat16(value, noise)
     else:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch.optim.optimizer import ParamsT
 
 from ppsf_fast.base import RevisedOptimizer, takes_options
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
 
 
 class ProdigyPlusScheduleFree(RevisedOptimizer):
@@ -14,7 +19,7 @@ class ProdigyPlusScheduleFree(RevisedOptimizer):
     1 and use no schedule: the step size is estimated.
 
     Args:
-        params: float32 or bfloat16 parameters, or groups of them. A group may give every option its own
+        params: float32, bfloat16 or float16 parameters, or groups of them. A group may give every option its own
             value, except `split_groups`, `split_groups_mean`, `rounding_seed` and `fused_back_pass`; keys that are
             no options are kept as they are.
         lr: multiplies the estimated step size; > 0, and 0 in a step pauses the group.
@@ -62,6 +67,9 @@ class ProdigyPlusScheduleFree(RevisedOptimizer):
         revision: of the specification: "1.9", "2.0" or "update3".
         compile: step by a kernel in C++, which is compiled when it is first needed; no option of the revision, and not
             saved. Without a compiler a warning says so, and the step goes on without it.
+        process_group: processes that each have parameters of their own, as with ZeRO-1: they share the estimates, and
+            each has to call :meth:`step` equally often. Not needed for sharded parameters, which show it; no option of
+            the revision, and not saved.
 
     The defaults in the signature are those of revision 1.9. An option that is not given has the default of the
     revision: in 2.0 `split_groups_mean` is False and `d_limiter` True; in update3 `eps` is None, `factored` False,
@@ -69,9 +77,21 @@ class ProdigyPlusScheduleFree(RevisedOptimizer):
 
     Raises:
         TypeError: an unknown option, or one that the revision does not have (PPSF-X-001), a value of a wrong type
-            (PPSF-X-002), a parameter that is neither float32 nor bfloat16 (PPSF-X-006).
+            (PPSF-X-002), a parameter of another dtype (PPSF-X-006).
         ValueError: a value outside its domain (PPSF-X-002), options that exclude each other (PPSF-X-003).
         NotImplementedError: a revision that is not served.
+
+    Example:
+        >>> import torch
+        >>> model = torch.nn.Linear(4, 1)
+        >>> optimizer = ProdigyPlusScheduleFree(model.parameters(), weight_decay=0.01)
+        >>> for _ in range(10):
+        ...     model(torch.ones(2, 4)).square().sum().backward()
+        ...     optimizer.step()
+        ...     optimizer.zero_grad()
+        >>> optimizer.param_groups[0]["k"]  # the step that comes next
+        11
+        >>> _ = optimizer.eval()  # now the parameters hold the averaged weights
     """
 
     REVISIONS = ("1.9", "2.0", "update3")
@@ -116,4 +136,5 @@ class ProdigyPlusScheduleFree(RevisedOptimizer):
         bf16_state: bool = False,
         revision: str = "1.9",
         compile: bool = False,
+        process_group: ProcessGroup | None = None,
     ) -> None: ...

@@ -20,15 +20,20 @@ def orthogonal(grad: Tensor, weights: Tensor) -> Tensor:
     Returns:
         float32, same shape: `grad` if the weights are all 0, zeros if it is parallel to them.
     """
+    along = projection(total(weights * weights), total(weights * grad))
+    part = grad - weights * along
+    return part * stretch(total(grad * grad), total(part * part))
+
+
+def projection(squared: Tensor, product: Tensor) -> Tensor:
+    """How much of the weights is in the gradient, float32, from inner products: weights by themselves, and by it."""
     # clause: PPSF-M-007 054cbda2
-    squared = total(weights * weights)
-    along = torch.where(squared > 0, total(weights * grad) / squared, 0.0)
-    part = grad - weights * along.float()
-    size = _length(grad)
-    share = torch.where(size > 0, _length(part) / size, 0.0)
+    return torch.where(squared > 0, product / squared, 0.0).float()
+
+
+def stretch(squared: Tensor, rest: Tensor) -> Tensor:
+    """What multiplies the rest without that, float32, from the squared lengths of the gradient and of the rest."""
+    size = squared.sqrt()
+    share = torch.where(size > 0, rest.sqrt() / size, 0.0)
     ramp = (share / _LEAST_SHARE - 1).clamp(0.0, 1.0)
-    return part * (ramp / share.clamp_min(_LEAST_SHARE)).float()
-
-
-def _length(values: Tensor) -> Tensor:
-    return total(values * values).sqrt()
+    return (ramp / share.clamp_min(_LEAST_SHARE)).float()

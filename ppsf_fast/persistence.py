@@ -62,6 +62,7 @@ class Persistence(Core):
             "_skipped": self._ledger.skipped(),
             "_revision": self.revision,
             "_compiles": self._compiles,
+            "_lacks_group": self._lacks_group or self._process_group is not None,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -69,6 +70,9 @@ class Persistence(Core):
         given = dict(state)
         skipped, revision = given.pop("_skipped", None), given.pop("_revision", None)
         self._compiles = given.pop("_compiles", getattr(self, "_compiles", False))
+        self._process_group = getattr(self, "_process_group", None)
+        lacking = given.pop("_lacks_group", getattr(self, "_lacks_group", False))
+        self._lacks_group = lacking and self._process_group is None
         if revision is not None:
             self._revision = REVISIONS[revision]
         if skipped is None:

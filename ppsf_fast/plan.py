@@ -19,9 +19,12 @@ from ppsf_fast.options import Group
 from ppsf_fast.roster import Roster
 from ppsf_fast.rule import Rule
 from ppsf_fast.scalars import Ledger, Scalars, averages_estimates
+from ppsf_fast.scaling import Scaling, unscaled
 from ppsf_fast.state import State, check_shapes, prepare
 
-PARAMETER_DTYPES = (torch.float32, torch.bfloat16)
+PARAMETER_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+#: Where the squares of gradients leave the range of float32.
+TOO_LARGE = 2.0**64
 
 
 @dataclass(slots=True)
@@ -65,13 +68,17 @@ class Plan:
         pools: those that take part.
         estimates: d and k of every group of the optimizer if the step averages them, else nothing.
         ok: 0-d bool, false if the step must change nothing; None if it is known to be good.
+        scaling: of its gradients.
         compiles: whether the backend uses a compiled step where it has one.
+        of: the groups, rules and states that it was equipped from.
     """
 
     pools: list[PoolPlan]
     estimates: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     ok: Tensor | None = None
+    scaling: Scaling = field(default_factory=Scaling)
     compiles: bool = False
+    of: tuple[Sequence[Group], Sequence[Rule], Mapping[Tensor, State]] | None = None
 
     @property
     def groups(self) -> list[GroupPlan]:
@@ -91,15 +98,16 @@ class Plan:
 
 def check_parameter(param: Tensor, where: str) -> None:
     """Raise TypeError for a parameter that cannot be trained; `where` names it."""
-    # clause: PPSF-X-006 966e472f
+    # clause: PPSF-X-006 21269820
     if param.dtype not in PARAMETER_DTYPES:
         raise TypeError(
-            f"{where} is {param.dtype}: allowed are float32 and bfloat16. Convert the model, for example "
-            "with .float() or .bfloat16(), and let autocast and a GradScaler handle float16."
+            f"{where} is {param.dtype}: allowed are float32, bfloat16 and float16. Convert the model, for example "
+            "with .float() or .bfloat16()."
         )
 
 
-def _check_gradient(grad: Tensor, where: str) -> None:
+def check_gradient(grad: Tensor, where: str) -> None:
+    """Raise TypeError for a gradient that is not dense and real; `where` names its parameter."""
     # clause: PPSF-X-005 e8f013e5
     if grad.layout != torch.strided or not grad.is_floating_point():
         raise TypeError(
@@ -133,7 +141,7 @@ def item_of(index: int, param: Tensor, rule: Rule, states: Mapping[Tensor, State
         return None
     where = f"parameter {index}"
     check_parameter(param, where)
-    _check_gradient(param.grad, where)
+    check_gradient(param.grad, where)
     state = states.get(param, {})
     check_shapes(state, param, rule.stride, where)
     return Item(index, param, param.grad, state)
@@ -204,35 +212,34 @@ def gather(
     return Plan(pools)
 
 
-def fill_up(plan: Plan, groups: Sequence[Group], rules: Sequence[Rule], ledger: Ledger) -> None:
-    """Let every pool take part, if need be without parameters: other processes may have some that do."""
-    have = {group.index for group in plan.groups}
-    for members in pools_of(rules):
-        if have.isdisjoint(members):
-            scalars, lead = ledger.pool(members), members[0]
-            params = [param for index in members for param in groups[index]["params"]]
-            home = scalars.device or (params[0].device if params else torch.device("cpu"))
-            plan.pools.append(PoolPlan([GroupPlan(lead, rules[lead], [], ledger.group(lead))], scalars, home))
-
-
-def is_good(grad: Tensor) -> bool | Tensor:
-    """Whether a gradient is finite: known for a CPU, else a 0-d bool on its device.
+def is_good(grad: Tensor, scaling: Scaling) -> bool | Tensor:
+    """Whether a parameter may move by a gradient: known for a CPU, else a 0-d bool on its device.
 
     It counts as it enters the arithmetic, in float32: a float64 gradient beyond its range is infinite.
     """
-    return _all_finite([grad]) if readable(grad.device) else _finite(grad)
+    if scaling.skips:
+        return False
+    if readable(grad.device):
+        return _all_finite([grad], scaling.unscale)
+    finite, allowed = _finite(grad, scaling.unscale), scaling.allows()
+    return finite if allowed is None else finite & allowed.to(finite.device)
 
 
-def _finite(grad: Tensor) -> Tensor:
-    return torch.isfinite(grad.float()).all()
+def _finite(grad: Tensor, unscale: Tensor | None) -> Tensor:
+    # Of a NaN the comparison is false too.
+    return (unscaled(grad, unscale).abs() < TOO_LARGE).all()
 
 
-def _all_finite(grads: Sequence[Tensor]) -> bool:
-    """Whether gradients that the host can read are finite."""
-    # A norm that float32 holds is that of a finite array, and takes one reading. It may overflow where no element does:
-    # only then each element is asked.
-    norms = torch.stack(torch._foreach_norm(list(grads))).float()
-    return bool(torch.isfinite(norms).all()) or all(bool(_finite(grad)) for grad in grads)
+def _all_finite(grads: Sequence[Tensor], unscale: Tensor | None) -> bool:
+    """Whether gradients that the host can read are finite and can be squared."""
+    # No element is larger than the norm, which takes one reading; half of the bound leaves room for its rounding. Only
+    # where the norm is too large each element is asked.
+    narrow = [grad for grad in grads if grad.dtype == torch.float16]  # where norms of ordinary gradients overflow
+    others = [grad for grad in grads if grad.dtype != torch.float16]
+    norms = [*torch._foreach_norm(others)] if others else []
+    norms += torch._foreach_norm(narrow, dtype=torch.float32) if narrow else []
+    sizes = unscaled(torch.stack(norms), unscale)
+    return bool((sizes < TOO_LARGE / 2).all()) or all(bool(_finite(grad, unscale)) for grad in grads)
 
 
 def judge(plan: Plan, items: Sequence[Item]) -> bool:
@@ -245,18 +252,20 @@ def judge(plan: Plan, items: Sequence[Item]) -> bool:
     Returns:
         False if the step is known to be bad; True if it is good, or good where `plan.ok`, set here, is true.
     """
-    # clause: PPSF-L-004 66216824
+    # clause: PPSF-L-004 447f40b1
     here: list[Tensor] = []
     flags: dict[torch.device, list[Tensor]] = {}
+    unscale, allowed = plan.scaling.unscale, plan.scaling.allows()
     for item in items:
         grad = item.grad
         if readable(grad.device):
             here.append(grad)
         else:
-            flags.setdefault(grad.device, []).append(_finite(grad))
-    if here and not _all_finite(here):
+            flags.setdefault(grad.device, []).append(_finite(grad, unscale))
+    if plan.scaling.skips or (here and not _all_finite(here, unscale)):
         return False
     verdicts = [torch.stack(found).all() for found in flags.values()]
+    verdicts += [] if allowed is None else [allowed]
     if verdicts:
         plan.ok = torch.stack([verdict.to(verdicts[0].device) for verdict in verdicts]).all()
     return True
@@ -286,6 +295,7 @@ def equip(
                 item.state = states.setdefault(item.param, item.state)
                 prepare(item.state, item.param, group.rule, adapts)
     plan.estimates = estimates_of(groups, rules, plan.pools[0].device, ledger)
+    plan.of = (groups, rules, states)
 
 
 def enrolled(plan: Plan, groups: Sequence[Group], states: Mapping[Tensor, State]) -> dict[int, Roster]:

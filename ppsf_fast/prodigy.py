@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from torch.optim.optimizer import ParamsT
 
 from ppsf_fast.base import RevisedOptimizer, takes_options
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
 
 
 class Prodigy(RevisedOptimizer):
@@ -16,8 +20,8 @@ class Prodigy(RevisedOptimizer):
     nothing. All groups share one estimate.
 
     Args:
-        params: float32 or bfloat16 parameters, or groups of them. A group may give every option its own value, except
-            those of the estimate; keys that are no options are kept as they are.
+        params: float32, bfloat16 or float16 parameters, or groups of them. A group may give every option its own
+            value, except those of the estimate; keys that are no options are kept as they are.
         lr: multiplies the estimated step size; > 0, and 0 in a step pauses the group.
         betas: coefficients of the first moment, in (0, 1), and of the second, in [0, 1).
         beta3: coefficient of the statistics of the estimate, in [0, 1); None: sqrt(betas[1]).
@@ -37,11 +41,22 @@ class Prodigy(RevisedOptimizer):
         total_training_steps: step in which the decay is over, > 0; None: 1000 steps after it began.
         compile: step by a kernel in C++, which is compiled when it is first needed; no option of the revision, and not
             saved. Without a compiler a warning says so, and the step goes on without it.
+        process_group: processes that each have parameters of their own, as with ZeRO-1: they share the estimates, and
+            each has to call :meth:`step` equally often. Not needed for sharded parameters, which show it; no option of
+            the revision, and not saved.
 
     Raises:
-        TypeError: an unknown option (PPSF-X-001), a value of a wrong type (PPSF-X-002), a parameter that is neither
-            float32 nor bfloat16 (PPSF-X-006).
+        TypeError: an unknown option (PPSF-X-001), a value of a wrong type (PPSF-X-002), a parameter of another
+            dtype (PPSF-X-006).
         ValueError: a value outside its domain (PPSF-X-002), options that exclude each other (PPSF-X-003).
+
+    Example:
+        >>> import torch
+        >>> body, head = torch.nn.Linear(4, 4), torch.nn.Linear(4, 1)
+        >>> groups = [{"params": body.parameters()}, {"params": head.parameters(), "weight_decay": 0.1}]
+        >>> optimizer = Prodigy(groups, cosine_decay=True)
+        >>> [group["weight_decay"] for group in optimizer.param_groups]
+        [0.0, 0.1]
     """
 
     REVISIONS = ("prodigy",)
@@ -68,4 +83,5 @@ class Prodigy(RevisedOptimizer):
         peak_patience: int = 50,
         total_training_steps: int | None = None,
         compile: bool = False,
+        process_group: ProcessGroup | None = None,
     ) -> None: ...

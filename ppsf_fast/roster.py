@@ -45,7 +45,7 @@ def _facts(params: Sequence[Tensor], states: Mapping[Tensor, State]) -> list[Ite
     entries = list(chain.from_iterable(map(dict.values, known)))
     if len(known) < len(taking):
         return None
-    names = [[len(params), len(entries)], absent, map(len, known), chain.from_iterable(known)]
+    names: list[Iterable[Any]] = [[len(params), len(entries)], absent, map(len, known), chain.from_iterable(known)]
     here = [*_stored([*taking, *entries]), map(Tensor.data_ptr, [*taking, *entries])]
     sizes = [map(_shape, taking), map(Tensor.numel, entries)]
     return [*names, *here, *sizes, *_stored(grads), map(_device, grads), map(_shape, grads)]

@@ -59,6 +59,13 @@ class Seeing(Core):
 
         Raises:
             ValueError: its entries are not the parameters that this optimizer trains: another model, or copies.
+
+        Example:
+            >>> from ppsf_fast import ProdigyPlusScheduleFree
+            >>> model = torch.nn.Linear(4, 1)
+            >>> optimizer = ProdigyPlusScheduleFree(model.parameters())
+            >>> sorted(optimizer.averaged_state_dict(model))
+            ['bias', 'weight']
         """
         return modes.averaged_state_dict(model, self.param_groups, self._rules(), self.state)
 
@@ -68,6 +75,16 @@ class Seeing(Core):
 
         They are kept meanwhile: a second copy of the weights. Does nothing in eval mode, or where no weights are
         averaged. A group that is brought back into train mode inside the block stays as it is.
+
+        Example:
+            >>> from ppsf_fast import ProdigyPlusScheduleFree
+            >>> model = torch.nn.Linear(4, 1)
+            >>> optimizer = ProdigyPlusScheduleFree(model.parameters())
+            >>> with optimizer.averaged():
+            ...     optimizer.param_groups[0]["train_mode"]
+            False
+            >>> optimizer.param_groups[0]["train_mode"]
+            True
         """
         training = [group for group in self.param_groups if group["train_mode"] and modes.averages(self._rules())]
         params = [(group, param) for group in training for param in group["params"]]
@@ -91,6 +108,12 @@ class Seeing(Core):
             `weight_sum`; the last estimate, `d_hat`, if it makes one; `step_estimate` and `dlr`, which the coming
             step will use; and `skipped_steps`, how many steps of the optimizer a non-finite gradient turned into
             nothing.
+
+        Example:
+            >>> from ppsf_fast import ProdigyPlusScheduleFree
+            >>> optimizer = ProdigyPlusScheduleFree(torch.nn.Linear(4, 1).parameters(), d0=0.5)
+            >>> optimizer.metrics()[0]["d"]
+            0.5
         """
         self._settle(wait=True)
         return metrics_of(self.param_groups, self._rules(), self._ledger.skipped())
@@ -99,6 +122,11 @@ class Seeing(Core):
         """For each group in words why `d` did or did not move in the last step that has ended; waits for the device.
 
         It is found from the numbers that :meth:`metrics` shows, which are all floats, so that trainers can log them.
+
+        Example:
+            >>> from ppsf_fast import ProdigyPlusScheduleFree
+            >>> ProdigyPlusScheduleFree(torch.nn.Linear(4, 1).parameters()).why()
+            ['no gradient yet']
         """
         self._settle(wait=True)
         return why_of(self.param_groups, self._rules(), self._ledger.skipped())

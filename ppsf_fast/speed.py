@@ -7,8 +7,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ppsf_fast.numerics import total
-
 _GROWTH = 0.975
 _LEAST_DISPLACEMENT = 1e-8
 _LARGEST_STEP = 2**0.25
@@ -36,13 +34,15 @@ def capped(d: Tensor, d_hat: Tensor) -> Tensor:
     return torch.minimum(d_hat, d.pow(_GROWTH))
 
 
-def course(before: Sequence[Tensor], inner: Tensor, displacement: Tensor, k: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def course(
+    before: Sequence[Tensor], inner: Tensor, way: tuple[Tensor, Tensor], k: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """The course of a parameter after a step.
 
     Args:
-        before: its numbers, in the order of `COURSE`: shape (number of parameters, 1).
+        before: its numbers, in the order of `COURSE`: shape (number of parameters, 1), or any other for all.
         inner: its inner product, likewise, in the wide dtype.
-        displacement: float32, its sampled displacement, shape (number of parameters, size of a sample).
+        way: sums over its sampled displacement, likewise: of absolute values, and of squares.
         k: number of the step, 0-d int64.
 
     Returns:
@@ -52,8 +52,8 @@ def course(before: Sequence[Tensor], inner: Tensor, displacement: Tensor, k: Ten
     # clause: PPSF-M-040 55e6ec90
     gain = torch.where(l1 > 0, k.to(inner.dtype).pow(-0.75), 1.0)
     floor = torch.where(l1 > 0, torch.zeros_like(l1), _LEAST_DISPLACEMENT)
-    l1 = torch.maximum(l1, total(displacement.abs())).maximum(floor)
-    l2 = torch.maximum(l2, total(displacement * displacement).sqrt()).maximum(floor)
+    l1 = torch.maximum(l1, way[0]).maximum(floor)
+    l2 = torch.maximum(l2, way[1].sqrt()).maximum(floor)
     return pull * (1 - gain) + inner * gain, l1, l2
 
 

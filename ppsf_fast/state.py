@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ppsf_fast.distributed.layout import Layout
 from ppsf_fast.muon import moves
 from ppsf_fast.numerics import sample
 from ppsf_fast.revisions import Revision
@@ -40,18 +41,31 @@ def factored_axes(shape: Sequence[int], revision: Revision) -> tuple[int, int] |
     return row, column
 
 
-def _start_of_moment(param: Tensor, rule: Rule) -> State:
-    if moves(param.shape, rule.muon):
+def dtype_of_state(param: Tensor) -> torch.dtype:
+    """The dtype of what is kept as the weights are, which float16 is too narrow for."""
+    # clause: PPSF-R-001 87be6185
+    return torch.float32 if param.dtype == torch.float16 else param.dtype
+
+
+def _start_of_moment(param: Tensor, rule: Rule, layout: Layout | None) -> State:
+    shape = param.shape if layout is None else layout.shape
+    if moves(shape, rule.muon):
         return {"rms_sq": torch.zeros((), dtype=torch.float32, device=param.device)}
     if rule.focus:
         return {"exp_avg_sq": param.detach().to(torch.float32, copy=True)}
-    axes = factored_axes(param.shape, rule.revision) if rule.factored else None
+    axes = factored_axes(shape, rule.revision) if rule.factored else None
     if axes is None:
         return {"exp_avg_sq": torch.zeros_like(param, dtype=torch.float32)}
-    dtype = torch.float32 if rule.factored_fp32 else param.dtype
-    shapes = [[1 if axis == reduced else size for axis, size in enumerate(param.shape)] for reduced in axes]
-    row, column = (torch.zeros(shape, dtype=dtype, device=param.device) for shape in shapes)
+    dtype = torch.float32 if rule.factored_fp32 else dtype_of_state(param)
+    row, column = (_start_of_factor(param, axis, dtype, layout) for axis in axes)
     return {"exp_avg_sq_row": row, "exp_avg_sq_col": column}
+
+
+def _start_of_factor(param: Tensor, reduced: int, dtype: torch.dtype, layout: Layout | None) -> Tensor:
+    if layout is not None:
+        return layout.factor(reduced, dtype, param.device)
+    shape = [1 if axis == reduced else size for axis, size in enumerate(param.shape)]
+    return torch.zeros(shape, dtype=dtype, device=param.device)
 
 
 def moment_names(state: Mapping[str, Any]) -> tuple[str, ...]:
@@ -59,16 +73,16 @@ def moment_names(state: Mapping[str, Any]) -> tuple[str, ...]:
     return ("exp_avg_sq",) if "exp_avg_sq" in state else ("exp_avg_sq_row", "exp_avg_sq_col")
 
 
-def _sampled(param: Tensor, rule: Rule) -> tuple[Tensor, torch.dtype]:
+def _sampled(param: Tensor, rule: Rule, layout: Layout | None) -> tuple[Tensor, torch.dtype]:
     """x0, and the dtype of s."""
-    start = sample(param.detach(), rule.stride)
+    start = sample(param.detach(), rule.stride) if layout is None else layout.sampled(param.detach(), rule.stride)
     # clause: PPSF-R-010 e3f7656a
     if rule.bf16_state:
         return start.to(torch.bfloat16, copy=True), torch.bfloat16
-    return start.clone(), torch.float32
+    return start.to(dtype_of_state(param), copy=True), torch.float32
 
 
-def prepare(state: State, param: Tensor, rule: Rule, adapts: bool) -> None:
+def prepare(state: State, param: Tensor, rule: Rule, adapts: bool, layout: Layout | None = None) -> None:
     """Create what a parameter that takes part in a step lacks, and bring the rest to its device.
 
     Args:
@@ -76,23 +90,25 @@ def prepare(state: State, param: Tensor, rule: Rule, adapts: bool) -> None:
         param: the live weights.
         rule: of its group.
         adapts: whether its pool may still adapt d.
+        layout: of a sharded parameter; its state is sharded as it is.
     """
     # clause: PPSF-L-001 96915c07
-    # clause: PPSF-R-001 8f7d5090
+    # clause: PPSF-R-001 87be6185
     device = param.device
     for name, value in state.items():
         if isinstance(value, Tensor) and value.device != device:
             state[name] = value.to(device)
     fills = rule.adopt and not _has_moment(state)
-    _prepare_moment(state, param, rule)
+    _prepare_moment(state, param, rule, layout)
     if rule.averages and "z" not in state:
-        state["z"] = param.detach().clone()
+        state["z"] = param.detach().to(dtype_of_state(param), copy=True)
     if rule.keeps_moment and "exp_avg" not in state:
-        state["exp_avg"] = torch.zeros_like(param)
+        state["exp_avg"] = torch.zeros_like(param, dtype=dtype_of_state(param))
     if adapts:
         # The course begins with the first step that counts.
         course = () if fills else COURSE
-        _prepare_statistics(state, param, rule, ("p0", *course) if rule.by_displacement else ("p0", "s"))
+        needed = ("p0", *course) if rule.by_displacement else ("p0", "s")
+        _prepare_statistics(state, param, rule, needed, layout)
 
 
 def _has_moment(state: State) -> bool:
@@ -100,8 +116,8 @@ def _has_moment(state: State) -> bool:
     return moment_names(state)[0] in state or "rms_sq" in state
 
 
-def _prepare_moment(state: State, param: Tensor, rule: Rule) -> None:
-    by_muon = moves(param.shape, rule.muon)
+def _prepare_moment(state: State, param: Tensor, rule: Rule, layout: Layout | None) -> None:
+    by_muon = moves(param.shape if layout is None else layout.shape, rule.muon)
     if by_muon and "rms_sq" not in state:
         state.pop(FILLED, None)  # Muon waits for no second moment.
     if rule.adopt and FILLED not in state:
@@ -109,13 +125,13 @@ def _prepare_moment(state: State, param: Tensor, rule: Rule) -> None:
         able = by_muon or _has_moment(state)
         state[FILLED] = torch.full((), able, dtype=torch.bool, device=param.device)
     if ("rms_sq" if by_muon else moment_names(state)[0]) not in state:
-        state.update(_start_of_moment(param, rule))
+        state.update(_start_of_moment(param, rule, layout))
 
 
-def _prepare_statistics(state: State, param: Tensor, rule: Rule, needed: Sequence[str]) -> None:
+def _prepare_statistics(state: State, param: Tensor, rule: Rule, needed: Sequence[str], layout: Layout | None) -> None:
     if all(name in state for name in needed):
         return
-    start, dtype = _sampled(param, rule)
+    start, dtype = _sampled(param, rule, layout)
     first = {"p0": start, "s": torch.zeros_like(start, dtype=dtype)}
     first |= {name: torch.zeros((), dtype=torch.float32, device=param.device) for name in COURSE}
     for name in needed:
@@ -137,15 +153,23 @@ def loaded(entries: Mapping[str, Any], param: Tensor) -> State:
     }
 
 
-def check_shapes(state: Mapping[str, Any], param: Tensor, stride: int, where: str) -> None:
-    """Raise ValueError if `state` cannot belong to `param`, sampled with `stride`; `where` names the parameter."""
-    shape = param.shape
+def check_shapes(state: Mapping[str, Any], param: Tensor, stride: int, where: str, samples: int | None = None) -> None:
+    """Raise ValueError if `state` cannot belong to `param`.
+
+    Args:
+        state: of a parameter.
+        param: the parameter.
+        stride: one element in this many is sampled.
+        where: names the parameter.
+        samples: how many that gives, if it is not a matter of the size: of a sharded parameter.
+    """
+    shape, sampled = param.shape, torch.Size([-(-param.numel() // stride) if samples is None else samples])
     for name in _LIKE_PARAM:
         if name in state and state[name].shape != shape:
             _refuse_shape(name, state[name], shape, shape, where)
     for name in _OF_ESTIMATE:
-        if name in state and state[name].shape != (-(-param.numel() // stride),):
-            _refuse_shape(name, state[name], torch.Size([-(-param.numel() // stride)]), shape, where)
+        if name in state and state[name].shape != sampled:
+            _refuse_shape(name, state[name], sampled, shape, where)
     if "rms_sq" in state and state["rms_sq"].shape != ():
         _refuse_shape("rms_sq", state["rms_sq"], torch.Size([]), shape, where)
 

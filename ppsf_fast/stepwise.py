@@ -13,6 +13,7 @@ from torch._compile import _disable_dynamo
 from ppsf_fast.core import Core
 from ppsf_fast.fused import FusedStep
 from ppsf_fast.options import Group, option_of
+from ppsf_fast.scaling import Scaling
 
 
 class Stepwise(Core):
@@ -21,6 +22,16 @@ class Stepwise(Core):
     def supports_fused_back_pass(self) -> bool:
         """Whether the option `fused_back_pass` exists."""
         return "fused_back_pass" in self._revision.options
+
+    @property
+    def supports_memory_efficient_fp16(self) -> bool:
+        """Asked by fairseq: whether float32 copies of float16 weights are kept. They are not."""
+        return False
+
+    @property
+    def supports_flat_params(self) -> bool:
+        """Asked by fairseq: whether parameters may be laid into one vector. They may; nothing is factored then."""
+        return True
 
     @property
     def is_fused(self) -> bool:
@@ -58,7 +69,7 @@ class Stepwise(Core):
             if running is None or param not in running or running.has_seen(param):
                 self._begin_fused_step(param)
             elif (item := running.item(param)) is not None:
-                running.take(item)
+                running.take(item, Scaling.of(self))
 
     def step_parameter(self, param: Tensor, group: Group | None = None, index: int | None = None) -> None:
         """The same as :meth:`step_param`; `index` is not used either."""
@@ -93,7 +104,18 @@ class Stepwise(Core):
         self._settle(wait=False)
         fresh.begin(param.device)
         self._running = fresh
-        fresh.take(item)
+        fresh.take(item, Scaling.of(self))
+
+    def _refuse_scaled(self) -> None:
+        """A scale that comes after the parameters have moved comes too late."""
+        # clause: PPSF-L-012 5cabe394
+        running = self._running
+        if running is not None and not running.is_unscaled and getattr(self, "grad_scale", None) is not None:
+            raise RuntimeError(
+                "step() was given grad_scale, as a GradScaler does, but with fused_back_pass=True the parameters have "
+                "moved already, by gradients that nobody has unscaled. Unscale each gradient before step_param(), set "
+                "optimizer.grad_scale before the backward pass, or leave fused_back_pass out."
+            )
 
     def _warn_if_idle(self) -> None:
         """Training would stand still, and nothing else would say so."""

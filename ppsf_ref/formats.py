@@ -45,7 +45,8 @@ class Format:
 FLOAT64 = Format("float64", 53, -1022, 1023)
 FLOAT32 = Format("float32", 24, -126, 127)
 BFLOAT16 = Format("bfloat16", 8, -126, 127)
-FORMATS = {form.name: form for form in (FLOAT64, FLOAT32, BFLOAT16)}
+FLOAT16 = Format("float16", 11, -14, 15)
+FORMATS = {form.name: form for form in (FLOAT64, FLOAT32, BFLOAT16, FLOAT16)}
 
 
 #: Formats that numpy has as types: a conversion rounds once, to nearest, ties to even.

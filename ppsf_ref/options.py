@@ -134,6 +134,10 @@ def load_revision(name: str) -> Revision:
 
     Raises:
         ValueError: there is no such revision.
+
+    Example:
+        >>> load_revision("1.9").estimate, load_revision("prodigy").estimate
+        ('atan2', 'ratio')
     """
     table = _revisions()
     if name not in table:

@@ -74,9 +74,7 @@ def _measure(f: Frame, group: GroupState, p: ParamState, g: Number, size: StepSi
     if variants.uses_muon(f, g.shape):  # M-014, O-006
         p, n, divisor = variants.by_muon(f, p, g, group)  # M-015 .. M-017
     else:
-        p, n, divisor = variants.by_moments(
-            f, p, g, axes, group
-        )  # M-006 .. M-008, M-030 .. M-032, U-010, V-001 .. V-013
+        p, n, divisor = variants.by_moments(f, p, g, axes, group)  # M-006 .. 008, M-030 .. 032, U-010, V-001 .. 013
     if not f.window.adapts:
         return Measured(p, n, divisor)
     p, item, norm = variants.statistics(f, p, g, group, size)  # D-001 .. D-004, D-020 .. D-023, M-010, M-040
@@ -97,6 +95,8 @@ def _adapt(
     if f.revision.without_evidence == "rests" and not distance.has_evidence(norm):  # D-030
         return pool, False
     numerator = variants.numerator(f, pool, item)  # D-005, D-024
+    if not distance.are_numbers(numerator, norm):  # D-033
+        return variants.counted(f, replace(distance.frozen(pool), k=k), pool), True  # D-009, M-022
     adapted = variants.estimate(f, pool, numerator, norm)  # D-006, D-007, D-025 .. D-029, M-012
     return variants.counted(f, replace(adapted, d_numerator=numerator, d_denom=norm, k=k), pool), True  # M-022
 

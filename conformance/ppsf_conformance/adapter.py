@@ -119,6 +119,10 @@ class Session(Protocol):
         """A step whose closure sets the gradients; tells ``observe`` what happened; whether its value came back."""
         ...
 
+    def step_scaled(self, gradients: Gradients, scale: float | None, found_inf: float) -> None:
+        """A step, fused or not, that is told the scale of its gradients, and whether one of them was found infinite."""
+        ...
+
     def step_alone(self, place: Place, gradient: Array | None) -> None:
         """Give one parameter its gradient, step it by itself, and free the gradient."""
         ...

@@ -42,6 +42,12 @@ FUSED_MUTANTS = (
     Mutant(
         "only NaN counts", clause="PPSF-L-010", kind="condition", rule=lambda gradient: bool(np.isnan(gradient).any())
     ),
+    Mutant(
+        "only what is not finite counts",
+        clause="PPSF-L-010",
+        kind="constant",
+        rule=lambda gradient: not np.isfinite(gradient).all(),
+    ),
     Mutant("nothing ends it", clause="PPSF-L-011", kind="condition", rule=lambda call, changes_mode=False: False),
     Mutant("eval() leaves it running", clause="PPSF-L-011", kind="condition", rule=_whatever_the_mode),
     Mutant("every call ends it", clause="PPSF-L-011", kind="condition", rule=lambda call, changes_mode=False: True),

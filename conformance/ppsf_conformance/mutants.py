@@ -18,6 +18,7 @@ from ppsf_conformance.fused_mutants import FUSED_MUTANTS
 from ppsf_conformance.mutant import Mutant, created_with, refuses, stored_in
 from ppsf_conformance.mutant import law as _law
 from ppsf_conformance.revision_mutants import REVISION_MUTANTS
+from ppsf_conformance.scaling_mutants import SCALING_MUTANTS
 from ppsf_conformance.state_mutants import STATE_MUTANTS
 from ppsf_ref import BFLOAT16, FLOAT32, Options
 from ppsf_ref import numbers as num
@@ -655,6 +656,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("refused", clause="PPSF-X-008", kind="refusal", rule=refuses),
     Mutant("own share alone", clause="PPSF-D-032", kind="dropped", rule=lambda own, elsewhere: own),
     Mutant("mean over processes", clause="PPSF-D-032", kind="formula", rule=_mean_over_processes),
+    *SCALING_MUTANTS,
     *REVISION_MUTANTS,
     *FUSED_MUTANTS,
     *FORMULA_MUTANTS,

@@ -191,6 +191,9 @@ class OptaxSession:
     def step_with_closure(self, gradients: Gradients, observe: Callable[[str], None]) -> bool:
         raise Lacking("there are no closures")
 
+    def step_scaled(self, gradients: Gradients, scale: float | None, found_inf: float) -> None:
+        raise Lacking("nobody tells a transformation of a scale")
+
     def step_alone(self, place: Place, gradient: Array | None) -> None:
         raise Lacking("all parameters are stepped at once")
 

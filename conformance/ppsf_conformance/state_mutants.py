@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ppsf_conformance.mutant import Mutant, created_with, law, refuses, stored_in
-from ppsf_ref import BFLOAT16, FLOAT32, GroupState, Options, ParamState, State
+from ppsf_ref import BFLOAT16, FLOAT16, FLOAT32, GroupState, Options, ParamState, State
 from ppsf_ref import numbers as num
 from ppsf_ref.formats import FORMATS
 from ppsf_ref.law import Rule
@@ -92,6 +92,11 @@ def _as_the_parameter(*names: str) -> Rule:
     return lambda dtype, fp32: {**law("PPSF-R-001", dtype, fp32), **dict.fromkeys(names, FORMATS[dtype])}
 
 
+def _float16_state(dtype: str, fp32: bool) -> Any:
+    """What has the dtype of a parameter also has it where that is float16."""
+    return {**law("PPSF-R-001", dtype, fp32), **({"z": FLOAT16, "m": FLOAT16} if dtype == "float16" else {})}
+
+
 def _compact(*names: str) -> Rule:
     return lambda forms, on: {**forms, **dict.fromkeys(names, BFLOAT16)} if on else forms
 
@@ -160,6 +165,7 @@ STATE_MUTANTS = (
     Mutant("z in float32", clause="PPSF-R-001", kind="dtype", rule=stored_in(z=FLOAT32)),
     Mutant("m in float32", clause="PPSF-R-001", kind="dtype", rule=stored_in(m=FLOAT32)),
     Mutant("x0 in float32", clause="PPSF-R-001", kind="dtype", rule=stored_in(x0=FLOAT32)),
+    Mutant("z and m of float16 in float16", clause="PPSF-R-001", kind="dtype", rule=_float16_state),
     Mutant("v as the parameter", clause="PPSF-R-001", kind="dtype", rule=_as_the_parameter("v")),
     Mutant("s as the parameter", clause="PPSF-R-001", kind="dtype", rule=_as_the_parameter("s")),
     Mutant("factors as the parameter", clause="PPSF-R-001", kind="dtype", rule=_as_the_parameter("v_row", "v_col")),
@@ -237,6 +243,12 @@ STATE_MUTANTS = (
         clause="PPSF-L-004",
         kind="condition",
         rule=lambda gradients: not any(np.isinf(gradient).any() for gradient in gradients),
+    ),
+    Mutant(
+        "only what is not finite counts",
+        clause="PPSF-L-004",
+        kind="constant",
+        rule=lambda gradients: all(np.isfinite(gradient).all() for gradient in gradients),
     ),
     Mutant(
         "the first gradient decides",

@@ -21,6 +21,7 @@ from ppsf_conformance.adapter import (
     Capabilities,
     Gradients,
     Group,
+    Lacking,
     Snapshot,
     Weights,
     fused_order,
@@ -198,6 +199,17 @@ class TorchSession(TorchEvents):
         self._set_gradients(gradients)
         with quiet():
             self.optimizer.step()
+
+    def step_scaled(self, gradients: Gradients, scale: float | None, found_inf: float) -> None:
+        if not getattr(self.optimizer, "_step_supports_amp_scaling", False):
+            raise Lacking("a scaler has to unscale the gradients, and to leave steps out")
+        told = {"grad_scale": None if scale is None else torch.tensor(scale), "found_inf": torch.tensor(found_inf)}
+        vars(self.optimizer).update(told)
+        try:
+            self.step(gradients)
+        finally:
+            for name in told:
+                delattr(self.optimizer, name)
 
     def step_alone(self, place: Place, gradient: Array | None) -> None:
         group = self.optimizer.param_groups[place[0]]

@@ -107,9 +107,13 @@ PATCHES = (
     Patch("half way to x", "PPSF-Z-004", "modes.py", "1 - 1 / beta1", "(1 - 1 / beta1) / 2"),
     Patch(
         "x0 = 0", "PPSF-L-001", "state.py",
-        "return start.clone()", "return torch.zeros_like(start)",
+        "return start.to(dtype_of_state(param), copy=True)", "return torch.zeros_like(start)",
     ),
-    Patch("runs on NaN", "PPSF-L-004", "plan.py", "isfinite(norms).all()", "ones((), dtype=torch.bool)"),
+    Patch("runs on NaN", "PPSF-L-004", "plan.py", "(sizes < TOO_LARGE / 2).all()", "torch.ones((), dtype=torch.bool)"),
+    Patch("squares anything", "PPSF-L-004", "plan.py", "TOO_LARGE = 2.0**64", "TOO_LARGE = 2.0**126"),
+    Patch("adapts by NaN", "PPSF-D-033", ESTIMATE, 'torch.isfinite(estimate["d_numerator"])', "(sums.norm >= 0)"),
+    Patch("scale forgotten", "PPSF-L-012", WEIGHTS, "unscaled(stack.grad, by.unscale)", "stack.grad.float()"),
+    Patch("found_inf ignored", "PPSF-L-013", "scaling.py", "bool(self.found != 0)", "False"),
     Patch(
         "truncates", "PPSF-R-003", "numerics.py",
         "(values.view(torch.int32) + noise)", "(values.view(torch.int32) + 0 * noise)",

@@ -23,7 +23,11 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 from sphinx.util.typing import ExtensionMetadata
 
 from evidence import ROOT, Place, collect
+from ppsf_conformance.report.view import VERDICTS
+from ppsf_conformance.stored import all_stored
+from tools.trace import history
 from tools.trace.clauses import CITED, read_folder
+from tools.trace.tree import HISTORY
 
 #: The options of the directive, in the order in which they are shown, with what they are called on the page.
 FIELDS = {
@@ -82,6 +86,30 @@ def derivations() -> dict[str, list[str]]:
     return dict(pages)
 
 
+@functools.cache
+def verdicts() -> dict[str, str]:
+    """Per clause id what the stored verdicts say, implementations with the same verdict together."""
+    found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for one in all_stored():
+        for identifier, entry in one.clauses.items():
+            if entry.verdict in {"pass", "fail", "erratum"}:
+                style = VERDICTS[entry.verdict]
+                found[identifier][f"{style.symbol} {style.word}"].append(f"{one.name} {one.version}")
+    return {
+        identifier: "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in by_verdict.items())
+        for identifier, by_verdict in found.items()
+    }
+
+
+@functools.cache
+def texts() -> dict[str, str]:
+    """Per clause id the days on which its text changed, the last first, with the hash of each."""
+    return {
+        identifier: "; ".join(f"{day} ({sha8})" for day, sha8 in reversed([*days.items()]))
+        for identifier, days in history.read(ROOT / HISTORY).items()
+    }
+
+
 def page_link(page: str, docname: str) -> nodes.Node:
     """A reference to a whole page, shown with its title."""
     target = {"refdomain": "std", "reftype": "doc", "reftarget": f"/{page}", "refexplicit": False}
@@ -123,7 +151,9 @@ class Clause(SphinxDirective):
         self.state.document.note_explicit_target(section)
         section += self.parse_content_to_nodes()
         section += self._reference(identifier, section)
-        section += field_list(self._held_by(identifier) + self._derived(identifier) + self._facts())
+        judged = {"Verdicts": verdicts().get(identifier, ""), "Text of": texts().get(identifier, "")}
+        known: list[Row] = [(name, [nodes.Text(text)]) for name, text in judged.items() if text]
+        section += field_list(self._held_by(identifier) + self._derived(identifier) + self._facts() + known)
         return [section]
 
     def _facts(self) -> list[Row]:
@@ -150,13 +180,13 @@ class Clause(SphinxDirective):
         return shown
 
     def _held_by(self, identifier: str) -> list[Row]:
-        tests = self._places(collect().tests, identifier)
-        mutants = self._places(collect().mutants, identifier)
-        texts = {
-            "Tests": [f"{place.name} ({place.path})" for place in tests],
-            "Mutants": [place.name for place in mutants],
+        found = collect()
+        named = {
+            "Product": [place.where for place in self._places(found.product, identifier)],
+            "Tests": [place.where for place in self._places(found.tests, identifier)],
+            "Mutants": [place.name for place in self._places(found.mutants, identifier)],
         }
-        return [(kind, [nodes.Text("; ".join(found))]) for kind, found in texts.items() if found]
+        return [(kind, [nodes.Text("; ".join(names))]) for kind, names in named.items() if names]
 
     def _places(self, found: dict[str, list[Place]], identifier: str) -> list[Place]:
         places = found.get(identifier, [])

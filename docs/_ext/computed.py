@@ -17,6 +17,9 @@ from sphinx.util.typing import ExtensionMetadata
 
 from drawing import Picture, svg
 
+#: Characters in a cell from which a table of four columns is wide, and rows from which it is long.
+WIDE, LONG = 40, 20
+
 
 @dataclass(frozen=True)
 class Table:
@@ -24,6 +27,12 @@ class Table:
 
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+
+    @property
+    def classes(self) -> list[str]:
+        """Wide tables have one cell below the other on a phone, long ones a box to filter them."""
+        is_wide = len(self.head) > 3 and any(len(cell) > WIDE for row in self.rows for cell in row)
+        return [*(["lookup"] if is_wide else []), *(["filterable"] if len(self.rows) > LONG else [])]
 
     def markdown(self) -> str:
         """The table as text."""
@@ -52,6 +61,8 @@ class Computed(SphinxDirective):
         caption = nodes.container("", *self.parse_content_to_nodes(), classes=["computed-caption"])
         if isinstance(found, Table):
             shown = self.parse_text_to_nodes(found.markdown())
+            for table in (part for node in shown for part in node.findall(nodes.table)):
+                table["classes"] += found.classes
         else:
             shown = [nodes.raw("", svg(found), format="html")]
         return [nodes.container("", *shown, caption, classes=["computed"])]

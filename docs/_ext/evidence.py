@@ -24,6 +24,11 @@ class Place:
     name: str
     source: str = ""
 
+    @property
+    def where(self) -> str:
+        """The file, and the definition in it."""
+        return self.path if self.path.endswith(self.name) else f"{self.path}::{self.name}"
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -32,6 +37,7 @@ class Evidence:
     functions: dict[str, list[Place]]
     tests: dict[str, list[Place]]
     mutants: dict[str, list[Place]]
+    product: dict[str, list[Place]]
 
 
 @functools.cache
@@ -42,6 +48,7 @@ def collect() -> Evidence:
         functions=_by_clause(sources, scan.reference_functions(sources)),
         tests=_by_clause(sources, scan.test_marks(sources)),
         mutants=_by_clause(sources, scan.mutants(sources)),
+        product=_by_clause(sources, scan.product_comments(sources)),
     )
 
 

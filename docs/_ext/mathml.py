@@ -26,6 +26,14 @@ FRACTION = re.compile(r"\\([td]?)frac\s*(\\[a-zA-Z]+|[^\s{\\])\s*(\\[a-zA-Z]+|[^
 ACCENT = re.compile(r"\\(hat|tilde|bar)\s*(?:\{([^{}]*)\}|([a-zA-Z]))(?=[_^])")
 #: Bars, of which every second one closes; docutils leaves open which.
 BAR = re.compile(r"<mo([^>]*)>([|‖])</mo>")
+#: Brackets that MathML stretches to the height of what stands beside them, which TeX does only after \left.
+FENCE = re.compile(r"<mo>([⟨⟩⌊⌋⌈⌉])</mo>")
+#: Longer formulas in a line of text may be broken, before these.
+LONGEST = 24
+RELATIONS = frozenset({"=", "<", ">", r"\le", r"\ge", r"\to", r"\approx", r"\propto", r"\in", r"\mapsto"})
+TOKEN = re.compile(r"\\[a-zA-Z]+|\\.|.", re.DOTALL)
+OPENING = frozenset({"{", "(", "[", r"\{", r"\langle", r"\lvert", r"\lVert", r"\lfloor", r"\left", r"\begin"})
+CLOSING = frozenset({"}", ")", "]", r"\}", r"\rangle", r"\rvert", r"\rVert", r"\rfloor", r"\right", r"\end"})
 
 logger = logging.getLogger(__name__)
 
@@ -58,15 +66,36 @@ def convert(latex: str, node: nodes.Node, block: bool) -> str:
     """MathML of ``latex``; what cannot be converted is shown as it stands, with a warning."""
     try:
         mathml = str(tex2mathml(plain(latex), as_block=block))
-        return BAR.sub(Bars(), mathml)
+        return FENCE.sub(_as_high_as_text, BAR.sub(Bars(), mathml))
     except MathError as error:
         logger.warning("equation: %s", error, location=node)
         return f"<code>{html.escape(latex)}</code>"
 
 
+def _as_high_as_text(fence: re.Match[str]) -> str:
+    form = "prefix" if fence[1] in "⟨⌊⌈" else "postfix"
+    return f'<mo form="{form}" stretchy="false">{fence[1]}</mo>'
+
+
+def pieces(latex: str) -> list[str]:
+    """A long formula, cut before the relations outside of its brackets: browsers break no line inside of one."""
+    if len(latex) <= LONGEST:
+        return [latex]
+    found, depth, start = [], 0, 0
+    for token in TOKEN.finditer(latex):
+        text = token[0]
+        depth += (text in OPENING) - (text in CLOSING)
+        if depth == 0 and text in RELATIONS and token.start() > start:
+            found.append(latex[start : token.start()])
+            start = token.start()
+    found.append(latex[start:])
+    # An empty group before a relation keeps the space on its left.
+    return [found[0], *(f"{{}} {piece}" for piece in found[1:])]
+
+
 def visit_inline(self: HTML5Translator, node: nodes.math) -> None:
     """Write inline mathematics."""
-    self.body.append(convert(node.astext(), node, block=False))
+    self.body.append("<wbr>".join(convert(piece, node, block=False) for piece in pieces(node.astext())))
     raise nodes.SkipNode
 
 

@@ -1,4 +1,4 @@
-"""Pages made from data: the table of clauses, the table of options, the errata."""
+"""Pages made from data: the table of clauses, the table of options, the revisions."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
 
-from clauses import Row, field_list, headed_section, link, linked
+from clauses import Row, field_list, link, linked
 from evidence import ROOT, collect
+from tools.tables import TABLES
 from tools.trace.clauses import Clause, read_folder
 
 SPEC = ROOT / "spec"
@@ -21,17 +22,13 @@ RELATIONS = ("forbids", "disables", "implies")
 SCOPES = {"group": "to the constructor or in a parameter group", "optimizer": "to the constructor only"}
 SIGNS = {"exclusive_min": ">", "min": "≥", "exclusive_max": "<", "max": "≤"}
 KINDS = {"bool": "True or False", "int": "integer", "float": "number", "float_or_none": "number"}
-PROSE = {"Observed": "observed", "Specified": "spec_says", "Effect": "effect", "Shown by": "shows"}
-SEVERITIES = {
-    "S1": "wrong training or a crash in an advertised or default configuration",
-    "S2": "wrong result in a plausible configuration",
-    "S3": "edge case, document or robustness",
-}
 #: Areas in the order in which a step meets them, as the pages of the specification have it.
 AREAS = "NOGDVUCMWZRLX"
+#: A row of a table.
+Cells = list[list[nodes.Node]]
 
 
-def table(head: list[str], rows: Iterable[list[list[nodes.Node]]]) -> nodes.table:
+def table(head: list[str], rows: Iterable[Cells]) -> nodes.table:
     """A table with inline content in each cell."""
     group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in head), cols=len(head))
     group += nodes.thead("", _row([[nodes.Text(name)] for name in head]))
@@ -39,7 +36,7 @@ def table(head: list[str], rows: Iterable[list[list[nodes.Node]]]) -> nodes.tabl
     return nodes.table("", group)
 
 
-def _row(cells: list[list[nodes.Node]]) -> nodes.row:
+def _row(cells: Cells) -> nodes.row:
     return nodes.row("", *(nodes.entry("", nodes.paragraph("", "", *cell)) for cell in cells))
 
 
@@ -71,9 +68,9 @@ class ClauseTable(DataDirective):
         ordered = sorted(clauses, key=lambda clause: (AREAS.index(clause.id[5]), clause.id))
         return [table(["clause", "", "tests", "mutants"], map(self._cells, ordered))]
 
-    def _cells(self, clause: Clause) -> list[list[nodes.Node]]:
+    def _cells(self, clause: Clause) -> Cells:
         counts = [len(found.get(clause.id, [])) for found in (collect().tests, collect().mutants)]
-        numbers: list[list[nodes.Node]] = [[nodes.Text(str(count))] for count in counts]
+        numbers: Cells = [[nodes.Text(str(count))] for count in counts]
         return [[link(clause.id, self.env.docname)], [nodes.Text(clause.title)], *numbers]
 
 
@@ -117,68 +114,39 @@ class RevisionTable(DataDirective):
         ]
 
     @staticmethod
-    def _origin(name: str, revision: dict[str, Any]) -> list[list[nodes.Node]]:
+    def _origin(name: str, revision: dict[str, Any]) -> Cells:
         origin = revision["provenance"]
         package = f"{origin['package']} {', '.join(origin['package_versions'])}".strip()
         document = f"{origin['document']} ({origin['document_date']})"
         return [[nodes.literal("", name)], [nodes.Text(document)], [nodes.Text(package)]]
 
-    def _variant(self, field: str, data: dict[str, Any], revisions: dict[str, Any]) -> list[list[nodes.Node]]:
-        cells: list[list[nodes.Node]] = [[nodes.literal("", field)]]
+    def _variant(self, field: str, data: dict[str, Any], revisions: dict[str, Any]) -> Cells:
+        cells: Cells = [[nodes.literal("", field)]]
         for revision in revisions.values():
             behind = ", ".join(data["variants"][field][revision[field]])
             named = [nodes.Text(revision[field].replace("_", " ")), nodes.Text(" ")]
             cells.append([*named, *linked(behind, self.env.docname)])
         return cells
 
-    def _option(self, name: str, facts: dict[str, Any], revisions: dict[str, Any]) -> list[list[nodes.Node]]:
+    def _option(self, name: str, facts: dict[str, Any], revisions: dict[str, Any]) -> Cells:
         target = nodes.reference("", "", nodes.literal("", name), refuri=f"options.html#option-{name}")
-        cells: list[list[nodes.Node]] = [[target]]
+        cells: Cells = [[target]]
         for revision in revisions.values():
             default = shown(revision["defaults"].get(name, facts["default"]))
             cells.append([nodes.Text(default if name in revision["options"] else "–")])
         return cells
 
 
-class Errata(DataDirective):
-    """All errata of ``spec/errata/``."""
+class ProjectTable(DataDirective):
+    """A table that the README has as well; the argument is its name."""
+
+    required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        """Build one box per file."""
-        return [self._box(path) for path in sorted((SPEC / "errata").glob("*.toml"))]
-
-    def _box(self, path: Path) -> nodes.section:
-        erratum = self.load(path)
-        section = headed_section(erratum["id"], erratum["title"], "erratum")
-        self.state.document.note_explicit_target(section)
-        for name, key in PROSE.items():
-            section += self.prose(f"**{name}.** {sentence(erratum[key])}")
-        section += self._observations(erratum["pinned"]["observe"])
-        data = nodes.literal("", path.relative_to(ROOT).as_posix())
-        section += field_list([*self.rows(self._facts(erratum)), ("Data", [data])])
-        return section
-
-    @staticmethod
-    def _observations(observed: list[dict[str, Any]]) -> nodes.table:
-        rows = ((entry["path"], shown(entry["upstream"]), _by_law(entry)) for entry in observed)
-        cells: list[list[list[nodes.Node]]] = [[[nodes.literal("", text)] for text in row] for row in rows]
-        return table(["after the pinned input", "the release", "the law"], cells)
-
-    @staticmethod
-    def _facts(erratum: dict[str, Any]) -> dict[str, str]:
-        affected = [f"{entry['name']} {entry['versions']}" for entry in erratum["implementations"]]
-        return {
-            "Clauses": ", ".join(erratum["clauses"]) or f"none yet: {erratum['awaits']} is not served",
-            "Affects": "; ".join(affected),
-            "Severity": f"{erratum['severity']}, {SEVERITIES[erratum['severity']]}",
-            "Kind": f"{erratum['kind'].replace('-', ' ')}; {erratum['disposition'].replace('-', ' ')}",
-            "Applies": erratum["applies"],
-            "Found": erratum["found"],
-        }
-
-
-def _by_law(entry: dict[str, Any]) -> str:
-    return shown(entry["law"]) if "law" in entry else "not said yet"
+        """Build it."""
+        for path in ("Makefile", "spec/index.json", "spec/options.toml", "spec/revisions.toml"):
+            self.env.note_dependency(str(ROOT / path))
+        return self.prose(TABLES[self.arguments[0]](ROOT))
 
 
 def sentence(text: str) -> str:
@@ -210,5 +178,5 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_directive("clause-table", ClauseTable)
     app.add_directive("option-table", OptionTable)
     app.add_directive("revision-table", RevisionTable)
-    app.add_directive("errata", Errata)
+    app.add_directive("project-table", ProjectTable)
     return {"parallel_read_safe": False, "parallel_write_safe": True}

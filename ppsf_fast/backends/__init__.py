@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Mapping, Sequence
 from typing import Protocol
+
+from torch import Tensor
 
 from ppsf_fast import plan as plans
 from ppsf_fast.backends import torch_backend
 from ppsf_fast.backends.native import run as native
+from ppsf_fast.options import Group
 from ppsf_fast.plan import Plan
+from ppsf_fast.rule import Rule
 from ppsf_fast.scalars import Ledger
+from ppsf_fast.scaling import Scaling
+from ppsf_fast.state import State
 
 CHOICE = "PPSF_BACKEND"
 
@@ -34,6 +41,8 @@ class Torch:
 
     def judge(self, plan: Plan) -> bool:
         """Look for non-finite gradients, on the host or on the device."""
+        if plan.scaling != Scaling():
+            return plans.judge(plan, plan.items)
         unseen = []
         for group in plan.groups:
             table = None if group.roster is None else group.roster.work
@@ -78,12 +87,11 @@ def _has_triton() -> bool:
     return True
 
 
-def choose(plan: Plan, together: bool) -> Backend:
+def choose(plan: Plan) -> Backend:
     """The backend for a plan.
 
     Args:
         plan: gathered.
-        together: whether processes share their sums, which only torch does.
 
     Raises:
         ValueError: PPSF_BACKEND names none.
@@ -91,8 +99,29 @@ def choose(plan: Plan, together: bool) -> Backend:
     choice = os.environ.get(CHOICE, "torch")
     if choice not in ("torch", "triton"):
         raise ValueError(f"{CHOICE}={choice!r}: allowed are 'torch' and 'triton'. Set one of them, or unset it.")
-    if choice == "torch" or together or not _has_triton():
+    if choice == "torch" or plan.scaling != Scaling() or not _has_triton():
         return Torch()
     from ppsf_fast.backends import triton
 
     return Triton() if triton.serves(plan) else Torch()
+
+
+def again(
+    groups: Sequence[Group],
+    rules: Sequence[Rule],
+    states: Mapping[Tensor, State],
+    ledger: Ledger,
+    workspace: dict[object, object],
+) -> bool:
+    """Take the last step once more, if nothing has changed that a plan depends on; returns whether it is taken.
+
+    Args:
+        groups, rules, states: all of the optimizer's, as :func:`ppsf_fast.plan.gather` takes them.
+        ledger: holds the scalars.
+        workspace: what a backend keeps between steps.
+    """
+    if not workspace or os.environ.get(CHOICE) != "triton":
+        return False
+    from ppsf_fast.backends import triton
+
+    return triton.again(groups, rules, states, ledger, workspace)

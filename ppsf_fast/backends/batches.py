@@ -78,7 +78,7 @@ def batches(
     found = []
     for device, here in by_device.items():
         numbers = moved_to(device, by)
-        if compiles and native.available(rule, device):
+        if compiles and by.unscale is None and native.available(rule, device):
             table = _table(here, rule, roster)
             served = [here[place] for place in table.served]
             found += [Batch(served, rule, numbers, table)] if served else []

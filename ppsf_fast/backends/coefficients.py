@@ -26,6 +26,7 @@ class Coefficients:
         k: number of the step, int64.
         d: the estimate of the pool when the step begins, in the wide dtype.
         ok: whether the step may write, bool; None: it may.
+        unscale: what multiplies the gradients as they are read; None: nothing does.
         opened: whether the step is inside the window of adaptation, bool; None: it always is.
         adapts: whether both are so, bool; None: they are.
         item_weight: weight of this step's inner product in the statistics, in the wide dtype.
@@ -46,6 +47,7 @@ class Coefficients:
     k: Tensor
     d: Tensor
     ok: Tensor | None
+    unscale: Tensor | None
     opened: Tensor | None
     adapts: Tensor | None
     item_weight: Tensor
@@ -126,6 +128,7 @@ def coefficients(plan: Plan, pool: PoolPlan, group: GroupPlan) -> Coefficients:
         k=k,
         d=d,
         ok=ok,
+        unscale=None if plan.scaling.unscale is None else plan.scaling.unscale.to(k.device),
         opened=opened,
         adapts=both(ok, opened),
         item_weight=item_weight,

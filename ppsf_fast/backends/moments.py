@@ -69,10 +69,14 @@ def divisor(stack: Stack, grad: Tensor, rule: Rule, by: Coefficients) -> Tensor:
 
 
 def _filling(state: State, by: Coefficients) -> Coefficients:
-    """What renews the second moment under ADOPT: in its first step the gradient alone makes it."""
-    # clause: PPSF-M-005 dfcd9473
     has = state[FILLED].clone()
     store(state[FILLED], torch.ones_like(has), by.ok)
+    return filling(has, by)
+
+
+def filling(has: Tensor, by: Coefficients) -> Coefficients:
+    """What renews the second moment under ADOPT: in its first step, where it has none, the gradient makes it."""
+    # clause: PPSF-M-005 dfcd9473
     return replace(
         by,
         keep=torch.where(has, by.keep, 0.0),
@@ -161,11 +165,16 @@ def normalized_moment(state: State, update: Tensor, mask: Tensor | None, rule: R
         update: the normalized gradient, float32.
         mask: whether the moment is written, 0-d bool; None: it is.
     """
+    before = state["exp_avg"] if rule.keeps_moment else None
+    moment = moment_of_normalized(before, update, rule, by)
+    if before is not None:
+        store(before, moment, mask)
+    return moment
+
+
+def moment_of_normalized(before: Tensor | None, update: Tensor, rule: Rule, by: Coefficients) -> Tensor:
+    """The same from the moment before the step, if one is kept; nothing is stored."""
     # clause: PPSF-M-032 4f307814
     limit = by.k.to(by.d.dtype).pow(0.25).float()
     cut = torch.maximum(torch.minimum(update, limit), -limit)
-    if not rule.keeps_moment:
-        return cut
-    moment: Tensor = state["exp_avg"].float() * rule.beta1 + cut * (1 - rule.beta1)
-    store(state["exp_avg"], moment, mask)
-    return moment
+    return cut if before is None else before.float() * rule.beta1 + cut * (1 - rule.beta1)

@@ -14,6 +14,7 @@ from ppsf_fast.backends.moments import filled
 from ppsf_fast.backends.stacks import Stack
 from ppsf_fast.numerics import sample, store, total, wide_dtype
 from ppsf_fast.rule import Rule
+from ppsf_fast.scaling import unscaled
 from ppsf_fast.speed import COURSE
 from ppsf_fast.state import State
 
@@ -36,7 +37,7 @@ class Statistics:
 def measured(stack: Stack, rule: Rule, by: Coefficients) -> Statistics:
     """Update what parameters remember for the estimate; returns their contributions, shape (number of parameters,)."""
     state = stack.state
-    if not _remembers(state, rule):  # nothing is estimated, or the window is closed and it is gone
+    if not remembers(state, rule):  # nothing is estimated, or the window is closed and it is gone
         zero = torch.zeros(len(stack.items), dtype=wide_dtype(stack.y.device), device=stack.y.device)
         return Statistics(zero, zero)
     counts = _in_line(filled(state, rule))
@@ -58,9 +59,10 @@ def _some(values: Tensor, part: slice) -> Tensor:
     return values if part == slice(None) else values.narrow(1, part.start, part.stop - part.start)
 
 
-def _samples(stack: Stack, part: slice, rule: Rule) -> tuple[Tensor, Tensor]:
+def _samples(stack: Stack, part: slice, rule: Rule, by: Coefficients) -> tuple[Tensor, Tensor]:
     """The gradient and the displacement of some samples, float32, shape (number of parameters, number of samples)."""
-    grad, y = (_some(sample(values, rule.stride, batched=True), part).float() for values in (stack.grad, stack.y))
+    grad = unscaled(_some(sample(stack.grad, rule.stride, batched=True), part), by.unscale)
+    y = _some(sample(stack.y, rule.stride, batched=True), part).float()
     if rule.penalizes:
         # clause: PPSF-W-011 32971b9c
         grad = grad + y * rule.weight_decay
@@ -74,21 +76,22 @@ def _in_line(single: Tensor | None) -> Tensor | None:
     return None if single is None else single.view(-1, 1)
 
 
-def _remembers(state: State, rule: Rule) -> bool:
+def remembers(state: State, rule: Rule) -> bool:
+    """Whether a parameter has what the estimate needs."""
     return "p0" in state and (COURSE[0] if rule.by_displacement else "s") in state
 
 
 def _by_gradients(stack: Stack, mask: Tensor | None, rule: Rule, by: Coefficients) -> Statistics:
     inners, norms = [], []
     for part in _pieces(stack, whole=False):
-        grad, displacement = _samples(stack, part, rule)
+        grad, displacement = _samples(stack, part, rule, by)
         # clause: PPSF-D-002 d788f0e1
         inners.append(total(displacement.mul_(grad)))
         if rule.by_signs:
             grad = speed.signed(grad)
         elif rule.amplifies:
             # clause: PPSF-D-023 dbf30264
-            grad = _signed_root(grad)
+            grad = signed_root(grad)
         place = _some(stack.state["s"], part)
         # clause: PPSF-D-003 e3d54af9
         s = (place.float() * rule.beta3).add_(grad * by.sum_weight)
@@ -99,17 +102,17 @@ def _by_gradients(stack: Stack, mask: Tensor | None, rule: Rule, by: Coefficient
     if rule.by_signs:
         inner = speed.signed(inner)
     elif rule.amplifies:
-        inner = _signed_root(inner)
+        inner = signed_root(inner)
     return Statistics(inner * by.item_weight, norm)
 
 
 def _by_displacement(stack: Stack, mask: Tensor | None, rule: Rule, by: Coefficients) -> Statistics:
     (part,) = _pieces(stack, whole=True)
-    grad, displacement = _samples(stack, part, rule)
+    grad, displacement = _samples(stack, part, rule, by)
     inner = total(grad * displacement)
-    inner = _signed_root(inner) if rule.amplifies else inner
+    inner = signed_root(inner) if rule.amplifies else inner
     before = [stack.state[name].view(-1, 1) for name in COURSE]
-    way = speed.course(before, inner, displacement, by.k)
+    way = speed.course(before, inner, (total(displacement.abs()), total(displacement * displacement)), by.k)
     for place, value in zip(before, way, strict=True):
         store(place, value, mask)
     return Statistics(speed.course_item(way, by.item_weight), way[-1])
@@ -120,7 +123,8 @@ def _counted(share: Statistics, counts: Tensor | None) -> Statistics:
     return share if counts is None else share.where(counts.view(-1))
 
 
-def _signed_root(values: Tensor) -> Tensor:
+def signed_root(values: Tensor) -> Tensor:
+    """The root with the sign of the value."""
     return torch.copysign(values.abs().sqrt(), values)
 
 

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ppsf_fast import processes
 from ppsf_fast.backends.batches import batches
 from ppsf_fast.backends.coefficients import Coefficients, both, coefficients, moves_at_once
 from ppsf_fast.backends.estimate import Adapted, adapted
@@ -46,21 +45,13 @@ def _step_pool(pool: PoolPlan, of_groups: list[Coefficients], compiles: bool) ->
     moves = [_moves(group, by) for group, by in pairs]
     if moves_at_once(pool.groups[0].rule):
         shares = [part.step() for part in parts]
-        found = adapted(pool, _over_processes(gathered(shares, places, pool.device), pool), of_groups[0])
+        found = adapted(pool, gathered(shares, places, pool.device), of_groups[0])
     else:
         shares = [part.measure() for part in parts]
-        found = adapted(pool, _over_processes(gathered(shares, places, pool.device), pool), of_groups[0])
+        found = adapted(pool, gathered(shares, places, pool.device), of_groups[0])
         for part in parts:
             part.move(found.outcome)
-    _keep(pool, of_groups, moves, found)
-
-
-def _over_processes(sums: Statistics, pool: PoolPlan) -> Statistics:
-    """The sums of a pool over all processes, where they share one estimate."""
-    # clause: PPSF-D-032 bd6d816a
-    if not (pool.groups[0].rule.sums_processes and processes.connected()):
-        return sums
-    return Statistics(*processes.summed([sums.inner, sums.norm]))
+    keep(pool, of_groups, moves, found)
 
 
 def step_one(item: Item, rule: Rule, by: Coefficients, compiles: bool) -> tuple[Statistics, Tensor | None]:
@@ -93,10 +84,11 @@ def end(
         moves: for each group whether any of its weights moved.
     """
     sums = gathered(list(shares.values()), list(shares), pool.device)
-    _keep(pool, of_groups, moves, adapted(pool, sums, of_groups[0]))
+    keep(pool, of_groups, moves, adapted(pool, sums, of_groups[0]))
 
 
-def _keep(pool: PoolPlan, of_groups: Sequence[Coefficients], moves: Sequence[Tensor | None], found: Adapted) -> None:
+def keep(pool: PoolPlan, of_groups: Sequence[Coefficients], moves: Sequence[Tensor | None], found: Adapted) -> None:
+    """Write the scalars of a pool; `moves` tells for each group whether any of its weights moved."""
     for group, by, mask in zip(pool.groups, of_groups, moves, strict=True):
         _keep_averaging(group, by, mask)
     found.keep(pool.scalars)

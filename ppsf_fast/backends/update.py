@@ -25,6 +25,7 @@ from ppsf_fast.backends.stacks import Stack, piece
 from ppsf_fast.numerics import agreement, number_of, store, total
 from ppsf_fast.orthograd import orthogonal
 from ppsf_fast.rule import Rule
+from ppsf_fast.scaling import unscaled
 from ppsf_fast.state import State
 
 
@@ -53,17 +54,18 @@ def _direction(stack: Stack, grad: Tensor, y: Tensor, rule: Rule, by: Coefficien
     mask = both(by.ok, filled(state, rule))
     point = _point(stack, grad, y, rule, by)
     if rule.adopt and not rule.averages:
-        grad = _divided(_weighted(grad, by.d, rule), point, by.d, y, rule, by)
-        return _steered(normalized_moment(state, grad, mask, rule, by), grad, rule)
-    d = _unit_of(rule, by, outcome)
+        grad = divided(weighted(grad, by.d, rule), point, by.d, y, rule, by)
+        return steered(normalized_moment(state, grad, mask, rule, by), grad, rule)
+    d = unit_of(rule, by, outcome)
     if not rule.keeps_moment:
-        return _divided(_weighted(grad, d, rule), point, d, y, rule, by)
+        return divided(weighted(grad, d, rule), point, d, y, rule, by)
     moment = first_moment(state["exp_avg"], grad, rule, by)
     store(state["exp_avg"], moment, by.ok)
-    return _divided(_steered(moment, grad, rule), point, d, y, rule, by)
+    return divided(steered(moment, grad, rule), point, d, y, rule, by)
 
 
-def _unit_of(rule: Rule, by: Coefficients, outcome: Outcome) -> Tensor:
+def unit_of(rule: Rule, by: Coefficients, outcome: Outcome) -> Tensor:
+    """The estimate that is the unit of the update, 0-d in the wide dtype."""
     return outcome.d if rule.revision.unit == "new_d" else by.d
 
 
@@ -77,10 +79,10 @@ def updates(
 ) -> Iterator[tuple[slice, Tensor]]:
     """The same panel by panel, where the rule allows it: each panel with its update. A panel's moments are stored
     before the next panel begins."""
-    state, rows, d = stack.state, stack.shape[0] if stack.shape else 1, _unit_of(rule, by, outcome)
+    state, rows, d = stack.state, stack.shape[0] if stack.shape else 1, unit_of(rule, by, outcome)
 
     def grad_of(part: slice) -> Tensor:
-        return penalized(piece(stack.grad, part, rows).float(), piece(stack.y, part, rows), rule)
+        return penalized(unscaled(piece(stack.grad, part, rows), by.unscale), piece(stack.y, part, rows), rule)
 
     own = "exp_avg_sq" in state
     factors = None if own else Divisor(factored_moment(stack, grad_of, parts, rule, by), stack.shape, rule, by)
@@ -98,8 +100,8 @@ def updates(
             over = first_moment(piece(state["exp_avg"], part, rows), grad, rule, by)
             if keep:
                 store(piece(state["exp_avg"], part, rows), over, by.ok)
-            over = _steered(over, grad, rule)
-        return _divided(_weighted(grad, d, rule) if over is None else over, denom, d, grad, rule, by)
+            over = steered(over, grad, rule)
+        return divided(weighted(grad, d, rule) if over is None else over, denom, d, grad, rule, by)
 
     squares: Tensor | None = None
     if rule.clip:
@@ -114,16 +116,20 @@ def penalized(grad: Tensor, y: Tensor, rule: Rule) -> Tensor:
     return grad + y.float() * rule.weight_decay if rule.penalizes else grad
 
 
-def _steered(moment: Tensor, grad: Tensor, rule: Rule) -> Tensor:
-    """What moves weights that are not averaged: the first moment, or what cautious or Grams makes of it."""
+def steered(moment: Tensor, grad: Tensor, rule: Rule, share: Tensor | None = None) -> Tensor:
+    """What moves weights that are not averaged: the first moment, or what cautious or Grams makes of it.
+
+    `share`: how much of it agrees, if that is known (:func:`ppsf_fast.numerics.agreement`).
+    """
     if rule.grams:
         # clause: PPSF-M-031 6a3b5d0e
         return moment.abs() * grad.sign()
     # clause: PPSF-M-030 da5d4c9e
-    return moment * agreement(moment, grad) if rule.cautious else moment
+    return moment * agreement(moment, grad, share) if rule.cautious else moment
 
 
-def _weighted(grad: Tensor, d: Tensor, rule: Rule) -> Tensor:
+def weighted(grad: Tensor, d: Tensor, rule: Rule) -> Tensor:
+    """A gradient in the unit of the first moment."""
     # clause: PPSF-U-011 46ab4792
     return grad if rule.revision.unit == "g" else grad * d.float()
 
@@ -138,7 +144,8 @@ def _point(stack: Stack, grad: Tensor, y: Tensor, rule: Rule, by: Coefficients) 
     return before
 
 
-def _divided(over: Tensor, point: Tensor, d: Tensor, y: Tensor, rule: Rule, by: Coefficients) -> Tensor:
+def divided(over: Tensor, point: Tensor, d: Tensor, y: Tensor, rule: Rule, by: Coefficients) -> Tensor:
+    """The update without clipping, from what is to be divided and what divides it (:func:`weighted`); all float32."""
     if rule.focus:
         return focus.direction(over, point, y)
     return _quotient(over, point, rule, by) if rule.revision.unit == "g" else _weighted_quotient(over, point, d, rule)

@@ -19,6 +19,8 @@ from ppsf_fast.backends.update import shortening
 from ppsf_fast.numerics import readable, store_stochastic, total, wide_dtype
 from ppsf_fast.rule import Rule
 
+_DTYPES = (torch.float32, torch.bfloat16)
+#: Draws the words that weights are rounded by: :func:`ppsf_fast.philox.rounding_words`.
 Draw = Callable[[int, int, Tensor, Sequence[int], int], Tensor]
 
 
@@ -26,8 +28,10 @@ def serves(stack: Stack, rule: Rule, by: Coefficients, moves: Tensor | None) -> 
     """Whether this step is one for these parameters."""
     rare = rule.cautious or rule.grams or rule.muon or rule.orthograd or rule.adopt or rule.focus or rule.penalizes
     plain = rule.averages and rule.eps is not None and not (rule.decays and not rule.weight_decay_by_lr)
-    here = readable(stack.y.device) and by.ok is None and moves is None and "exp_avg_sq_row" in stack.state
-    return here and plain and not rare and stack.state["z"].dtype == stack.y.dtype
+    if rare or not plain or by.ok is not None or moves is not None or by.unscale is not None:
+        return False
+    here = readable(stack.y.device) and "exp_avg_sq_row" in stack.state
+    return here and stack.y.dtype in _DTYPES and stack.state["z"].dtype == stack.y.dtype
 
 
 class _Step:
@@ -112,8 +116,5 @@ class _Step:
 
 
 def move(stack: Stack, rule: Rule, by: Coefficients, outcome: Outcome, draw: Draw) -> None:
-    """Move the moments and the weights of parameters for which :func:`serves` holds.
-
-    `draw`: :func:`ppsf_fast.philox.rounding_words`, or what takes its place.
-    """
+    """Move the moments and the weights of parameters for which :func:`serves` holds."""
     _Step(stack, rule, by, outcome, draw).run()

@@ -15,6 +15,7 @@ from ppsf_fast.backends.update import penalized, splits, updated, updates
 from ppsf_fast.numerics import agreement, store
 from ppsf_fast.philox import rounding_words
 from ppsf_fast.rule import Rule
+from ppsf_fast.scaling import unscaled
 
 
 def move(stack: Stack, rule: Rule, by: Coefficients, outcome: Outcome) -> None:
@@ -28,31 +29,32 @@ def move(stack: Stack, rule: Rule, by: Coefficients, outcome: Outcome) -> None:
     if len(parts) > 1:
         found = updates(stack, parts, rule, by, outcome)
     else:
-        grad, y = stack.grad.float(), stack.y.float()
+        grad, y = unscaled(stack.grad, by.unscale), stack.y.float()
         found = iter([(parts[0], updated(stack, penalized(grad, y, rule), y, rule, by, outcome))])
     for part, update in found:
         y, noise = piece(stack.y, part, rows), _noise(stack, part, rule, by.k)
         if not rule.averages:
-            store(y, _without_average(y.float(), update, rule, by), moves, noise[0])
+            store(y, not_averaged(y.float(), update, rule, by), moves, noise[0])
             continue
         z = piece(stack.state["z"], part, rows)
-        new_y, new_z = _average(y.float(), z.float(), update, rule, by)
+        new_y, new_z = averaged(y.float(), z.float(), update, rule, by)
         store(y, new_y, moves, noise[0])
         store(z, new_z, moves, noise[1])
 
 
-def _without_average(y: Tensor, update: Tensor, rule: Rule, by: Coefficients) -> Tensor:
+def not_averaged(y: Tensor, update: Tensor, rule: Rule, by: Coefficients) -> Tensor:
+    """The new weights where nothing is averaged; all float32."""
     decayed = y - y * by.y_decay if rule.decays else y
     # clause: PPSF-Z-012 ec80dd2d
     return decayed - update * by.z_step
 
 
-def _average(y: Tensor, z: Tensor, update: Tensor, rule: Rule, by: Coefficients) -> tuple[Tensor, Tensor]:
-    """The new y and z."""
-    if rule.decays and rule.weight_decay_by_lr:
-        # clause: PPSF-W-001 29728ec4
-        update = update + y * rule.weight_decay
-    new_y = _new_y(y, z, update, rule, by)
+def averaged(
+    y: Tensor, z: Tensor, update: Tensor, rule: Rule, by: Coefficients, share: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """The new y and z, all float32; `share`: how much of the decrease agrees with the update, if that is known."""
+    update = with_decay(update, y, rule)
+    new_y = _new_y(y, z, update, rule, by, share)
     # clause: PPSF-Z-003 ab92e5c3
     new_z = z - update * by.z_step
     if rule.decays and not rule.weight_decay_by_lr:
@@ -62,16 +64,27 @@ def _average(y: Tensor, z: Tensor, update: Tensor, rule: Rule, by: Coefficients)
     return new_y, new_z
 
 
-def _new_y(y: Tensor, z: Tensor, update: Tensor, rule: Rule, by: Coefficients) -> Tensor:
+def with_decay(update: Tensor, y: Tensor, rule: Rule) -> Tensor:
+    """The update of weights that are averaged, with the decay that is scaled as it is."""
+    # clause: PPSF-W-001 29728ec4
+    return update + y * rule.weight_decay if rule.decays and rule.weight_decay_by_lr else update
+
+
+def decrease(y: Tensor, z: Tensor, update: Tensor, by: Coefficients) -> Tensor:
+    """What the averaging and the update take from y."""
+    return (y - z) * by.mix + update * by.y_step
+
+
+def _new_y(y: Tensor, z: Tensor, update: Tensor, rule: Rule, by: Coefficients, share: Tensor | None) -> Tensor:
     # clause: PPSF-Z-002 f37679bd
     if not (rule.cautious or rule.grams):
         return (y + (z - y).mul_(by.mix)).sub_(update * by.y_step)
-    decrease = (y - z) * by.mix + update * by.y_step
+    less = decrease(y, z, update, by)
     if rule.grams:
         # clause: PPSF-M-002 dd8e6b2b
-        return y - decrease.abs() * update.sign()
+        return y - less.abs() * update.sign()
     # clause: PPSF-M-001 9062a592
-    return y - decrease * agreement(decrease, update)
+    return y - less * agreement(less, update, share)
 
 
 def _noise(stack: Stack, part: slice, rule: Rule, k: Tensor) -> tuple[Tensor, Tensor] | tuple[None, None]:

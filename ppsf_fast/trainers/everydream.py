@@ -125,7 +125,9 @@ def _read(config: Mapping[str, Any] | str | Path | None) -> Mapping[str, Any]:
     except json.JSONDecodeError as wrong:
         raise ConfigError([Mistake(str(config), f"{config} is no JSON: {wrong}. Correct it there.")]) from wrong
     if not isinstance(found, dict):
-        raise ConfigError([Mistake(str(config), f"{config} must be an object, {{...}}, with the section base.")])
+        raise ConfigError(
+            [Mistake(str(config), f"{config} must be an object, {{...}}, with the section base. Write one.")]
+        )
     return found
 
 

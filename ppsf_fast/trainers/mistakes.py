@@ -22,7 +22,17 @@ class Mistake:
 
 
 class ConfigError(ValueError):
-    """A configuration that cannot be followed; `mistakes` has all that is wrong with it."""
+    """A configuration that cannot be followed; `mistakes` has all that is wrong with it.
+
+    Example:
+        >>> import torch
+        >>> from ppsf_fast.trainers import from_onetrainer
+        >>> try:
+        ...     from_onetrainer({"optimizer": "PRODIGY", "d0": -1.0, "lr": 0.0}, {"unet": torch.nn.Linear(2, 1)})
+        ... except ConfigError as error:
+        ...     [mistake.path for mistake in error.mistakes]
+        ['d0', 'lr']
+    """
 
     def __init__(self, mistakes: Collection[Mistake]) -> None:
         self.mistakes = tuple(mistakes)

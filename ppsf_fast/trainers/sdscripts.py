@@ -71,6 +71,12 @@ def from_sd_scripts(
 
     Raises:
         ppsf_fast.trainers.ConfigError: with every mistake.
+
+    Example:
+        >>> import torch
+        >>> optimizer = from_sd_scripts("prodigy", ["d_coef=0.8"], {"unet": torch.nn.Linear(2, 1)})
+        >>> optimizer.param_groups[0]["d_coef"]
+        0.8
     """
     notebook = Notebook()
     given = parse_args(optimizer_args, notebook)

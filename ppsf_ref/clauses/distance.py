@@ -199,3 +199,9 @@ def over_processes(own: Share, elsewhere: Sequence[Share]) -> Share:
     """The sums over this process and the others."""
     items, norms = zip(own, *elsewhere, strict=True)
     return Share(*(numbers.add_up(parts, 0 * parts[0]) for parts in (items, norms)))
+
+
+@clause("PPSF-D-033", "2c6924a9")
+def are_numbers(numerator: Number, denominator: Number) -> bool:
+    """Whether a pool may adapt by these statistics."""
+    return all(math.isfinite(numbers.value_of(statistic)) for statistic in (numerator, denominator))

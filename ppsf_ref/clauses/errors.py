@@ -23,6 +23,7 @@ SHARED = (
     "cosine_decay",
     "peak_patience",
 )
+DTYPES = frozenset({"float32", "bfloat16", "float16"})
 #: 2 / (1 - beta2) - 1 exceeds 4 only above it.
 LEAST_RECTIFIED = 0.6
 WHOLE_OPTIMIZER = frozenset({"split_groups", "split_groups_mean", "rounding_seed", "fused_back_pass"})
@@ -155,11 +156,11 @@ def refuse_gradient(layout: str, is_complex: bool) -> None:
         raise TypeError("gradients have to be dense and real")
 
 
-@clause("PPSF-X-006", "966e472f")
-def refuse_parameter(dtype: str) -> None:
-    """Parameters of other types than float32 and bfloat16."""
-    if dtype not in {"float32", "bfloat16"}:
-        raise TypeError(f"parameters have to be float32 or bfloat16, not {dtype}")
+@clause("PPSF-X-006", "21269820")
+def refuse_parameter(dtype: str, served: Collection[str] = DTYPES) -> None:
+    """Parameters of other types than the law knows and an implementation serves."""
+    if dtype not in DTYPES.intersection(served):
+        raise TypeError(f"parameters have to be {', '.join(sorted(DTYPES.intersection(served)))}, not {dtype}")
 
 
 @clause("PPSF-X-008", "11404e69")

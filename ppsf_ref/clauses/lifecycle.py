@@ -88,10 +88,19 @@ def mode_after(train_mode: bool, call: Literal["train", "eval"], averages: bool 
     return call == "train" or not averages
 
 
-@clause("PPSF-L-004", "66216824")
+#: Its square is the first power of two that float32 does not hold.
+TOO_LARGE = 2.0**64
+
+
+def _can_be_squared(gradient: Array) -> bool:
+    """Whether no element is NaN, infinite, or too large for float32 to square."""
+    return bool((np.abs(gradient) < TOO_LARGE).all())
+
+
+@clause("PPSF-L-004", "447f40b1")
 def all_finite(gradients: Sequence[Array]) -> bool:
     """Whether a step may run at all."""
-    return all(bool(np.isfinite(gradient).all()) for gradient in gradients)
+    return all(map(_can_be_squared, gradients))
 
 
 @clause("PPSF-L-005", "bdd0f7e1")
@@ -135,13 +144,25 @@ def fused_steps(calls: Iterable[Place | None]) -> tuple[tuple[Place, ...], ...]:
     return tuple(map(tuple, steps))
 
 
-@clause("PPSF-L-010", "bbf6328d")
+@clause("PPSF-L-010", "41382629")
 def sits_out(gradient: Array) -> bool:
     """Whether the parameter of a gradient takes no part in a fused step."""
-    return not np.isfinite(gradient).all()
+    return not _can_be_squared(gradient)
 
 
 @clause("PPSF-L-011", "296514d8")
 def ends_step(call: str, changes_mode: bool = False) -> bool:
     """Whether a call ends a running step: ``"saved"``, ``"deepcopy"``, ``"pickle"``, ``"add_group"``, eval, train."""
     return changes_mode or call in {"saved", "deepcopy", "pickle", "add_group"}
+
+
+@clause("PPSF-L-012", "5cabe394")
+def unscaled(gradient: Array, scale: float | None) -> Array:
+    """A gradient without the scale of the loss."""
+    return gradient if scale is None else gradient / scale
+
+
+@clause("PPSF-L-013", "ad4b6833")
+def skipped(found_inf: float) -> bool:
+    """Whether a scaler keeps a step from changing anything."""
+    return found_inf != 0

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ppsf_ref import numbers, philox
-from ppsf_ref.formats import BFLOAT16, FLOAT32, FORMATS, Array, Format
+from ppsf_ref.formats import BFLOAT16, FLOAT16, FLOAT32, FORMATS, Array, Format
 from ppsf_ref.law import clause
 from ppsf_ref.numbers import Number
 
@@ -15,13 +15,14 @@ from ppsf_ref.numbers import Number
 NUMBERS = {"rms_sq": FLOAT32, "pull": FLOAT32, "l1": FLOAT32, "l2": FLOAT32}
 
 
-@clause("PPSF-R-001", "8f7d5090")
+@clause("PPSF-R-001", "87be6185")
 def storage(dtype: str, factored_fp32: bool) -> Mapping[str, Format]:
     """The format in which each part of a parameter's state is stored."""
-    own = FORMATS[dtype]
+    weights = FORMATS[dtype]
+    own = FLOAT32 if weights is FLOAT16 else weights
     factors = FLOAT32 if factored_fp32 else own
     return {
-        "y": own,
+        "y": weights,
         "z": own,
         "m": own,
         "x0": own,
@@ -33,7 +34,7 @@ def storage(dtype: str, factored_fp32: bool) -> Mapping[str, Format]:
     }
 
 
-@clause("PPSF-R-002", "cec5ade0")
+@clause("PPSF-R-002", "2d69bc8e")
 def nearest(x: Number, form: Format) -> Number:
     """Rounded once, to nearest, ties to even."""
     return numbers.round_nearest(x, form)

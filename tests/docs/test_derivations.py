@@ -11,7 +11,7 @@ import pytest
 
 from computed import Table, compute
 from drawing import Picture, svg
-from facts import averaging, distance, estimate, factored, muon, rectification, rounding
+from facts import averaging, distance, estimate, factored, growth, modifiers, muon, rectification, rounding
 
 Vector = npt.NDArray[np.float64]
 SEEDS = range(20)
@@ -61,6 +61,64 @@ def test_steps_that_growth_takes() -> None:
         speed, limited = int(row[1]), int(row[2])
         assert 1e-6 ** (0.975**speed) >= 10.0**exponent * (1 - 1e-9) > 1e-6 ** (0.975 ** (speed - 1))
         assert 1e-6 * 2 ** (limited / 4) >= 10.0**exponent > 1e-6 * 2 ** ((limited - 1) / 4)
+
+
+# ------------------------------------------------------------------------------------------------- growth of estimates
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_limited_growth_is_slowed_and_not_prevented(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    target, d = 1e-2, growth.D0
+    for n in range(1, 120):
+        d = growth.limited(d, target * (1 + draw.exponential()))
+        assert min(target, growth.LIMIT**n * growth.D0) * (1 - 1e-12) <= d <= growth.LIMIT**n * growth.D0 * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_moving_estimate_is_a_mean_and_its_rising_form_lies_above_it(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    beta, found = draw.uniform(0.5, 0.99), growth.D0 * 10 ** draw.uniform(0, 5, 50)
+    mean = edge = growth.D0
+    for candidate in found:
+        mean, edge = growth.moving(beta)(mean, candidate), growth.moving(-beta)(edge, candidate)
+        assert growth.D0 <= mean <= edge * (1 + 1e-12) <= found.max() * (1 + 1e-9)
+    weights = (1 - beta) * beta ** np.arange(49, -1, -1)
+    assert mean == pytest.approx(beta**50 * growth.D0 + float(weights @ found))
+
+
+def test_how_long_a_moving_estimate_takes_and_how_far_it_spreads() -> None:
+    assert math.log(2) / -math.log(0.99) == pytest.approx(69, abs=0.1)
+    noise = np.random.default_rng(0).standard_normal(400_000)
+    weights = 0.1 * 0.9 ** np.arange(200)
+    spread = float(np.convolve(noise, weights, mode="valid").std())
+    assert spread == pytest.approx(math.sqrt(0.1 / 1.9), rel=0.02)
+    assert math.sqrt(0.01 / 1.99) == pytest.approx(1 / 14.1, rel=0.01)
+
+
+def test_a_spike_stays_under_the_maximum_and_goes_under_beta4() -> None:
+    ends = {name: growth.course(rule)[-1] for name, rule in growth.RULES.items()}
+    spike = growth.SPIKE * growth.SCALE
+    assert ends["largest candidate"] == spike
+    assert ends["d_limiter"] < 0.3 * spike
+    assert ends["beta4 = -0.99"] < 0.5 * spike
+    assert ends["beta4 = 0.99"] == pytest.approx(growth.SCALE, rel=0.2)
+
+
+@pytest.mark.parametrize("rate", [1.001, 1.01, 1.1, growth.LIMIT])
+def test_speed_of_2_0_reproduces_any_rate_of_growth(rate: float) -> None:
+    assert growth.feedback(rate, 4000 if rate < 1.01 else 1500) == pytest.approx(rate, rel=1e-4)
+
+
+def test_what_signs_that_are_random_leave_in_the_gradient_sum() -> None:
+    beta3 = math.sqrt(0.99)
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], (2000, 5000))
+    s = np.zeros(5000)
+    for row in signs:
+        s = beta3 * s + row
+    share = math.sqrt((1 - beta3) / (1 + beta3))
+    assert share == pytest.approx(1 / 20, rel=0.01)
+    assert float(np.sqrt(np.mean(s**2))) == pytest.approx(share / (1 - beta3), rel=0.05)
 
 
 # ---------------------------------------------------------------------------------------------------------- averaging
@@ -151,6 +209,99 @@ def test_a_gradient_that_is_rare_and_large_turns_adam_round() -> None:
     assert adam[0] == pytest.approx(-0.6, abs=0.01)
     assert adopt[0] == pytest.approx(1.2 * (0.2 / 10 + 0.8), abs=0.02)
     assert min(adopt) > 0
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_cautious_and_a_grams_step_lower_the_loss_at_least_as_fast(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    u, decrease = draw.standard_normal(30), draw.standard_normal(30) * 10 ** draw.uniform(-2, 2, 30)
+    mask = u * decrease > 0
+    cautious = float(u @ (decrease * mask)) / max(mask.mean(), 1e-3)
+    assert cautious >= max(float(u @ decrease), 0.0)
+    assert float(u @ (np.abs(decrease) * np.sign(u))) >= abs(float(u @ decrease))
+    kept = np.abs(decrease[mask])
+    assert np.abs(decrease * mask).mean() / mask.mean() == pytest.approx(kept.mean())
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_decrease_is_a_momentum_in_disguise(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    beta, k, rate = 0.9, 60, 0.3
+    u = draw.standard_normal(k + 1)
+    z = -rate * np.cumsum(u[:k])
+    x, c = float(z.mean()), 1 / (k + 1)
+    weights = np.arange(k, dtype=np.float64)  # i - 1
+    mean = float(weights @ u[:k]) / weights.sum()
+    assert x - z[-1] == pytest.approx(rate * (k - 1) / 2 * mean)
+    pull = c * beta * (x - z[-1])
+    assert pull == pytest.approx(rate * beta / 2 * (k - 1) / (k + 1) * mean)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_changes_of_y_stay_in_the_average_with_the_share_of_the_page(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    beta, total = 0.9, 40
+    u, delta = draw.standard_normal((2, total))
+
+    def average(changes: Vector) -> float:
+        y = z = 1.0
+        for k in range(1, total + 1):
+            c = 1 / k
+            y = (1 - c) * y + c * z - (1 - beta * (1 - c)) * u[k - 1] + changes[k - 1]
+            z -= u[k - 1]
+        return z + (y - z) / beta
+
+    moved = average(delta) - average(np.zeros(total))
+    assert moved == pytest.approx(float(np.arange(1, total + 1) @ delta) / total / beta)
+
+
+def test_cautious_leaves_alone_what_contradicts_a_direction_and_masks_nothing_without_one() -> None:
+    shares = {agree: modifiers.kept_and_length(agree) for agree in (0.5, 0.7, 0.9)}
+    assert shares[0.5][0] > 0.98
+    assert shares[0.7][0] == pytest.approx(0.7, abs=0.02)
+    assert shares[0.9][0] == pytest.approx(0.9, abs=0.02)
+    threshold = 2 * 0.1 / 0.9
+    assert 0.22 < threshold < 0.225
+    assert abs((1 + threshold) / 2 - 0.61) < 0.005
+
+
+def test_a_step_along_what_is_orthogonal_lengthens_the_weights_by_its_square() -> None:
+    y, g = np.random.default_rng(0).standard_normal((2, 50))
+    o = g - (y @ g) / (y @ y) * y
+    assert np.linalg.norm(y - 0.1 * o) ** 2 == pytest.approx(y @ y + 0.01 * o @ o)
+    rounded = g * (1 + 2.0**-8 * np.where(np.arange(50) % 2, 1, -1))
+    assert np.linalg.norm(rounded - g) <= 2.0**-8 * np.linalg.norm(g) * (1 + 1e-12)
+
+
+def test_focus_keeps_noise_within_five_steps_on_average() -> None:
+    draw = np.random.default_rng(0)
+    away, seen = np.zeros(2000), []
+    for step in range(3000):
+        away -= draw.choice([-1.0, 1.0], 2000) + 0.1 * np.sign(away)
+        if step > 1000:
+            seen.append(np.abs(away).mean())
+    assert float(np.mean(seen)) == pytest.approx(5, rel=0.1)
+
+
+def test_muon_brings_what_is_not_tiny_into_the_band_of_the_page() -> None:
+    low, high = 0.6818, 1.2024
+    flat = np.sqrt(
+        [(-3 * muon.B - sign * math.sqrt(9 * muon.B**2 - 20 * muon.A * muon.C)) / (10 * muon.C) for sign in (1, -1)]
+    )
+
+    def p(s: Vector) -> Vector:
+        return muon.A * s + muon.B * s**3 + muon.C * s**5
+
+    assert flat == pytest.approx([0.5545, 1.0501], abs=1e-4)
+    assert p(flat) == pytest.approx([high, low], abs=1e-4)
+    inside = np.linspace(p(flat)[1], p(flat)[0], 10_001)
+    assert p(inside).min() >= inside.min() - 1e-12
+    assert p(inside).max() <= inside.max()
+    small = np.linspace(1e-6, 0.2107, 10_001)
+    assert (p(small) >= 3.2325 * small).all()
+    assert 5.96e-4 < 0.2107 / 3.2325**5 < 5.98e-4
+    found = muon.six(np.linspace(6e-4, 1, 100_001))
+    assert 0.681 <= found.min() <= found.max() <= 1.203
 
 
 @pytest.mark.parametrize("seed", range(5))

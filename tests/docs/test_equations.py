@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
 
-from mathml import convert, plain
+from mathml import convert, pieces, plain
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def fraction(latex: str) -> tuple[str, str]:
@@ -36,3 +40,34 @@ def test_an_index_stands_beside_an_accented_letter_and_not_below_it() -> None:
     assert plain(r"\hat V_{ij}") == r"{\hat{V}{}}_{ij}"
     assert "<msub>" in convert(r"\hat V_{ij}", nodes.math(), block=True)
     assert "<munder" not in convert(r"\hat V_{ij}", nodes.math(), block=True)
+
+
+@pytest.mark.parametrize(
+    ("latex", "expected"),
+    [
+        (r"d = \max(d, \hat d)", [r"d = \max(d, \hat d)"]),  # short enough for a line
+        (r"d_n = b + (a - b)\,\beta^n \le r^n d_0", ["d_n ", r"{} = b + (a - b)\,\beta^n ", r"{} \le r^n d_0"]),
+        (r"\lvert n \rvert / q \le 1/\sqrt{1-\beta_2}", [r"\lvert n \rvert / q ", r"{} \le 1/\sqrt{1-\beta_2}"]),
+        (r"\sum_{j = 1}^{n} (a_j \ge b_j + c_j + d_j)", [r"\sum_{j = 1}^{n} (a_j \ge b_j + c_j + d_j)"]),
+    ],
+)
+def test_a_long_formula_may_break_before_its_relations_and_nowhere_else(latex: str, expected: list[str]) -> None:
+    assert pieces(latex) == expected
+    assert all("<math" in convert(piece, nodes.math(), block=False) for piece in pieces(latex))
+
+
+def test_no_formula_of_the_documentation_is_cut_where_it_cannot_be_set() -> None:
+    pages = [*(ROOT / "docs").rglob("*.md"), *(ROOT / "spec" / "clauses").glob("*.md")]
+    texts = [re.sub(r"```.*?```|`[^`]*`|\$\$.*?\$\$", "", page.read_text("utf-8"), flags=re.DOTALL) for page in pages]
+    formulas = {found for text in texts for found in re.findall(r"\$([^$]+)\$", text)}
+    assert len(formulas) > 300
+    for latex in formulas:
+        assert "".join(piece.removeprefix("{} ") for piece in pieces(latex)) == latex
+        for piece in pieces(latex):
+            tex2mathml(plain(piece))
+
+
+def test_brackets_are_as_high_as_the_text_unless_they_are_told_to_stretch() -> None:
+    shown = convert(r"\langle g,\, x \rangle", nodes.math(), block=True)
+    assert shown.count('stretchy="false"') == 2
+    assert shown.index('form="prefix"') < shown.index('form="postfix"')

@@ -37,8 +37,8 @@ def test_a_group_added_later_starts_as_a_new_one(split: bool) -> None:
 def test_a_group_that_is_refused_is_not_added() -> None:
     params, optimizer = pair()
     before = snapshot(optimizer, params)
-    half = torch.nn.Parameter(torch.ones(2).half())
-    for bad in ([half], params[0], {params[0]}):
+    double = torch.nn.Parameter(torch.ones(2).double())
+    for bad in ([double], params[0], {params[0]}):
         with pytest.raises((TypeError, ValueError)):
             optimizer.add_param_group({"params": bad})
     with pytest.raises(ValueError, match="eps"):

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tools.trace import __main__ as command
-from tools.trace import clauses, pins, rules_code, rules_sentences, rules_spec
-from tools.trace.tree import INDEX, Tree
+from tools.trace import clauses, history, pins, rules_code, rules_sentences, rules_spec
+from tools.trace.tree import HISTORY, INDEX, Tree
 
 SCHEMAS = Path(__file__).parents[2] / "spec" / "schema"
 
@@ -284,6 +284,7 @@ BREAKS = (
     Break("tags_are_ids", D, "\\tag{D-002}", "\\tag{D-002} \\tag{D-002}", "more than one", "all"),
     Break("index_is_fresh", INDEX, "Second rule", "Second", "run python -m tools.trace --write"),
     Break("index_is_fresh", D, "# D\n", "# D\n\n", "run python -m tools.trace --write"),
+    Break("history_is_fresh", HISTORY, '"PPSF-D-002"', '"PPSF-D-009"', "PPSF-D-002: spec/history.json lacks this text"),
     Break("errata_are_valid", ERR, 'severity = "S1"', 'severity = "S9"', "'S9' is not one of"),
     Break("errata_are_valid", ERR, "fill = 0.0", "fil = 0.0", "is not valid"),
     Break("errata_are_valid", ERR, ", law = 1.0", "", "'law' is a required property"),
@@ -503,3 +504,17 @@ def test_documents_of_revisions_to_come_are_not_held_to_them(root: Path) -> None
 def test_rules_are_registered_once() -> None:
     modules = (rules_spec, rules_code, rules_sentences)
     assert len(set(command.RULES)) == sum(len(module.RULES) for module in modules)
+
+
+def test_the_history_grows_by_what_changed_and_keeps_one_text_a_day(root: Path) -> None:
+    before = Tree(root).history
+    replace(root, D, "The first", "The very first")
+    tree = Tree(root)
+    first, second = tree.by_id["PPSF-D-001"], tree.by_id["PPSF-D-002"]
+    later = history.extended(before, tree.clauses, "2999-01-01")
+    assert later["PPSF-D-001"] == {**before["PPSF-D-001"], "2999-01-01": first.sha8}
+    assert later["PPSF-D-002"] == before["PPSF-D-002"]
+    assert history.stale(later, [first, second]) == []
+    (day,) = before["PPSF-D-001"]
+    assert history.extended(before, tree.clauses, day)["PPSF-D-001"] == {day: first.sha8}
+    assert json.loads(history.text(later))["clauses"] == later

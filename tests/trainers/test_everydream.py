@@ -12,8 +12,6 @@ import torch
 from ppsf_fast import Prodigy
 from ppsf_fast.trainers import ConfigError, EveryDream, from_everydream
 
-pytestmark = pytest.mark.usefixtures("stand_ins")
-
 
 def group(optimizer: torch.optim.Optimizer | None) -> dict[str, Any]:
     assert optimizer is not None

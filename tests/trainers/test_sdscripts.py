@@ -12,8 +12,6 @@ from ppsf_fast.trainers import ConfigError, from_sd_scripts
 from ppsf_fast.trainers.kinds import Kind
 from ppsf_fast.trainers.sdscripts import OPTIMIZERS
 
-pytestmark = pytest.mark.usefixtures("stand_ins")
-
 
 def test_values_are_literals(unet: Any) -> None:
     args = ["betas=0.9,0.95", "decouple=False", "d_coef = 2", "beta3=None"]

@@ -11,7 +11,6 @@ import torch
 from facts import trainers as facts
 from ppsf_fast.trainers import build, from_everydream, from_onetrainer, from_sd_scripts
 
-pytestmark = pytest.mark.usefixtures("stand_ins")
 NAMED = [(document, name) for document, names in facts.NAMED.items() for name in names]
 SET = [row for row in facts.ROWS if not row.test]
 HERE = Path(__file__).parent
@@ -74,9 +73,3 @@ def test_the_tests_that_the_table_names_exist() -> None:
     for test in tests:
         file, _, function = test.removeprefix("tests/trainers/").partition("::")
         assert f"def {function}(" in sources[file]
-
-
-def test_what_the_table_says_of_packages_holds() -> None:
-    kinds = {facts.TABLES[document][name].distribution: facts.TABLES[document][name] for document, name in NAMED}
-    own = {name for name, kind in kinds.items() if facts.tested_with(kind) == "the class itself"}
-    assert own == {"ppsf", "torch", "dadaptation", "lion-pytorch"}

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
-from tools.trace import pins, rules_code, rules_sentences, rules_spec
+from tools.trace import history, pins, rules_code, rules_sentences, rules_spec
 from tools.trace.findings import Finding
-from tools.trace.tree import INDEX, Tree
+from tools.trace.tree import HISTORY, INDEX, Tree
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = (*rules_spec.RULES, *rules_code.RULES, *rules_sentences.RULES)
@@ -22,10 +23,13 @@ def check(tree: Tree, complete: bool = False) -> list[Finding]:
 
 
 def write_index(tree: Tree) -> list[Finding]:
-    """Regenerate the index, unless ids would be lost; return what keeps it from being written."""
+    """Regenerate the index and go on with the history, unless ids would be lost; return what is in the way."""
     lost = list(rules_spec.ids_stay(tree))
     if not lost:
         (tree.root / INDEX).write_text(tree.index_text(), "utf-8")
+        today = datetime.now(UTC).date().isoformat()
+        grown = history.extended(tree.history, tree.clauses, today)
+        (tree.root / HISTORY).write_text(history.text(grown), "utf-8")
     return lost
 
 
@@ -48,7 +52,7 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
     """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tools.trace", description=__doc__)
     action = parser.add_mutually_exclusive_group()
-    action.add_argument("--write", action="store_true", help=f"regenerate {INDEX}")
+    action.add_argument("--write", action="store_true", help=f"regenerate {INDEX}, and add to {HISTORY}")
     action.add_argument("--pin", nargs="+", metavar="ID", help="renew the hashes beside these ids")
     action.add_argument("--pin-missing", action="store_true", help="add hashes where there are none yet")
     action.add_argument("--complete", action="store_true", help="check also that no sentence waits for its clause")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from tools.trace import scan
+from tools.trace import history, scan
 from tools.trace.clauses import CITED, Clause
 from tools.trace.findings import Finding, Findings
-from tools.trace.tree import INDEX, OPTIONS, REVISIONS, Tree
+from tools.trace.tree import HISTORY, INDEX, OPTIONS, REVISIONS, Tree
 
 #: Revisions that the law is to have; one that it has is in ``revisions.toml``.
 KNOWN_REVISIONS = ("1.9", "2.0", "update3", "prodigy", "schedulefree")
@@ -64,6 +64,13 @@ def index_is_fresh(tree: Tree) -> Findings:
     path = tree.root / INDEX
     if not path.is_file() or path.read_text("utf-8") != tree.index_text():
         yield Finding(INDEX, 1, "is not what the clauses give: run python -m tools.trace --write")
+
+
+def history_is_fresh(tree: Tree) -> Findings:
+    """The last text that ``spec/history.json`` records of a clause is its present one."""
+    for clause in history.stale(tree.history, tree.clauses):
+        message = f"{clause.id}: {HISTORY} lacks this text: run python -m tools.trace --write"
+        yield Finding(clause.path, clause.line, message)
 
 
 def ids_stay(tree: Tree) -> Findings:
@@ -178,6 +185,7 @@ RULES = (
     area_is_that_of_the_file,
     ids_stay,
     index_is_fresh,
+    history_is_fresh,
     errata_are_valid,
     errata_await_what_is_not_served,
     errata_agree_with_clauses,

@@ -21,7 +21,7 @@ ID_LIKE = re.compile(r"PPSF-[A-Z]-\d{3}")
 
 
 #: Arguments of the classes of the product that are no options of a revision.
-BESIDE = ("revision", "compile")
+BESIDE = ("revision", "compile", "process_group")
 
 
 @dataclass(frozen=True)

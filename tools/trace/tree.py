@@ -11,6 +11,7 @@ from typing import Any
 import jsonschema
 
 from tools.trace import clauses as clause_files
+from tools.trace import history
 from tools.trace import sentences as sentence_files
 from tools.trace.clauses import Clause
 from tools.trace.findings import Finding, Findings
@@ -18,6 +19,7 @@ from tools.trace.scan import Sources
 from tools.trace.sentences import Document
 
 INDEX = "spec/index.json"
+HISTORY = "spec/history.json"
 OPTIONS = "spec/options.toml"
 REVISIONS = "spec/revisions.toml"
 
@@ -58,6 +60,11 @@ class Tree:
     def sentences(self) -> list[Document]:
         """What the published documents state, a document each."""
         return sentence_files.read_folder(self.root)
+
+    @cached_property
+    def history(self) -> history.History:
+        """When the text of each clause changed."""
+        return history.read(self.root / HISTORY)
 
     @cached_property
     def options(self) -> dict[str, dict[str, Any]]:

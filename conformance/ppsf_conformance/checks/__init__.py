@@ -7,12 +7,14 @@ from ppsf_conformance.checks.fused import FUSED_CHECKS
 from ppsf_conformance.checks.lifecycle import LIFECYCLE_CHECKS
 from ppsf_conformance.checks.processes import PROCESS_CHECKS
 from ppsf_conformance.checks.random_rounding import RANDOM_CHECKS
+from ppsf_conformance.checks.scaling import SCALING_CHECKS
 
 CHECKS: dict[str, Check] = {
     **ESTIMATE_CHECKS,
     **LIFECYCLE_CHECKS,
     **RANDOM_CHECKS,
     **FUSED_CHECKS,
+    **SCALING_CHECKS,
     **PROCESS_CHECKS,
     **ERROR_CHECKS,
 }

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from ppsf_conformance.adapter import Implementation
+from ppsf_conformance.adapter import Implementation, Lacking, Snapshot
 from ppsf_conformance.checks.finding import Check, Finding, revision_of, run, two_groups
 from ppsf_conformance.lockstep import Transition, config_of, lifted, play
 from ppsf_conformance.problems import GroupSpec, ParamSpec, Problem
@@ -58,4 +59,50 @@ def _as_told(implementation: Implementation, transition: Transition, factors: Ma
         )
 
 
-ESTIMATE_CHECKS: Mapping[str, Check] = {"PPSF-D-031": _ceiling, "PPSF-G-010": _shown}
+@runtime_checkable
+class Overwritable(Protocol):
+    """What a session may offer beside :class:`ppsf_conformance.adapter.Session`."""
+
+    def put(self, wanted: Snapshot) -> None: ...
+
+
+def _with_one(snapshot: Snapshot, value: float) -> Snapshot:
+    """The same with this as the first element of the first weights, in both sequences."""
+    first, *rest = snapshot.state.groups
+    one, *others = first.params
+
+    def spoiled(weights: Any) -> Any:
+        values = np.array(weights)
+        values.flat[0] = value
+        return values
+
+    one = replace(one, y=spoiled(one.y), z=None if one.z is None else spoiled(one.z))
+    groups = (replace(first, params=(one, *others)), *rest)
+    return replace(snapshot, state=replace(snapshot.state, groups=groups))
+
+
+def _no_numbers(implementation: Implementation) -> Iterator[Finding]:
+    """Weights that somebody has spoiled: the gradients are finite, and the statistics are not."""
+    if revision_of(implementation).estimate == "none":
+        return
+    for spoiled in (np.nan, np.inf):
+        session = implementation.new(two_groups(), {})
+        if not isinstance(session, Overwritable):
+            raise Lacking("nobody else can write its state")
+        run(session, 3)
+        before = session.snapshot()
+        session.put(_with_one(before, spoiled))
+        run(session, 1, start=3)
+        old, new = before.state.groups[0], session.snapshot().state.groups[0]
+        names = {"d", "d_numerator", "d_denom", "d_max"} & set(revision_of(implementation).scalars)
+        changed = [name for name in sorted(names) if float(getattr(old, name)) != float(getattr(new, name))]
+        stays = not distance.are_numbers(np.float64(spoiled), np.float64(1.0))
+        yield Finding(stays == (not changed), f"with a weight of {spoiled}, {', '.join(changed) or 'nothing'} changes")
+        yield Finding(new.k == old.k + 1, f"with a weight of {spoiled}, k is {new.k} after {old.k}")
+
+
+ESTIMATE_CHECKS: Mapping[str, Check] = {
+    "PPSF-D-031": _ceiling,
+    "PPSF-D-033": _no_numbers,
+    "PPSF-G-010": _shown,
+}

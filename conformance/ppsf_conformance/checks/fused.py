@@ -23,6 +23,7 @@ from ppsf_conformance.checks.finding import (
     two_groups,
     weights,
 )
+from ppsf_conformance.checks.lifecycle import BAD
 from ppsf_ref.clauses import errors, lifecycle
 from ppsf_ref.clauses.lifecycle import Place
 
@@ -115,7 +116,7 @@ def _closure(implementation: Implementation) -> Iterator[Finding]:
 def _bad_gradients(implementation: Implementation) -> Iterator[Finding]:
     if not _offered(implementation):
         return
-    for bad in (np.nan, np.inf, -np.inf):
+    for bad in BAD:
         for spoiled in (PLACES[:1], PLACES[3:], PLACES):
             fused, ordinary = _pair(implementation)
             run(fused, 2)

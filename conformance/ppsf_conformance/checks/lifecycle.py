@@ -62,8 +62,18 @@ def _eval_step(implementation: Implementation) -> Iterator[Finding]:
         yield Finding(not changed, f"a refused step changes {changed}")
 
 
+#: Elements that spoil a gradient, and the largest number below that does not.
+BAD = (
+    np.nan,
+    np.inf,
+    -np.inf,
+    lifecycle.TOO_LARGE,
+    float(np.nextafter(np.float32(lifecycle.TOO_LARGE), np.float32(0))),
+)
+
+
 def _bad_steps(implementation: Implementation) -> Iterator[Finding]:
-    for bad in (np.nan, np.inf, -np.inf):
+    for bad in BAD:
         for place in ((0, 0), (1, 2)):
             session = implementation.new(two_groups(), {})
             run(session, 2)

@@ -214,6 +214,7 @@ def _own(name: str) -> list[Scene]:
                 ((Param((2,)), Param((3,))),),
                 gradients="nan",
             ),
+            Scene("float16", name, ("DefaultOptions",), groups=((Param((5,), "float16"),),), lead=4),
         ],
         "2.0": [
             Scene("factored", name, ("DefaultOptions", "Factored"), groups=FACTORED),

@@ -1,7 +1,7 @@
 """Revision 1.9 written from scratch, to be read: no speed, few options, and every clause that it claims holds.
 
-It is an example for those who audit a class of their own (docs/adapter.md), and the ground on which the mistakes of
-``mistakes.py`` are made. It imports nothing but torch.
+It is an example for those who audit a class of their own (docs/guides/audit.md), and the ground on which the mistakes
+of ``mistakes.py`` are made. It imports nothing but torch.
 """
 
 from __future__ import annotations

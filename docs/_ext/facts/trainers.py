@@ -144,12 +144,6 @@ def kind_of(row: Row) -> Kind:
     return TABLES[reader_of(row)][row.optimizer]
 
 
-def tested_with(kind: Kind) -> str:
-    """What the tests run: bitsandbytes and transformers are too heavy to be installed for them."""
-    heavy = kind.distribution in {"bitsandbytes", "transformers"}
-    return "a stand-in with its constructor" if heavy else "the class itself"
-
-
 def _short(test: str) -> str:
     return f"`{test.removeprefix('tests/trainers/')}`"
 
@@ -162,10 +156,8 @@ def optimizers() -> Table:
             kind = TABLES[document][name]
             install = "`pip install .`" if kind.distribution == "ppsf" else f"`{kind.install}`"
             cls = f"`{kind.module}.{kind.name}`"
-            rows.append(
-                (document, f"`{name}`", cls, install, tested_with(kind), _short(f"{OPTIMIZER_TEST}[{document}-{name}]"))
-            )
-    return Table(("document", "name", "class", "comes with", "tested with", "test"), tuple(rows))
+            rows.append((document, f"`{name}`", cls, install, _short(f"{OPTIMIZER_TEST}[{document}-{name}]")))
+    return Table(("document", "name", "class", "comes with", "test"), tuple(rows))
 
 
 def settings() -> Table:

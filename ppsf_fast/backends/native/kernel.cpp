@@ -72,16 +72,16 @@ float clipping(double squares, const Item& t, const Numbers& c) {
   return float(std::max(rms / c.bound, 1.0));
 }
 
-// Whether a gradient is finite; leaves its means in `room`, if there is one.
+// Whether a gradient is finite and can be squared; leaves its means in `room`, if there is one.
 bool look_at(int threads, const Item& t, const Numbers& c, char* scratch, float* room) {
   double* sums = reinterpret_cast<double*>(scratch);
   if (room) {
     Factored moments(t, c, scratch + 2 * 8 * parts(t), room);
     each(threads, moments.tasks(), [&](i64 part, Buffers& w) { moments.sum(part, w); });
-    return moments.collect();
+    if (moments.collect()) return true;
   }
   const Reader grad = Task{t, c, nullptr, nullptr}.reader(GRAD);
-  return 0 == total(threads, t, sums, [&](i64 first, i64 n, Buffers&) { return grad.finite(first, n) ? 0.0 : 1.0; });
+  return 0 == total(threads, t, sums, [&](i64 first, i64 n, Buffers&) { return grad.allowed(first, n) ? 0.0 : 1.0; });
 }
 
 // Renews the second moment of a factored tensor; leaves the factors of its divisor.
@@ -178,7 +178,7 @@ i64 ppsf_kept(const Item* items, i64 count) {
   return sum;
 }
 
-// Whether all gradients are finite; writes nothing but `room`, which may be null.
+// Whether a step may take all gradients (PPSF-L-004); writes nothing but `room`, which may be null.
 i64 ppsf_look(const Item* items, i64 count, char* scratch, i64 bytes, i64 threads, float* room) {
   const Numbers none{};
   i64 bad = 0;

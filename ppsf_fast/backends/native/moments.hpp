@@ -147,7 +147,7 @@ class Factored {
         }
   }
 
-  // Makes means of the sums; returns whether they are finite, as they are if and only if what was squared is.
+  // Makes means of the sums; returns whether these show that every element that was squared is allowed.
   bool collect() {
     mean(sums_a, split.panels, size_of_a() / t.O, t.A, over_a);
     return mean(sums_b, split.blocks, size_of_b() / t.O, t.B, over_b);
@@ -193,7 +193,8 @@ class Factored {
     }
   }
 
-  // Means, rounded once to float32, from the sums of the parts in their order; returns whether all sums are finite.
+  // Means, rounded once to float32, from the sums of the parts in their order; returns whether all sums are so small
+  // that no square in them reaches 2^128; the half leaves room for rounding.
   // clause: PPSF-V-003 e56301e2
   // clause: PPSF-V-011 bfc8a7dc
   bool mean(double* sums, i64 parts, i64 n, i64 count, float* means) const {
@@ -205,7 +206,7 @@ class Factored {
 #pragma omp simd reduction(+ : whole)
       for (i64 j = 0; j < n; ++j) whole += sums[j];
     }
-    return std::isfinite(whole);
+    return whole < 0x1p127;
   }
 
   void blend(void* state, Array which, float* mean, i64 n) const {

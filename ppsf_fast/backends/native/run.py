@@ -58,7 +58,7 @@ def _scratch(kernel: ctypes.CDLL, rows: int, count: int, threads: int) -> Tensor
 
 
 def look(table: Table, rule: Rule) -> bool:
-    """Whether all gradients that a table serves are finite; changes nothing else."""
+    """Whether a step may take all gradients that a table serves (PPSF-L-004); changes nothing else."""
     kernel = library()
     assert kernel is not None
     threads, rows, count = torch.get_num_threads(), table.words.buffer_info()[0], len(table.served)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from ppsf_fast.backends.triton.serving import serves, step
+from ppsf_fast.backends.triton.serving import again, serves, step
 
-__all__ = ["serves", "step"]
+__all__ = ["again", "serves", "step"]

@@ -15,6 +15,7 @@ from ppsf_fast.plan import Item
 from ppsf_fast.revisions import Revision
 from ppsf_fast.rule import Rule
 from ppsf_fast.speed import COURSE
+from ppsf_fast.state import dtype_of_state
 
 #: Positions below it are computed in int32; a tile may end a little beyond the tensor.
 NEAR = 2**31 - 2**20
@@ -208,7 +209,7 @@ def _dtype_of_factors(item: Item, rule: Rule) -> Any:
     """That of rows and columns; of a parameter without them, what it would be, so that it can share a bucket."""
     if "exp_avg_sq_row" in item.state:
         return dtype_of(item.state["exp_avg_sq_row"])
-    return dtype_of(item.param if rule.factored and not rule.factored_fp32 else None)
+    return DTYPES[dtype_of_state(item.param)] if rule.factored and not rule.factored_fp32 else tl.float32
 
 
 def _statistics(item: Item, rule: Rule) -> str:

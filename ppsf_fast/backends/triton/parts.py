@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,11 +28,21 @@ FLOAT64 = torch.float64
 
 @dataclass(slots=True)
 class _Ready:
-    """A bucket with its tables and scratch on the device."""
+    """A bucket with its tables and scratch on the device.
 
-    bucket: Bucket
-    table: Tensor
-    tiles: Tensor
+    Attributes:
+        tiles: number of its tiles.
+        members: positions of its parameters among all of the device, in the order of the rows.
+        rows: of the table.
+        of_tiles, work: which program does what.
+        pieces: number of pieces of rows and columns.
+    """
+
+    features: Features
+    tiles: int
+    members: tuple[int, ...]
+    rows: Tensor
+    of_tiles: Tensor
     work: Tensor
     pieces: int
     found: Tensor
@@ -40,13 +50,9 @@ class _Ready:
     roots: Tensor
     means: Tensor
 
-    @property
-    def features(self) -> Features:
-        return self.bucket.features
-
 
 class Part:
-    """What a step does on one device.
+    """What a step does on one device. It holds tables and scratch, and no tensor of the trainer.
 
     Args:
         entries: the parameters there, with their rules.
@@ -54,6 +60,7 @@ class Part:
         groups: number of groups of the plan.
 
     Attributes:
+        places: positions of its parameters among all of the plan.
         numbers: those of the groups, on this device.
         slots: of tiles.
         shares: of parameters, where these are more than the sums of their tiles.
@@ -61,9 +68,10 @@ class Part:
     """
 
     def __init__(self, entries: Sequence[tuple[Entry, Rule]], workspace: Workspace, groups: int) -> None:
-        self.entries, self.at = entries, workspace
+        self.at = workspace
         for number, (entry, _) in enumerate(entries):
             entry.number = number
+        self.places = tuple(entry.place for entry, _ in entries)
         buckets = buckets_of(entries, cut())
         self.tiles = sum(bucket.tiles for bucket in buckets)
         self.by_item = any(bucket.features.by_item for bucket in buckets)
@@ -72,26 +80,38 @@ class Part:
         self.bad = workspace.scratch("bad", self.tiles, torch.int32)
         self.numbers = workspace.scratch("numbers", groups * C.NUMBERS_WIDTH, FLOAT64)
         self.ready = [self._made_ready(bucket, number) for number, bucket in enumerate(buckets)]
+        self._ranges = [self._ranges_of(group, entries, buckets) for group in range(groups)]
 
     @property
     def device(self) -> torch.device:
         return self.at.device
 
     def _made_ready(self, bucket: Bucket, number: int) -> _Ready:
-        signature = (bucket.features, bucket.first_tile, [entry.signature() for entry in bucket.entries])
-        tables = self.at.layout(number, signature, lambda: layout_of(bucket, cut()))
-        at = self.at
+        at, layout = self.at, layout_of(bucket, cut())
         return _Ready(
-            bucket,
-            tables.rows,
-            tables.tiles,
-            tables.work,
-            tables.pieces,
+            bucket.features,
+            bucket.tiles,
+            tuple(entry.number for entry in bucket.entries),
+            at.sent(layout.rows, torch.int64),
+            at.sent(layout.tiles, torch.int32),
+            at.sent(layout.work, torch.int32),
+            len(layout.work) // 2,
             at.scratch(f"found {number}", len(bucket.entries) * FOUND_WIDTH, FLOAT64),
-            at.scratch(f"parts {number}", tables.parts, FLOAT64),
-            at.scratch(f"roots {number}", tables.roots, torch.float32),
-            at.scratch(f"means {number}", tables.means, FLOAT64),
+            at.scratch(f"parts {number}", layout.parts, FLOAT64),
+            at.scratch(f"roots {number}", layout.roots, torch.float32),
+            at.scratch(f"means {number}", layout.means, FLOAT64),
         )
+
+    def regard(self, gradients: Sequence[int]) -> None:
+        """Let the tables say where the gradients are now, all of them; nothing else has changed.
+
+        Args:
+            gradients: their addresses, in the order of the plan.
+        """
+        with context(self.device):
+            for ready in self.ready:
+                moved = self.at.sent([gradients[self.places[member]] for member in ready.members], torch.int64)
+                ready.rows.view(-1, C.ITEM_WIDTH)[:, C.G.value] = moved
 
     # ------------------------------------------------------------------------------------------------- the passes
 
@@ -108,7 +128,7 @@ class Part:
                 if ready.features.orthograd:
                     self._straighten(ready)
                 launch(
-                    factors, ready.pieces, ready.table, ready.work, self.numbers, ready.parts, ready.roots, ready.means,
+                    factors, ready.pieces, ready.rows, ready.work, self.numbers, ready.parts, ready.roots, ready.means,
                     F=ready.features,
                 )  # fmt: skip
 
@@ -134,7 +154,7 @@ class Part:
         with context(self.device):
             for ready in self.ready:
                 launch(
-                    finish_items, len(ready.bucket.entries), ready.table, self.slots, self.numbers, self.shares,
+                    finish_items, len(ready.members), ready.rows, self.slots, self.numbers, self.shares,
                     MEASURED=ready.features.statistics != "", F=ready.features, warps=1,
                 )  # fmt: skip
 
@@ -152,14 +172,14 @@ class Part:
 
     def _finish(self, ready: _Ready, what: str) -> None:
         launch(
-            finish_sums, len(ready.bucket.entries), ready.table, ready.found, self.slots, self.numbers,
+            finish_sums, len(ready.members), ready.rows, ready.found, self.slots, self.numbers,
             WHAT=what, F=ready.features, warps=1,
         )  # fmt: skip
 
     @staticmethod
     def _over(ready: _Ready, kernel: Any, *args: Tensor, **constants: Any) -> None:
         """Launch a kernel over the tiles of a bucket."""
-        launch(kernel, ready.bucket.tiles, ready.table, ready.tiles, *args, F=ready.features, **constants)
+        launch(kernel, ready.tiles, ready.rows, ready.of_tiles, *args, F=ready.features, **constants)
 
     # ----------------------------------------------------------------------------------------------- the estimate
 
@@ -171,23 +191,28 @@ class Part:
     @property
     def rows(self) -> int:
         """Number of rows of the contributions."""
-        return len(self.entries) if self.by_item else self.tiles
+        return len(self.places) if self.by_item else self.tiles
 
     def ranges(self, group: int) -> list[tuple[int, int]]:
         """Which rows of the contributions are a group's: where a range begins, and how many there are."""
+        return self._ranges[group]
+
+    def _ranges_of(
+        self, group: int, entries: Sequence[tuple[Entry, Rule]], buckets: Sequence[Bucket]
+    ) -> list[tuple[int, int]]:
         if self.by_item:
-            return _joined([(entry.number, 1) for entry, _ in self.entries if entry.group == group])
+            return _joined((entry.number, 1) for entry, _ in entries if entry.group == group)
         found = []
-        for ready in self.ready:
-            first = ready.bucket.first_tile
-            for entry in ready.bucket.entries:
-                if entry.group == group and ready.features.statistics:
+        for bucket in buckets:
+            first = bucket.first_tile
+            for entry in bucket.entries:
+                if entry.group == group and bucket.features.statistics:
                     found.append((first, entry.geometry.count))
                 first += entry.geometry.count
         return _joined(found)
 
 
-def _joined(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+def _joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     """Ranges, those that follow each other made one."""
     found: list[tuple[int, int]] = []
     for first, count in ranges:

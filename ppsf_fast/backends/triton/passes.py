@@ -40,21 +40,23 @@ from ppsf_fast.backends.triton.direction import (
 )
 from ppsf_fast.backends.triton.maths import sign, signed_root, total
 from ppsf_fast.backends.triton.rounding import nearest, stochastic, widened, words, words_in_fours
+from ppsf_fast.plan import TOO_LARGE
 
 #: Numbers in the slot of a tile: inner product, sum of magnitudes, and a third where SPEED asks for it.
 SLOT = tl.constexpr(3)
+_TOO_LARGE = tl.constexpr(TOO_LARGE)
 
 
 @triton.jit
 def find_bad(row, tile, slot, bad, F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr):
-    """Write whether a tile holds a gradient that is not finite in float32."""
-    # clause: PPSF-L-004 66216824
+    """Write whether a tile holds a gradient that is not finite in float32, or that this cannot square."""
+    # clause: PPSF-L-004 447f40b1
     start = corner(row, tile, BP, BQ, BL, F.loops)
     count = tl.zeros((BP, BQ, BL), tl.int32)
     for down in range(0, rows(row, start, BP, F.loops), BP):
         at, _, mask = block(row, start, down, F, BP, BQ, BL)
         grad = get(row, C.G, C.BY_G, at, mask, F.g, F)
-        count += 1 - (tl.abs(grad) < float("inf")).to(tl.int32)
+        count += 1 - (tl.abs(grad) < _TOO_LARGE).to(tl.int32)
     tl.store(bad + slot, tl.sum(tl.sum(tl.sum(count, axis=2), axis=1), axis=0))
 
 
@@ -78,7 +80,7 @@ def add_squares(
     for down in range(0, rows(row, start, BP, F.loops), BP):
         at, _, mask = block(row, start, down, F, BP, BQ, BL)
         grad = get(row, C.G, C.BY_G, at, mask, F.g, F)
-        count += 1 - (tl.abs(grad) < float("inf")).to(tl.int32)
+        count += 1 - (tl.abs(grad) < _TOO_LARGE).to(tl.int32)
         if F.orthograd:
             grad = seen(grad, get(row, C.Y, C.BY_Y, at, mask, F.y, F), found, F)
         square = (grad * grad).to(tl.float64)
@@ -103,7 +105,7 @@ def add_components(row, tile, slot, slots, bad, F: tl.constexpr, BP: tl.constexp
     for down in range(0, rows(row, start, BP, F.loops), BP):
         at, _, mask = block(row, start, down, F, BP, BQ, BL)
         grad, y = get(row, C.G, C.BY_G, at, mask, F.g, F), get(row, C.Y, C.BY_Y, at, mask, F.y, F)
-        count += 1 - (tl.abs(grad) < float("inf")).to(tl.int32)
+        count += 1 - (tl.abs(grad) < _TOO_LARGE).to(tl.int32)
         of_y += (y * y).to(tl.float64)
         of_both += (y * grad).to(tl.float64)
         of_grad += (grad * grad).to(tl.float64)

@@ -27,7 +27,7 @@ def widened(values):
 @triton.jit
 def nearest(values, dtype: tl.constexpr):
     """Float32 values in another dtype, rounded to nearest, ties to even."""
-    # clause: PPSF-R-002 cec5ade0
+    # clause: PPSF-R-002 2d69bc8e
     if _INTERPRETED and dtype == tl.bfloat16:  # the interpreter only cuts
         bits = values.to(tl.uint32, bitcast=True)
         rounded = bits + 0x7FFF + ((bits >> 16) & 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import torch
 from torch import Tensor
 
@@ -9,11 +11,15 @@ from ppsf_fast.backends.triton.features import DTYPES
 from ppsf_fast.backends.triton.geometry import AXES, cut
 from ppsf_fast.backends.triton.maths import INTERPRETED
 from ppsf_fast.backends.triton.parts import Part
+from ppsf_fast.backends.triton.standing import STANDING, Standing
 from ppsf_fast.backends.triton.step import Step
 from ppsf_fast.backends.triton.table import Entry, entry_of
 from ppsf_fast.backends.triton.workspace import Workspace
+from ppsf_fast.options import Group
 from ppsf_fast.plan import Item, Plan
 from ppsf_fast.rule import Rule
+from ppsf_fast.scalars import Ledger
+from ppsf_fast.state import State
 
 #: Devices that Triton compiles for; the interpreter runs on the CPU.
 DEVICES = ("cpu",) if INTERPRETED else ("cuda",)
@@ -45,15 +51,47 @@ def step(plan: Plan, workspace: dict[object, object], skipped: Tensor) -> Tensor
         skipped: int64, 0-d, on the device of the first pool, raised by 1 there if the step changes nothing.
     """
     lead = plan.pools[0].device
-    at = _workspace(workspace, "lead", lead)
     found: dict[object, list[tuple[Entry, Rule]]] = {}
-    for row, group in enumerate(plan.groups):
-        for item in group.items:
-            found.setdefault(place(item), []).append((entry_of(item, group.rule, row, cut()), group.rule))
+    items = [(row, group.rule, item) for row, group in enumerate(plan.groups) for item in group.items]
+    for position, (row, rule, item) in enumerate(items):
+        found.setdefault(place(item), []).append((entry_of(item, rule, row, cut(), position), rule))
     devices = {key: entries[0][0].item.param.device for key, entries in found.items()}
     keys = sorted(found, key=lambda key: devices[key] != lead)
     parts = [Part(found[key], _workspace(workspace, key, devices[key]), len(plan.groups)) for key in keys]
-    return Step(plan, parts, at).run(skipped)
+    workspace[STANDING] = Standing.of(plan, parts)
+    return Step(plan, parts, _workspace(workspace, "lead", lead)).run(skipped)
+
+
+def again(
+    groups: Sequence[Group],
+    rules: Sequence[Rule],
+    states: Mapping[Tensor, State],
+    ledger: Ledger,
+    workspace: dict[object, object],
+) -> bool:
+    """Take the step of the last plan once more if nothing but numbers and the places of gradients has changed.
+
+    Args:
+        groups: all groups of the optimizer.
+        rules: what their options mean.
+        states: the state of every parameter that has one.
+        ledger: holds the scalars.
+        workspace: what the backend keeps between steps.
+
+    Returns:
+        whether the step is taken.
+    """
+    standing = workspace.get(STANDING)
+    if not isinstance(standing, Standing):
+        return False
+    if not standing.holds(groups, rules, states):
+        del workspace[STANDING]
+        return False
+    plan = standing.plan(groups, rules, ledger)
+    lead = plan.pools[0].device
+    values = Step(plan, standing.parts, _workspace(workspace, "lead", lead)).run(ledger.counter(lead))
+    ledger.publish(plan.changed, values)
+    return True
 
 
 def _workspace(workspace: dict[object, object], key: object, device: torch.device) -> Workspace:

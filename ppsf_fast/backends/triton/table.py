@@ -28,6 +28,7 @@ class Entry:
 
     Attributes:
         group: row of its group.
+        place: its position among all parameters of the plan.
         number: its position among all parameters of its device.
         tensors: its operands by name, as far as there are any, and what else its kernels read.
         addresses: theirs.
@@ -36,16 +37,12 @@ class Entry:
 
     item: Item
     group: int
+    place: int
     number: int
     geometry: Geometry
     factored: bool
     tensors: dict[str, Tensor]
-    addresses: tuple[int, ...]
     shape: int
-
-    def signature(self) -> tuple[object, ...]:
-        """What its row of the table depends on."""
-        return (self.group, self.number, self.item.index, self.geometry, self.addresses)
 
     def kind(self, rule: Rule) -> tuple[object, ...]:
         """What decides, with its rule, which kernels serve it."""
@@ -83,12 +80,13 @@ class Layout:
     means: int
 
 
-def entry_of(item: Item, rule: Rule, group: int, by: Cut) -> Entry:
+def entry_of(item: Item, rule: Rule, group: int, by: Cut, place: int = 0) -> Entry:
     """A parameter with its geometry.
 
     Args:
         group: row of its group.
         by: how it is cut.
+        place: its position among all parameters of the plan.
     """
     state = item.state
     # Products of matrices are left to torch.
@@ -113,7 +111,7 @@ def entry_of(item: Item, rule: Rule, group: int, by: Cut) -> Entry:
     found |= {name: state.get(name) for name in names}
     tensors = {name: tensor for name, tensor in found.items() if isinstance(tensor, Tensor)}
     addresses = tuple(tensor.data_ptr() for tensor in tensors.values())
-    return Entry(item, group, 0, geometry, factored, tensors, addresses, _shape(geometry, tensors, addresses))
+    return Entry(item, group, place, 0, geometry, factored, tensors, _shape(geometry, tensors, addresses))
 
 
 def _shape(geometry: Geometry, tensors: Mapping[str, Tensor], addresses: Sequence[int]) -> int:

@@ -1,4 +1,4 @@
-"""What the backend keeps between steps on a device: tables as they were last sent, and scratch memory."""
+"""What the backend keeps between steps on a device: small tables as they were last sent, and scratch memory."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-
-from ppsf_fast.backends.triton.table import Layout
 
 
 @dataclass(slots=True)
@@ -20,27 +18,12 @@ class Sent:
 
 
 @dataclass(slots=True)
-class Tables:
-    """The tables of a bucket on the device, the number of pieces of work, and the sizes of its scratch."""
-
-    signature: object
-    rows: Tensor
-    tiles: Tensor
-    work: Tensor
-    pieces: int
-    parts: int
-    roots: int
-    means: int
-
-
-@dataclass(slots=True)
 class Workspace:
     """Tables and scratch of one device; all of it can be thrown away at any time between steps."""
 
     device: torch.device
-    sent: dict[object, Sent] = field(default_factory=dict)
+    tables: dict[object, Sent] = field(default_factory=dict)
     buffers: dict[str, Tensor] = field(default_factory=dict)
-    layouts: dict[int, Tables] = field(default_factory=dict)
 
     def table(
         self, name: object, signature: object, make: Callable[[], Sequence[float]], dtype: torch.dtype = torch.int64
@@ -52,13 +35,14 @@ class Workspace:
             signature: what it is made from; compared with that of the last time.
             make: its numbers.
         """
-        sent = self.sent.get(name)
-        if sent is None or sent.signature != signature:
-            sent = Sent(signature, self._sent(make(), dtype))
-            self.sent[name] = sent
-        return sent.table
+        found = self.tables.get(name)
+        if found is None or found.signature != signature:
+            found = Sent(signature, self.sent(make(), dtype))
+            self.tables[name] = found
+        return found.table
 
-    def _sent(self, numbers: Sequence[float], dtype: torch.dtype) -> Tensor:
+    def sent(self, numbers: Sequence[float], dtype: torch.dtype) -> Tensor:
+        """Numbers on the device, sent without waiting."""
         pinned = self.device.type == "cuda"
         # At least one element, so that there is an address.
         table = torch.tensor(list(numbers) or [0], dtype=dtype, pin_memory=pinned)
@@ -78,22 +62,4 @@ class Workspace:
         if found is None or found.numel() != size:
             found = torch.zeros(size, dtype=dtype, device=self.device)
             self.buffers[name] = found
-        return found
-
-    def layout(self, number: int, signature: object, make: Callable[[], Layout]) -> Tables:
-        """The tables of a bucket, made and sent anew only if what they are made from has changed."""
-        found = self.layouts.get(number)
-        if found is None or found.signature != signature:
-            layout = make()
-            rows, tiles, work = (
-                self._sent(numbers, dtype)
-                for numbers, dtype in (
-                    (layout.rows, torch.int64),
-                    (layout.tiles, torch.int32),
-                    (layout.work, torch.int32),
-                )
-            )
-            pieces = len(layout.work) // 2
-            found = Tables(signature, rows, tiles, work, pieces, layout.parts, layout.roots, layout.means)
-            self.layouts[number] = found
         return found

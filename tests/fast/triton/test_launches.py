@@ -65,32 +65,6 @@ def test_other_revisions_need_few_launches(case: str, most: int) -> None:
     assert sum(launches(optimizer, params).values()) <= most
 
 
-def test_tables_are_sent_anew_only_if_they_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    params = parameters()
-    optimizer = ProdigyPlusScheduleFree(params)
-    give_gradients(params, 0)
-    optimizer.step()
-    made: list[object] = []
-    original = table.layout_of
-    from ppsf_fast.backends.triton import parts
-
-    def layout_of(*args: Any) -> Any:
-        made.append(args)
-        return original(*args)
-
-    monkeypatch.setattr(parts, "layout_of", layout_of)
-    for group in optimizer.param_groups:
-        group["lr"] = 0.5
-    optimizer.step()
-    assert not made
-    params[0].grad = torch.ones_like(params[0])
-    optimizer.step()
-    assert len(made) == 1
-    params[0].data = params[0].data.clone()
-    optimizer.step()
-    assert len(made) == 2
-
-
 def predicted(dtype: torch.dtype, shape: tuple[int, int], **options: Any) -> dict[str, float]:
     """Bytes per parameter."""
     params = [torch.nn.Parameter(torch.empty(shape, dtype=dtype))]

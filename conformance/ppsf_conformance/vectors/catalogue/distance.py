@@ -431,4 +431,17 @@ DISTANCE = (
             "items cancel, norms do not", "Cancellation Exact", item=1.0, norm=1.0, items=[-1.5, 0.5], norms=[1.5, 0.5]
         ),
     ),
+    exact(
+        "PPSF-D-033",
+        "N:option D:option",
+        "adapts:boolean",
+        lambda i: distance.are_numbers(i.N, i.D),
+        case("numbers", "DefaultOptions", N=1.5, D=2.5),
+        case("of any size", "WideMagnitudes", N=-1e300, D=1e-300),
+        case("nothing yet", "FirstStep Zero", N=0.0, D=0.0),
+        case("a numerator that is none", "NonFinite", N=math.nan, D=1.0),
+        case("an infinite numerator", "NonFinite", N=-math.inf, D=1.0),
+        case("a denominator that is none", "NonFinite", N=1.0, D=math.nan),
+        case("an infinite denominator", "NonFinite", N=1.0, D=math.inf),
+    ),
 )

@@ -16,6 +16,8 @@ from ppsf_ref.clauses.moment import Axes
 from ppsf_ref.formats import FORMATS
 from ppsf_ref.state import GroupState
 
+#: The largest number of float32 that it can square.
+LARGEST_SQUARED = 2.0**64 - 2.0**40
 WEIGHTS = np.array([1.0, -2.0, f32(0.3)])
 WIDE = np.arange(24.0).reshape(2, 12) - 5
 KEPT = ("z", "m", "v", "v_row", "v_col", "rms_sq", "x0", "s")
@@ -127,9 +129,12 @@ LIFECYCLE = (
         case("a NaN", "NonFinite", gradients=[[1.0, -2.0], [math.nan]]),
         case("an infinity", "NonFinite", gradients=[[1.0, math.inf], [0.0]]),
         case("a negative infinity in the first", "NonFinite", gradients=[[-math.inf], [0.0]]),
-        case("large and small numbers are finite", "WideMagnitudes", gradients=[[1e300, -1e-300], [-0.0]]),
+        case("large and small numbers", "WideMagnitudes", gradients=[[1e19, -1e-300], [-0.0]]),
         case("no gradient at all", "Edge", gradients=[]),
         case("a gradient without elements", "Edge", gradients=[[]]),
+        case("too large to be squared", "Overflow", gradients=[[1.0], [2.0**64, 0.0]]),
+        case("too large, negative", "Overflow", gradients=[[-(2.0**64)]]),
+        case("just small enough", "NearGuard", gradients=[[LARGEST_SQUARED, -LARGEST_SQUARED]]),
     ),
     exact(
         "PPSF-L-007",
@@ -210,6 +215,8 @@ LIFECYCLE = (
         case("an infinity", "NonFinite", gradient=(math.inf, 1.0)),
         case("a negative infinity", "NonFinite", gradient=(-math.inf,)),
         case("no elements", "Edge", gradient=()),
+        case("too large to be squared", "Overflow", gradient=(1.0, 2.0**64)),
+        case("just small enough", "NearGuard", gradient=(-LARGEST_SQUARED,)),
     ),
     exact(
         "PPSF-L-011",
@@ -223,5 +230,24 @@ LIFECYCLE = (
         case("eval() in train mode", "", call="eval", changes_mode=True),
         case("eval() in eval mode", "", call="eval", changes_mode=False),
         case("train() in train mode", "", call="train", changes_mode=False),
+    ),
+    exact(
+        "PPSF-L-012",
+        "gradient:raw scale:option",
+        "gradient:array",
+        lambda i: {"gradient": lifecycle.unscaled(i.gradient, i.scale)},
+        case("a power of two", "Exact", gradient=(4096.0, -2.0, 0.0), scale=4096.0),
+        case("a small one", "Exact", gradient=(1.0, -0.25), scale=0.25),
+        case("no scale", "DefaultOptions", gradient=(4096.0, -2.0), scale=None),
+        case("what is not finite stays so", "NonFinite", gradient=(math.inf, math.nan), scale=2.0),
+    ),
+    exact(
+        "PPSF-L-013",
+        "found_inf:option",
+        "skipped:boolean",
+        lambda i: lifecycle.skipped(i.found_inf),
+        case("none was found", "Zero", found_inf=0.0),
+        case("one was found", "", found_inf=1.0),
+        case("several devices found one", "", found_inf=3.0),
     ),
 )

@@ -20,6 +20,9 @@ STEP = 2.0**-7  # between bfloat16 numbers from 1 to 2
 
 def patterns(values: Array, dtype: str) -> list[int | None]:
     """The bits of numbers that fit a format; None for a NaN, of which there are many."""
+    if dtype == "float16":
+        halves = np.asarray(values, np.float16).reshape(-1).view(np.uint16)
+        return [None if math.isnan(x) else int(b) for x, b in zip(np.ravel(values), halves, strict=True)]
     bits = np.asarray(values, np.float32).reshape(-1).view(np.uint32)
     shifted = bits >> np.uint32(16) if dtype == "bfloat16" else bits
     return [None if math.isnan(x) else int(b) for x, b in zip(np.ravel(values), shifted, strict=True)]
@@ -74,6 +77,8 @@ ROUNDING = (
         case("bfloat16: the factors in float32", "DefaultOptions Factored", dtype="bfloat16", factored_fp32=True),
         case("bfloat16: the factors in bfloat16", "Factored", dtype="bfloat16", factored_fp32=False),
         case("float32, where the switch changes nothing", "Factored", dtype="float32", factored_fp32=False),
+        case("float16: the weights alone are", "DefaultOptions", dtype="float16", factored_fp32=True),
+        case("float16, where the switch changes nothing", "Factored", dtype="float16", factored_fp32=False),
     ),
     exact(
         "PPSF-R-002",
@@ -125,6 +130,21 @@ ROUNDING = (
         case("bfloat16: around the largest number", "Overflow", x=(LARGEST_BF16, LARGEST, -LARGEST), format="bfloat16"),
         case("bfloat16: special values", "NonFinite Zero", x=SPECIAL, format="bfloat16"),
         drawn("R-002", 2, x=array((6,), signed(-20, 20)), format=lambda _: "bfloat16"),
+        case("float16: half-way goes to the even one", "Tie", x=(1 + 2.0**-11, 1 + 3 * 2.0**-11), format="float16"),
+        case(
+            "float16: rounded once, not by way of float32",
+            "NearGuard",
+            x=(1 + 2.0**-11 + 2.0**-40, 1 + 3 * 2.0**-11 - 2.0**-40),
+            format="float16",
+        ),
+        case(
+            "float16: subnormal numbers",
+            "Subnormal Tie",
+            x=(2.0**-24, 2.0**-25, 1.5 * 2.0**-24, 1e-30),
+            format="float16",
+        ),
+        case("float16: around the largest number", "Overflow", x=(65504.0, 65519.0, 65520.0, -1e30), format="float16"),
+        case("float16: special values", "NonFinite Zero", x=SPECIAL, format="float16"),
     ),
     exact(
         "PPSF-R-003",

@@ -38,6 +38,7 @@ export default {
     const from = d === d0 ? Math.max(d, d_hat) : d;
     return { d: Math.min(largest, from * growth_rate), d_max: largest };
   },
+  "PPSF-D-033": ({ N, D }) => ({ adapts: Number.isFinite(N) && Number.isFinite(D) }),
   "PPSF-D-030": ({ D }) => ({ moves: D > 0 }),
   "PPSF-D-031": ({ d }) => ({ d: Math.min(d, 2 ** 40) }),
   "PPSF-D-032": ({ item, norm, items, norms }) => ({

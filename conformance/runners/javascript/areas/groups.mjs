@@ -15,7 +15,7 @@ function steps(calls) {
   return made;
 }
 
-const finite = (array) => array.data.every(Number.isFinite);
+const finite = (array) => array.data.every((x) => Math.abs(x) < 2 ** 64);
 
 export default {
   "PPSF-G-001": ({ gradient, lr }) => ({ takes_part: gradient !== null && lr !== 0 }),
@@ -39,5 +39,9 @@ export default {
     split_groups ? { d: d0, d_prev: d0, N: 0, D: 0, W: 0, k: 1 } : { d, d_prev, N, D, W: 0, k },
   "PPSF-L-009": ({ calls }) => ({ steps: steps(calls) }),
   "PPSF-L-010": ({ gradient }) => ({ sits_out: !finite(gradient) }),
+  "PPSF-L-012": ({ gradient, scale }) => ({
+    gradient: { shape: gradient.shape, data: gradient.data.map((g) => (scale === null ? g : g / scale)) },
+  }),
+  "PPSF-L-013": ({ found_inf }) => ({ skipped: found_inf !== 0 }),
   "PPSF-L-011": ({ call, changes_mode }) => ({ ends: changes_mode || ENDING.has(call) }),
 };

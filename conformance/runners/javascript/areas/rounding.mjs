@@ -14,21 +14,38 @@ function exponent(x) {
   return ((view.getUint32(0) >>> 20) & 0x7ff) - 1023;
 }
 
-/** The nearest bfloat16 number, ties to even: one rounding, not by way of float32. */
-function nearestBfloat16(x) {
+/** A format: the least exponent of a normal number, the bits behind the point, and the largest number. */
+const FORMATS = {
+  bfloat16: { least: -126, digits: 7, largest: (2 - 2 ** -7) * 2 ** 127 },
+  float16: { least: -14, digits: 10, largest: 65504 },
+};
+
+/** The nearest number of a format, ties to even: one rounding, not by way of float32. */
+function nearestOf({ least, digits, largest }, x) {
   if (x === 0 || !Number.isFinite(x)) return x;
-  const quantum = 2 ** (Math.max(exponent(x), -126) - 7);
+  const quantum = 2 ** (Math.max(exponent(x), least) - digits);
   const scaled = x / quantum;
   const below = Math.floor(scaled);
   const rest = scaled - below;
   const up = rest > 0.5 || (rest === 0.5 && below % 2 !== 0);
   const rounded = (below + (up ? 1 : 0)) * quantum;
   const signed = rounded === 0 && x < 0 ? -0 : rounded;
-  return Math.abs(signed) > (2 - 2 ** -7) * 2 ** 127 ? Math.sign(x) * Infinity : signed;
+  return Math.abs(signed) > largest ? Math.sign(x) * Infinity : signed;
+}
+
+/** The bits of a number that float16 holds. */
+function bits16(x) {
+  const sign = x < 0 || Object.is(x, -0) ? 0x8000 : 0;
+  const size = Math.abs(x);
+  if (size === Infinity) return sign | 0x7c00;
+  if (size < 2 ** -14) return sign | (size * 2 ** 24);
+  const power = exponent(size);
+  return sign | ((power + 15) << 10) | ((size / 2 ** power - 1) * 2 ** 10);
 }
 
 /** Patterns of stored numbers; a NaN has no pattern of its own. */
-const pattern = (x, format) => (Number.isNaN(x) ? null : format === "bfloat16" ? bits32(x) >>> 16 : bits32(x));
+const PATTERNS = { bfloat16: (x) => bits32(x) >>> 16, float16: bits16, float32: bits32 };
+const pattern = (x, format) => (Number.isNaN(x) ? null : PATTERNS[format](x));
 
 /** Stochastic rounding by 16 random bits, from the pattern of a float32 number to that of a bfloat16 one. */
 function stochastic(bits, r) {
@@ -71,14 +88,15 @@ const OF_PARAMETER = new Set(["y", "z", "m", "x0"]);
 const FACTORS = new Set(["v_row", "v_col"]);
 
 function formats(dtype, factored_fp32) {
-  const of = (name) => (OF_PARAMETER.has(name) || (FACTORS.has(name) && !factored_fp32) ? dtype : "float32");
-  return Object.fromEntries(STATE.map((name) => [name, of(name)]));
+  const own = dtype === "float16" ? "float32" : dtype;
+  const of = (name) => (OF_PARAMETER.has(name) || (FACTORS.has(name) && !factored_fp32) ? own : "float32");
+  return { ...Object.fromEntries(STATE.map((name) => [name, of(name)])), y: dtype };
 }
 
 export default {
   "PPSF-R-001": ({ dtype, factored_fp32 }) => ({ formats: formats(dtype, factored_fp32) }),
   "PPSF-R-002": ({ x, format }) => {
-    const nearest = format === "bfloat16" ? nearestBfloat16 : Math.fround;
+    const nearest = format in FORMATS ? (value) => nearestOf(FORMATS[format], value) : Math.fround;
     return { bits: x.data.map((value) => pattern(nearest(value), format)) };
   },
   "PPSF-R-003": ({ x, r }) => ({ bits: x.data.map((value, n) => stochastic(bits32(value), r[n])) }),

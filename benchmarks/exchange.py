@@ -1,0 +1,157 @@
+"""What the processes of a sharded step exchange, counted and timed on gloo, beside what benchmarks/scale.py predicts.
+
+``python -m benchmarks.exchange`` fits the numbers of the model, a start and a time per byte, to sums of single buffers.
+Then it times whole steps with their exchanges and without, and stores both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+
+from benchmarks.scale import exchanges
+from benchmarks.workloads import Shape
+from ppsf_conformance.ranks import run
+from ppsf_conformance.report.environment import cpu_name, package_version, utc_now
+from ppsf_fast import ProdigyPlusScheduleFree
+
+RESULTS = Path(__file__).parent / "results"
+#: Bytes of the buffers that the model is fitted to. Gloo has a way of its own for short ones, as NCCL has.
+SHORT, BUFFERS = 1 << 10, (8, 1 << 14, 1 << 16, 1 << 18, 1 << 20)
+#: Shapes that are stepped: the matrices of a small transformer.
+SHAPES: tuple[Shape, ...] = ((1024, 512), (512, 1024), (512, 512), (512,)) * 8
+
+
+class Matrices(torch.nn.Module):
+    """Parameters of some shapes, with a gradient each."""
+
+    def __init__(self, shapes: tuple[Shape, ...]) -> None:
+        super().__init__()
+        self.all = torch.nn.ParameterList(torch.nn.Parameter(torch.randn(shape)) for shape in shapes)
+
+
+def sharded(shapes: tuple[Shape, ...]) -> list[torch.nn.Parameter]:
+    """Parameters cut over all processes, with a gradient each."""
+    model = Matrices(shapes)
+    fully_shard(model, mesh=init_device_mesh("cpu", (dist.get_world_size(),)))
+    params = list(model.parameters())
+    for param in params:
+        param.grad = param.detach().clone()
+    return params
+
+
+def seconds(call: Callable[[], object], rounds: int) -> float:
+    """The median time of a call that all processes make at once: that of the slowest of them."""
+    found = []
+    for _ in range(rounds):
+        dist.barrier()
+        start = time.perf_counter()
+        call()
+        spent = torch.tensor(time.perf_counter() - start, dtype=torch.float64)
+        dist.all_reduce(spent, dist.ReduceOp.MAX)
+        found.append(float(spent))
+    return statistics.median(found)
+
+
+def sums_of_buffers(rounds: int) -> dict[int, float]:
+    """Seconds of one all-reduce, by bytes."""
+    buffers = [torch.zeros(size // 8, dtype=torch.float64) for size in BUFFERS]
+    return {buffer.nbytes: seconds(lambda buffer=buffer: dist.all_reduce(buffer), rounds) for buffer in buffers}  # type: ignore[misc]
+
+
+def counted(shapes: tuple[Shape, ...], **options: Any) -> list[int]:
+    """The bytes of each all-reduce of one step, in their order."""
+    optimizer, sizes = ProdigyPlusScheduleFree(sharded(shapes), **options), list[int]()
+    optimizer.step()
+    real = dist.all_reduce
+
+    def count(values: Tensor, *args: Any, **kwargs: Any) -> Any:
+        sizes.append(values.nbytes)
+        return real(values, *args, **kwargs)
+
+    with mock.patch.object(dist, "all_reduce", count):
+        optimizer.step()
+    return sizes
+
+
+def steps(shapes: tuple[Shape, ...], rounds: int) -> dict[str, float]:
+    """Seconds of a step: of AdamW, of ours, and of ours if nothing were sent."""
+    ours, adamw = ProdigyPlusScheduleFree(sharded(shapes)), torch.optim.AdamW(sharded(shapes))
+    for optimizer in (ours, adamw):
+        optimizer.step()
+    found = {"adamw": seconds(adamw.step, rounds), "ours": seconds(ours.step, rounds)}
+
+    def silent() -> None:
+        with mock.patch.object(dist, "all_reduce"):
+            ours.step()
+
+    return {**found, "silent": seconds(silent, rounds)}
+
+
+def measured(rounds: int) -> dict[str, Any]:
+    """What a process finds; all find the same."""
+    return {"buffers": sums_of_buffers(rounds), "sizes": counted(SHAPES), "steps": steps(SHAPES, rounds)}
+
+
+def fitted(buffers: dict[int, float]) -> dict[str, float]:
+    """The start of a short exchange, and start and seconds per byte of a long one: a line of least squares."""
+    long = {size: spent for size, spent in buffers.items() if size > SHORT}
+    line = statistics.linear_regression(list(long), list(long.values()))
+    return {"short": min(buffers.values()), "start": line.intercept, "per_byte": line.slope}
+
+
+def predicted(fit: dict[str, float], shapes: tuple[Shape, ...]) -> float:
+    """The seconds that the model gives for what a step sends."""
+    sizes = [one.bytes for one in exchanges(shapes)]
+    return sum(fit["start"] + fit["per_byte"] * size if size > SHORT else fit["short"] for size in sizes)
+
+
+def main(given: list[str] | None = None) -> None:
+    """Measure, print and store."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.exchange", description=__doc__)
+    parser.add_argument("--world", type=int, nargs="+", default=[2, 3, 4, 8], help="numbers of processes")
+    parser.add_argument("--rounds", type=int, default=30, help="how often each call is timed")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of results")
+    options = parser.parse_args(given)
+    rows = []
+    for world in options.world:
+        found = run(world, measured, options.rounds, patience=600)[0]
+        found["fit"] = fitted(found["buffers"])
+        sent = {
+            "measured": found["steps"]["ours"] - found["steps"]["silent"],
+            "predicted": predicted(found["fit"], SHAPES),
+        }
+        rows.append({"world": world, **found, "sent": sent})
+        print(f"{world} processes: sent {1e3 * sent['measured']:.2f} ms, predicted {1e3 * sent['predicted']:.2f} ms")
+    document = {
+        "date": utc_now(),
+        "cpu": cpu_name(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "versions": {"torch": torch.__version__, "ppsf": package_version("ppsf")},
+        "rounds": options.rounds,
+        "shapes": SHAPES,
+        "results": rows,
+    }
+    options.out.mkdir(parents=True, exist_ok=True)
+    path = options.out / f"exchange-gloo-{document['date'][:10]}.json"
+    path.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+    print(path)
+
+
+if __name__ == "__main__":
+    main()

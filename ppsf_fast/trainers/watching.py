@@ -1,0 +1,78 @@
+"""Where the estimate of an optimizer stands, for logs and progress bars: floats, read without waiting for the device.
+
+On a GPU they may be those of the step before; `optimizer.metrics()` waits and is exact.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from torch.optim import Optimizer
+
+Batch = TypeVar("Batch")
+
+
+def rates(optimizer: Optimizer) -> dict[str, float]:
+    """`d`, `effective_lr`, and `dlr`, their product, which multiplies the coming update (PPSF-G-010).
+
+    Args:
+        optimizer: also a wrapped one, if it shows `param_groups`, or one of another package that shows `d`.
+
+    Returns:
+        the numbers of the first group if there is no other one and it has no name; else those of each group, as
+        `name/d`, where a group without a name is `group 0`. A group without an estimate has no `d`.
+    """
+    groups = optimizer.param_groups
+    single = len(groups) == 1 and "name" not in groups[0]
+    found: dict[str, float] = {}
+    for index, group in enumerate(groups):
+        prefix = "" if single else f"{group.get('name', f'group {index}')}/"
+        lr = float(group.get("effective_lr", group["lr"]))
+        if "d" in group:
+            found[f"{prefix}d"] = float(group["d"])
+        found[f"{prefix}effective_lr"] = lr
+        found[f"{prefix}dlr"] = found.get(f"{prefix}d", 1.0) * lr
+    return found
+
+
+def to_tensorboard(writer: Any, optimizer: Optimizer, step: int) -> None:
+    """Add :func:`rates` to a log: `writer` is a SummaryWriter of torch, or whatever else has its `add_scalar`."""
+    for name, value in rates(optimizer).items():
+        writer.add_scalar(f"optimizer/{name}", value, step)
+
+
+class JsonLog:
+    """A file with one JSON object a line, each on disk once it is written.
+
+    Args:
+        path: the file; lines are added at its end.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+
+    def write(self, optimizer: Optimizer, step: int, **more: float) -> None:
+        """Add a line with `step`, :func:`rates`, and what else is given, such as the loss."""
+        with self._path.open("a", encoding="utf-8") as file:
+            print(json.dumps({"step": step, **rates(optimizer), **more}), file=file)
+
+
+def progress(batches: Iterable[Batch], optimizer: Optimizer, **options: Any) -> Iterator[Batch]:
+    """The batches, with a progress bar of tqdm that shows `d` and `dlr`.
+
+    Args:
+        batches: what is gone through.
+        optimizer: that trains on them.
+        options: of tqdm, such as `total` and `desc`.
+    """
+    from tqdm.auto import tqdm  # only who wants a bar needs it
+
+    with tqdm(batches, **options) as bar:
+        for batch in bar:
+            yield batch
+            found = rates(optimizer).items()
+            shown = {name: f"{value:.2e}" for name, value in found if not name.endswith("effective_lr")}
+            bar.set_postfix(shown, refresh=False)  # drawn when the bar is drawn next
