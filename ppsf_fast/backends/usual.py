@@ -43,6 +43,7 @@ class _Step:
         d = outcome.d if rule.revision.unit == "new_d" else by.d
         plain = rule.revision.unit == "g"
         self._unit = None if plain else d.float()
+        assert rule.eps is not None
         self._eps = rule.eps if plain else (d * rule.eps).float()
         size = max(piece(stack.y, part, self._rows).numel() for part in self._parts)
         rooms = 2 if stack.y.dtype == torch.float32 else 3
