@@ -40,7 +40,15 @@ def given(page: str) -> dict[str, Any]:
     return space
 
 
-@pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
+#: What their code imports warns, and takes long enough to be imported once.
+HEAVY = [
+    pytest.mark.xdist_group("integrations"),
+    pytest.mark.filterwarnings("ignore"),
+]
+CASES = [pytest.param(page, id=page.stem, marks=HEAVY if page.stem == "integrations" else ()) for page in PAGES]
+
+
+@pytest.mark.parametrize("page", CASES)
 def test_the_code_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
@@ -61,6 +69,7 @@ def test_every_guide_that_trains_is_among_them() -> None:
         "precision",
         "saving",
         "trainers",
+        "integrations",
     }
 
 
