@@ -340,7 +340,7 @@ def _compare(expected: State, transition: Transition, config: Config) -> Iterato
         for name in config.revision.scalars:
             yield _number(name, f"groups[{i}]", getattr(want, name), np.asarray(getattr(got, name)))
         for j, (p, q) in enumerate(zip(want.params, got.params, strict=True)):
-            visited = transition.kind != "step" or transition.gradients[i][j] is not None
+            visited = transition.kind != "step" or _takes_part(transition, i, j)
             forms = formats(config.groups[i], config.dtypes[i][j])
             where = f"groups[{i}].params[{j}]"
             for name in ARRAYS:
@@ -353,6 +353,12 @@ def _compare(expected: State, transition: Transition, config: Config) -> Iterato
                     yield _number(WEIGHTS[transition.kind] if name == "y" else name, where, want, got)
                 elif visited:  # what a parameter that took no part keeps or lacks is not observable in this step
                     yield _fact("presence", f"{where}.{name}", _kept(want), _kept(got)), NO_RATIOS
+
+
+def _takes_part(transition: Transition, i: int, j: int) -> bool:
+    """Whether a parameter has to have state after a step: where lr and gradient are 0 it may or may not (L-001)."""
+    gradient = transition.gradients[i][j]
+    return gradient is not None and (transition.rates[i] != 0 or bool(np.any(gradient)))
 
 
 def _kept(value: object) -> str:

@@ -81,7 +81,11 @@ def seen(model: torch.nn.Module, optimizer: RevisedOptimizer) -> dict[str, Any]:
     """Weights, state and numbers, whole: what processes have to agree on."""
     saved = optimizer.state_dict()
     state = {key: {name: whole(value) for name, value in entries.items()} for key, entries in saved["state"].items()}
-    groups = [{key: value for key, value in group.items() if key != "params"} for group in saved["param_groups"]]
+    # torch hands a pair out as a list.
+    groups = [
+        {key: tuple(value) if isinstance(value, list) else value for key, value in group.items() if key != "params"}
+        for group in saved["param_groups"]
+    ]
     return {"weights": [whole(param.detach()) for param in model.parameters()], "state": state, "groups": groups}
 
 
