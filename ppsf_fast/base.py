@@ -13,6 +13,7 @@ from torch._compile import _disable_dynamo
 from torch.optim.optimizer import ParamsT
 
 from ppsf_fast import backends, plan
+from ppsf_fast.checkpoint import STATE_VERSION
 from ppsf_fast.distributed import step as sharded
 from ppsf_fast.distributed.layout import local
 from ppsf_fast.distributed.sharding import anything_sharded, layout_of
@@ -140,7 +141,8 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
         if self.param_groups and not rule.split:
             scalars |= {name: self.param_groups[0][name] for name in Names.of(self._revision).pool}
         in_training = self.param_groups[0]["train_mode"] if self.param_groups else True
-        start = {**options, **scalars, "train_mode": in_training, "effective_lr": options["lr"]}
+        shown = {"train_mode": in_training, "effective_lr": options["lr"], "state_version": STATE_VERSION}
+        start = {**options, **scalars, **shown}
         check_groups([*self.param_groups, start], self._revision)
         return start
 
@@ -169,6 +171,8 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
             with torch.enable_grad():
                 loss = closure()
         if self.is_fused or self._running is not None:
+            for finish in self._finishers:
+                finish()
             self._refuse_scaled()
             self._warn_if_idle()
             self._end_fused_step()

@@ -16,6 +16,11 @@ from ppsf_fast.revisions import Revision
 from ppsf_fast.scalars import FIRST_STEP, Names
 from ppsf_fast.state import check_shapes
 
+#: Of what a state dict holds; raised with whatever a reader of the old form would misread.
+STATE_VERSION = 1
+#: What the releases that this package replaces keep in their groups, and it does not.
+_OF_OTHERS = "running_d_numerator"
+
 #: What each number of a group is at least, and whether it must be more than that; others may be any finite number.
 _LEAST = {
     "d": (0, True), "d_prev": (0, True), "d_max": (0, True), "weight_sum": (0, False), "lr_max": (0, False),
@@ -77,11 +82,22 @@ def _parameters(
 
 def _check_group(group: Group, revision: Revision, where: str) -> None:
     scalars = Names.of(revision).all
-    missing = [name for name in (*revision.options, *scalars, "train_mode") if name not in group]
+    if _OF_OTHERS in group:
+        raise ValueError(
+            f"{where} was saved by prodigy-plus-schedule-free ({group.get('optimiser_version', 'before 2.0')}), whose "
+            "state means something else: allowed is a state dict of ppsf_fast. Load the weights alone, and start a new "
+            "optimizer."
+        )
+    missing = [name for name in (*revision.options, *scalars, "train_mode", "state_version") if name not in group]
     if missing:
         raise ValueError(
             f"{where} lacks {', '.join(missing)}: it was not saved by this optimizer, or under another revision than "
             f"{revision.name}. Load a state dict of the same class and revision, or start anew without one."
+        )
+    if group["state_version"] != STATE_VERSION:
+        raise ValueError(
+            f"{where} holds state of version {group['state_version']!r}: allowed is {STATE_VERSION}. Load it with "
+            "the release of ppsf_fast that saved it, or start anew without it."
         )
     check_lr(group["lr"])
     checked({name: group[name] for name in revision.options if name != "lr"}, revision)

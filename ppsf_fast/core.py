@@ -49,12 +49,13 @@ class Core(Optimizer):
         self._rosters: dict[int, Roster] = {}  # of groups that a compiled step has moved
         self._turn = threading.RLock()  # autograd calls hooks from a thread per device
         self._followers: list[Callable[[list[Tensor]], None]] = []
+        self._finishers: list[Callable[[], None]] = []
         self._layouts = Known()
         self._ahead = False  # whether the state was made by a step with nothing but learning rates of 0
 
     @property
     def process_group(self) -> ProcessGroup | None:
-        """The processes that have parameters of their own and share the estimates. Copies have none: give them one."""
+        """The processes that have parameters of their own and share the estimates. Copies have none; give them one."""
         return self._process_group
 
     @process_group.setter
@@ -100,7 +101,9 @@ class Core(Optimizer):
             self._release(rules)
 
     def _release(self, rules: list[Rule]) -> None:
-        """Free the memory of estimates that do not adapt any more."""
+        """Free the memory of estimates that do not adapt any more, unless a graph may write there."""
+        if self._ledger.is_captured:
+            return
         pairs = zip(self.param_groups, rules, strict=True)
         finished = [group for group, rule in pairs if not plan.may_adapt(group, rule)]
         for param in chain.from_iterable(group["params"] for group in finished):
