@@ -219,7 +219,10 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
         pairs = zip(self.param_groups, rules, strict=True)
         there = [(group, rule, param) for group, rule in pairs for param in group["params"]]
         grads = [local(param.grad) for _, _, param in there if param.grad is not None]
-        if self.state or not grads or any(bool(grad.any()) for grad in grads):
+        if any(bool(grad.any()) for grad in grads):
+            self._drop_ahead()
+            return
+        if self.state or not grads:
             return
         for index, (group, rule, param) in enumerate(there):
             if param.grad is not None:

@@ -221,11 +221,12 @@ class SpreadSession(TorchSession):
         arrays: dict[str, Array | None] = {}
         for name in ARRAYS:
             parts = [getattr(run, name) for run in runs]
-            arrays[name] = parts[0]
-            if parts[0] is not None and name in CUT:
-                arrays[name] = np.concatenate([part.reshape(-1) for part in parts])
-            if arrays[name] is not None and name in SHAPED:
-                arrays[name] = arrays[name].reshape(self._places[place].shape)
+            merged: Array | None = parts[0]
+            if merged is not None and name in CUT:
+                merged = np.concatenate([part.reshape(-1) for part in parts])
+            if merged is not None and name in SHAPED:
+                merged = merged.reshape(self._places[place].shape)
+            arrays[name] = merged
         return ParamState(**arrays), found[0][2]
 
     def _set_gradients(self, gradients: Gradients) -> None:

@@ -61,14 +61,11 @@ def optimizer_of(model: torch.nn.Module, revision: str = "1.9", **options: Any) 
 def set_gradients(model: torch.nn.Module, t: int, without: Sequence[int] = ()) -> None:
     """The gradients of step t; parameters in `without` have none here."""
     for index, param in enumerate(model.parameters()):
-        if index in without:
-            param.grad = None
-            continue
         pull = drawn(t, index, tuple(param.shape)) - (index + 1)
         grad = pull.to(param.dtype)
         if isinstance(param, DTensor):
-            grad = distribute_tensor(grad, param.device_mesh, param.placements, src_data_rank=None)
-        param.grad = grad
+            grad = distribute_tensor(grad, param.device_mesh, param.placements)  # takes all processes
+        param.grad = None if index in without else grad
 
 
 def whole(value: Any) -> Any:
@@ -93,7 +90,7 @@ def same(left: Any, right: Any) -> bool:
     """Whether two such records agree bit for bit."""
     if isinstance(left, dict):
         return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
-    if isinstance(left, list):
+    if isinstance(left, (list, tuple)):
         return len(left) == len(right) and all(map(same, left, right))
     if isinstance(left, torch.Tensor):
         return left.dtype == right.dtype and torch.equal(left, right)
