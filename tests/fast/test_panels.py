@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.measure import temporary_bytes
 from ppsf_fast import ProdigyPlusScheduleFree
-from ppsf_fast.backends import usual, weights
+from ppsf_fast.backends import usual
 from tests.fast.helpers import give_gradients, parameters, snapshot, train
 
 #: In panels and whole; factored axes that follow each other, and with others behind and between them.
@@ -43,7 +43,7 @@ def test_the_usual_step_in_place_is_the_general_one(
     monkeypatch.setattr(usual, "move", noted)
     in_place, count = outcome()
     assert count >= 3 * (len(SHAPES) - 1)
-    monkeypatch.setattr(weights.usual, "serves", lambda *_: False)
+    monkeypatch.setattr(usual, "serves", lambda *_: False)
     assert outcome() == (in_place, count)
 
 

@@ -30,8 +30,8 @@ def available(rule: Rule, device: torch.device) -> bool:
 @functools.cache
 def _warn_of(kind: str) -> None:
     warnings.warn(
-        f"compile=True: there is no compiled step for parameters on {kind!r}, which are stepped by operations of torch. "
-        "Leave compile out, or keep it for the parameters on the CPU.",
+        f"compile=True: there is no compiled step for parameters on {kind!r}, which are stepped by operations of "
+        "torch. Leave compile out, or keep it for the parameters on the CPU.",
         stacklevel=2,
     )
 
