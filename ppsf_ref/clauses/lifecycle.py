@@ -51,7 +51,7 @@ def _start_of_moment(param: ParamState, axes: Axes | None, numbers: Numbers, use
     return {"v_row": row, "v_col": col}
 
 
-@clause("PPSF-L-001", "96915c07")
+@clause("PPSF-L-001", "4278dfe5")
 def created(
     param: ParamState,
     axes: Axes | None,
