@@ -43,6 +43,16 @@ def check(state_dict: Mapping[str, Any], groups: Sequence[Group], revision: Revi
         check_shapes(state_dict["state"].get(key, {}), param, stride, where, samples)
 
 
+def groups_of(state_dict: Mapping[str, Any], revision: Revision) -> list[Group]:
+    """Its groups, checked before, with options as they are kept: on its way a pair may have become a list."""
+    return [{**group, **checked(_options(group, revision), revision)} for group in state_dict["param_groups"]]
+
+
+def _options(group: Group, revision: Revision) -> Group:
+    """The options of a saved group but lr, which a scheduler may have brought down to 0."""
+    return {name: group[name] for name in revision.options if name != "lr"}
+
+
 def restored(state_dict: Mapping[str, Any], groups: Sequence[Group], revision: Revision) -> defaultdict[Tensor, Any]:
     """The state that `state_dict` holds, by parameter; entries of no parameter are kept as they are."""
     state: defaultdict[Any, Any] = defaultdict(dict)
@@ -100,7 +110,7 @@ def _check_group(group: Group, revision: Revision, where: str) -> None:
             "the release of ppsf_fast that saved it, or start anew without it."
         )
     check_lr(group["lr"])
-    checked({name: group[name] for name in revision.options if name != "lr"}, revision)
+    checked(_options(group, revision), revision)
     for name in scalars:
         _check_scalar(name, group[name], where)
 
