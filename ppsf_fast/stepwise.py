@@ -46,6 +46,14 @@ class Stepwise(Core):
         """Stop that; does nothing if nobody follows."""
         self._followers = [each for each in self._followers if each != added]
 
+    def before_end(self, call: Callable[[], None]) -> None:
+        """Call `call` in each :meth:`step` before it ends the fused step; copies do not."""
+        self._finishers.append(call)
+
+    def not_before_end(self, call: Callable[[], None]) -> None:
+        """Stop that; does nothing if it is not called."""
+        self._finishers = [each for each in self._finishers if each != call]
+
     @_disable_dynamo
     @torch.no_grad()
     def step_param(self, param: Tensor, group: Group | None = None) -> None:
@@ -101,6 +109,7 @@ class Stepwise(Core):
         if item is None:
             return
         self._end_fused_step()
+        self._drop_ahead()
         self._settle(wait=False)
         fresh.begin(param.device)
         self._running = fresh
