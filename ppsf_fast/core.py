@@ -53,7 +53,7 @@ class Core(Optimizer):
 
     @property
     def process_group(self) -> ProcessGroup | None:
-        """The processes that have parameters of their own and share the estimates. Copies have none: give them one."""
+        """The processes that have parameters of their own and share the estimates. Copies have none; give them one."""
         return self._process_group
 
     @process_group.setter

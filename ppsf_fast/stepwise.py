@@ -25,12 +25,12 @@ class Stepwise(Core):
 
     @property
     def supports_memory_efficient_fp16(self) -> bool:
-        """Asked by fairseq: whether float32 copies of float16 weights are kept. They are not."""
+        """Whether float32 copies of float16 weights are kept, as fairseq asks. They are not."""
         return False
 
     @property
     def supports_flat_params(self) -> bool:
-        """Asked by fairseq: whether parameters may be laid into one vector. They may; nothing is factored then."""
+        """Whether parameters may be laid into one vector, as fairseq asks. They may; nothing is factored then."""
         return True
 
     @property

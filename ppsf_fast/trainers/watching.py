@@ -24,6 +24,13 @@ def rates(optimizer: Optimizer) -> dict[str, float]:
     Returns:
         the numbers of the first group if there is no other one and it has no name; else those of each group, as
         `name/d`, where a group without a name is `group 0`. A group without an estimate has no `d`.
+
+    Example:
+        >>> import torch
+        >>> from ppsf_fast import ProdigyPlusScheduleFree
+        >>> optimizer = ProdigyPlusScheduleFree(torch.nn.Linear(2, 1).parameters(), d0=0.5)
+        >>> rates(optimizer)["d"]
+        0.5
     """
     groups = optimizer.param_groups
     single = len(groups) == 1 and "name" not in groups[0]
@@ -39,7 +46,19 @@ def rates(optimizer: Optimizer) -> dict[str, float]:
 
 
 def to_tensorboard(writer: Any, optimizer: Optimizer, step: int) -> None:
-    """Add :func:`rates` to a log: `writer` is a SummaryWriter of torch, or whatever else has its `add_scalar`."""
+    """Add :func:`rates` to a log: `writer` is a SummaryWriter of torch, or whatever else has its `add_scalar`.
+
+    Example:
+        >>> import torch
+        >>> from types import SimpleNamespace
+        >>> from ppsf_fast import ProdigyPlusScheduleFree
+        >>> optimizer = ProdigyPlusScheduleFree(torch.nn.Linear(2, 1).parameters())
+        >>> seen = {}
+        >>> writer = SimpleNamespace(add_scalar=lambda name, value, step: seen.update({name: value}))
+        >>> to_tensorboard(writer, optimizer, step=1)
+        >>> sorted(seen)
+        ['optimizer/d', 'optimizer/dlr', 'optimizer/effective_lr']
+    """
     for name, value in rates(optimizer).items():
         writer.add_scalar(f"optimizer/{name}", value, step)
 
@@ -49,6 +68,14 @@ class JsonLog:
 
     Args:
         path: the file; lines are added at its end.
+
+    Example:
+        >>> import torch
+        >>> from ppsf_fast import ProdigyPlusScheduleFree
+        >>> optimizer = ProdigyPlusScheduleFree(torch.nn.Linear(2, 1).parameters())
+        >>> JsonLog("log.jsonl").write(optimizer, step=1, loss=0.25)
+        >>> json.loads(Path("log.jsonl").read_text())["loss"]
+        0.25
     """
 
     def __init__(self, path: str | Path) -> None:
