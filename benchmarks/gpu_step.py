@@ -1,8 +1,13 @@
-"""One optimizer step on a GPU, checked first and then timed: python benchmarks/gpu_step.py [--rounds N].
+"""One optimizer step on a GPU, checked first and then timed: python -m benchmarks.gpu_step [--rounds N].
 
-Checks: the kernels hold the law (problems drawn by the judge, run on the GPU); no step makes the host wait. Then, for
-each workload and dtype: time beside torch's fused AdamW and a measured copy, interleaved; launches; and for each kernel
-the bytes that the tables predict against the time that the profiler finds. Stored under results/.
+Checks: the kernels hold the law (problems of every revision, drawn by the judge, run on the GPU); no step makes the
+host wait; a step captured in a graph does what a step does. Then, for each workload and dtype, beside torch's fused
+AdamW, upstream and a measured copy, all in every round: time, time of the host, launches, waits, bytes of state and of
+temporaries; and for each kernel the bytes that the tables predict against the time that the profiler finds. Stored
+under results/.
+
+`--dry-run` goes through all of it on a CPU, with a few small tensors and interpreted kernels: nothing that it stores is
+a measurement.
 """
 
 from __future__ import annotations
@@ -11,8 +16,10 @@ import argparse
 import json
 import os
 import statistics
+import subprocess
+import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import metadata
@@ -22,50 +29,79 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks.contenders import UPSTREAM, Factory, contenders
+from benchmarks.machines import Gpu, Machine, Rehearsal
+from benchmarks.measure import spread, state_bytes
+from benchmarks.workloads import Workload, model
 from ppsf_conformance.drawing import draw_problems
 from ppsf_conformance.lockstep import judge, play
-from ppsf_conformance.name_map import map_for
+from ppsf_conformance.name_map import import_class, map_for
+from ppsf_conformance.peers import Absent
 from ppsf_conformance.problems import Problem
+from ppsf_conformance.run import OWN
 from ppsf_conformance.torch_adapter import TorchImplementation
 from ppsf_fast import ProdigyPlusScheduleFree, plan
 from ppsf_fast.backends import CHOICE
 from ppsf_fast.backends.triton import launch
-from ppsf_fast.backends.triton.traffic import traffic
+from ppsf_fast.backends.triton.maths import INTERPRETED
+from ppsf_fast.backends.triton.traffic import scratch, tables, traffic
 
 RESULTS = Path(__file__).parent / "results"
-DEVICE = "cuda"
-Shapes = list[tuple[int, ...]]
-WORKLOADS: dict[str, Shapes] = {
-    "lora: 1000 tensors of rank 16": [(16, 640), (640, 16)] * 500,
-    "large: 100 M in matrices": [(4096, 4096)] * 6,
-    "large: 1 B in matrices": [(8192, 4096)] * 30,
-}
+REHEARSED = Path("build") / "gpu_step"
+OURS, FUSED = "ppsf_fast", "torch AdamW, fused"
 DTYPES = (torch.float32, torch.bfloat16)
-OPTIMIZERS: dict[str, Callable[[list[Tensor]], torch.optim.Optimizer]] = {
-    "ppsf_fast": ProdigyPlusScheduleFree,
-    "torch AdamW (fused)": lambda params: torch.optim.AdamW(params, fused=True),
-}
-WARM_UP = 5
+#: Bytes that a step at defaults moves at least, in widths of a weight: g three times, y and z read and written.
+FLOOR = 7
+
+
+def workloads() -> list[Workload]:
+    """What is stepped."""
+    return [
+        Workload("lora", "LoRA: 1,000 tensors of rank 16", [(16, 640), (640, 16)] * 500),
+        Workload("large", "100 M in matrices of 4096 x 4096", [(4096, 4096)] * 6),
+        Workload("huge", "1 B in matrices of 8192 x 4096", [(8192, 4096)] * 30),
+        model("sd15_unet", 1),
+        model("gpt2", 1),
+    ]
+
+
+def rehearsed(workload: Workload) -> Workload:
+    """A few small tensors of it, none of them with a short axis made longer."""
+    part = workload.part(4)
+    return Workload(part.key, part.title, [tuple(min(size, 40) for size in shape) for shape in part.shapes])
+
+
+def compared() -> tuple[dict[str, Factory], list[str]]:
+    """The optimizers, and why one is missing."""
+    try:
+        known = contenders()
+    except Absent as error:
+        own: dict[str, Factory] = {OURS: ProdigyPlusScheduleFree, FUSED: lambda ps: torch.optim.AdamW(ps, fused=True)}
+        return own, [str(error)]
+    return {name: known[name] for name in (OURS, FUSED, UPSTREAM)}, []
 
 
 # --------------------------------------------------------------------------------------------------------------- checks
 
 
-class Settled(ProdigyPlusScheduleFree):
-    """With exact numbers in its groups after each step: the judge reads them there."""
+def settled(target: str) -> type[torch.optim.Optimizer]:
+    """A class with exact numbers in its groups after each step: the judge reads them there."""
+    cls: Any = import_class(target)
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Take one step, and wait for it."""
-        loss = super().step(closure)
+    def step(self: Any, closure: Callable[[], Any] | None = None) -> Any:
+        loss = cls.step(self, closure)
         self.metrics()
         return loss
 
+    return type(cls.__name__, (cls,), {"step": step})
 
-def check_law(problems: int) -> dict[str, int]:
-    """Judge problems of each revision on the GPU; returns how many transitions held. Raises if one does not."""
+
+def check_law(machine: Machine, problems: int) -> dict[str, int]:
+    """Judge problems of each revision; returns how many transitions held. Raises SystemExit if one does not."""
     held: Counter[str] = Counter()
-    for revision in Settled.REVISIONS:
-        implementation = TorchImplementation(Settled, map_for(Settled).under(revision))
+    for revision, target in OWN.items():
+        cls = settled(target)
+        implementation = TorchImplementation(cls, map_for(cls).under(revision))
         capabilities = implementation.capabilities
 
         def visit(problem: Problem, revision: str = revision, judged: TorchImplementation = implementation) -> None:
@@ -75,48 +111,61 @@ def check_law(problems: int) -> dict[str, int]:
                     raise SystemExit(f"{revision}: {verdict.witness.detail}\n{problem}")
                 held[revision] += 1
 
-        with torch.device(DEVICE):
-            draw_problems(capabilities.dtypes, capabilities.options, problems, 0, visit, revision)
+        with torch.device(machine.device):
+            draw_problems(
+                capabilities.dtypes, capabilities.options, problems, 0, visit, revision, capabilities.always
+            )  # fmt: skip
     return dict(held)
 
 
-def check_no_wait(optimizer: torch.optim.Optimizer) -> None:
+def check_no_wait(machine: Machine, optimizer: torch.optim.Optimizer) -> None:
     """Raise if a step waits for the device."""
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        for _ in range(3):
+    with machine.never_waiting():
+        for _ in range(machine.repeats):
             optimizer.step()
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
+
+
+def check_capture(machine: Machine) -> str:
+    """Whether steps that a graph replays are those of the optimizer, bit for bit: "held", or what went wrong."""
+
+    def made() -> tuple[ProdigyPlusScheduleFree, list[Tensor]]:
+        params = parameters(machine, [(40, 33), (7,)], torch.float32)
+        return ProdigyPlusScheduleFree(params, d0=1e-3), params
+
+    (plain, expected), (graphed, found) = made(), made()
+    try:
+        replay = machine.captured(graphed.step)
+        for _ in range(2):
+            replay()
+        counted = graphed.metrics()[0]["k"]
+    except RuntimeError as error:
+        return f"failed: {error}"
+    for _ in range(5):
+        plain.step()
+    same = all(torch.equal(one, other) for one, other in zip(expected, found, strict=True))
+    if counted != plain.metrics()[0]["k"]:
+        return f"failed: counted {counted} after 5 steps"
+    return "held" if same else "failed: the weights differ"
 
 
 # ----------------------------------------------------------------------------------------------------------------- time
 
 
-def parameters(shapes: Shapes, dtype: torch.dtype) -> list[Tensor]:
-    """Parameters with gradients."""
-    params: list[Tensor] = [torch.nn.Parameter(torch.randn(shape, device=DEVICE, dtype=dtype)) for shape in shapes]
+def parameters(machine: Machine, shapes: Sequence[tuple[int, ...]], dtype: torch.dtype) -> list[Tensor]:
+    """Parameters with gradients, always the same."""
+    torch.manual_seed(0)
+    made = {"device": machine.device, "dtype": dtype}
+    params: list[Tensor] = [torch.nn.Parameter(torch.randn(shape, **made)) for shape in shapes]  # type: ignore[call-overload]
     for param in params:
         param.grad = torch.randn_like(param)
     return params
 
 
-def milliseconds(step: Callable[[], object]) -> float:
-    """Of one call, on the device, by events."""
-    event: Any = torch.cuda.Event
-    start, stop = event(enable_timing=True), event(enable_timing=True)
-    start.record()
-    step()
-    stop.record()
-    stop.synchronize()
-    return float(start.elapsed_time(stop))
-
-
-def copy_bandwidth(rounds: int) -> float:
+def copy_bandwidth(machine: Machine, rounds: int) -> float:
     """Bytes per second that a large copy reads and writes."""
-    source = torch.empty(2**28, device=DEVICE)
+    source = torch.empty(machine.copied, device=machine.device)
     target = torch.empty_like(source)
-    times = [milliseconds(lambda: target.copy_(source)) for _ in range(rounds)]
+    times = [machine.milliseconds(lambda: target.copy_(source))[0] for _ in range(rounds)]
     return 2 * source.numel() * source.element_size() / (statistics.median(times) / 1e3)
 
 
@@ -128,99 +177,175 @@ def counted() -> Iterator[Counter[str]]:
         yield found
 
 
-def predicted(optimizer: ProdigyPlusScheduleFree) -> Counter[str]:
-    """Bytes of a step, by launch."""
+def planned(optimizer: ProdigyPlusScheduleFree) -> plan.Plan:
+    """The coming step."""
     groups, rules, ledger = optimizer.param_groups, optimizer._rules(), optimizer._ledger
     work = plan.gather(groups, rules, optimizer.state, ledger)
     plan.equip(work, groups, rules, optimizer.state, ledger)
-    return traffic(work)
+    return work
 
 
-def by_kernel(optimizer: torch.optim.Optimizer, steps: int) -> dict[str, float]:
-    """Milliseconds of each kernel in one step, by the profiler."""
-    activities = [torch.profiler.ProfilerActivity.CUDA]
-    with torch.profiler.profile(activities=activities) as profile:
-        for _ in range(steps):
-            optimizer.step()
-        torch.cuda.synchronize()
-    return {event.key: event.device_time_total / 1e3 / steps for event in profile.key_averages()}
-
-
-def lines(bytes_of: Counter[str], times: dict[str, float], bandwidth: float) -> list[dict[str, Any]]:
+def lines(
+    bytes_of: Counter[str], found: dict[str, tuple[float, float]], bandwidth: float
+) -> list[dict[str, str | int | float | None]]:
     """Each launch: bytes predicted, time at the bandwidth of a copy, time found."""
-    rows = []
-    for name, count in bytes_of.items():
-        kernel = name.partition(" ")[0]
-        found = next((time for key, time in times.items() if key == kernel), None)
-        rows.append({"launch": name, "bytes": count, "predicted_ms": 1e3 * count / bandwidth, "found_ms": found})
-    return rows
+    return [
+        {"launch": name, "bytes": count, "predicted_ms": 1e3 * count / bandwidth, "found_ms": _of_kernel(name, found)}
+        for name, count in bytes_of.items()
+    ]
 
 
-def measure(shapes: Shapes, dtype: torch.dtype, rounds: int, bandwidth: float) -> dict[str, Any]:
-    """All optimizers in every round."""
-    made = {name: make(parameters(shapes, dtype)) for name, make in OPTIMIZERS.items()}
-    ours = made["ppsf_fast"]
-    assert isinstance(ours, ProdigyPlusScheduleFree)
-    for optimizer in made.values():
-        for _ in range(WARM_UP):
-            optimizer.step()
-    check_no_wait(ours)
-    with counted() as launches:
-        ours.step()
-    times: dict[str, list[float]] = {name: [] for name in made}
-    for _ in range(rounds):
-        for name, optimizer in made.items():
-            times[name].append(milliseconds(optimizer.step))
-    bytes_of = predicted(ours)
-    numel = sum(param.numel() for group in ours.param_groups for param in group["params"])
-    median = {name: statistics.median(found) for name, found in times.items()}
+def _of_kernel(name: str, found: dict[str, tuple[float, float]]) -> float | None:
+    """Its milliseconds; some versions of Triton add to the name of a kernel what it is compiled for."""
+    kernel = name.partition(" ")[0]
+    times = [time for key, (time, _) in found.items() if key == kernel or key.startswith(f"{kernel}_0d")]
+    return sum(times) if times else None
+
+
+def of_one(machine: Machine, optimizer: torch.optim.Optimizer, numel: int) -> dict[str, Any]:
+    """What is found of an optimizer beside its time."""
+    kernels = machine.kernels(optimizer.step, machine.repeats)
+    copies = {name for name in kernels if name.startswith("Mem")}
     return {
-        "median_ms": median,
-        "p20_ms": {name: statistics.quantiles(found, n=10)[1] for name, found in times.items()},
-        "p80_ms": {name: statistics.quantiles(found, n=10)[7] for name, found in times.items()},
-        "ratio_to_fused_adamw": median["ppsf_fast"] / median["torch AdamW (fused)"],
-        "launches": dict(launches),
-        "bytes_per_parameter": sum(bytes_of.values()) / numel,
-        "share_of_copy_bandwidth": sum(bytes_of.values()) / (median["ppsf_fast"] / 1e3) / bandwidth,
-        "lines": lines(bytes_of, by_kernel(ours, 5), bandwidth),
+        "device_launches": sum(count for name, (_, count) in kernels.items() if name not in copies),
+        "device_copies": sum(kernels[name][1] for name in copies),
+        "waits": machine.waits(optimizer.step),
+        "state_bytes_per_parameter": state_bytes(optimizer) / numel,
+        "peak_temporary_bytes_per_parameter": machine.peak(optimizer.step) / numel,
     }
 
 
-def main() -> None:
-    """Check, measure, print and store."""
-    os.environ[CHOICE] = "triton"
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--rounds", type=int, default=50)
-    arguments.add_argument("--problems", type=int, default=54)
-    given = arguments.parse_args()
-    if not torch.cuda.is_available():
-        raise SystemExit("no GPU here: this measures one. Without it, see tests/fast/triton.")
-    held = check_law(given.problems)
-    print(f"transitions that hold the law: {held}")
-    bandwidth = copy_bandwidth(given.rounds)
-    print(f"copy: {bandwidth / 1e12:.2f} TB/s")
+def of_ours(machine: Machine, optimizer: ProdigyPlusScheduleFree, numel: int, bandwidth: float) -> dict[str, Any]:
+    """What the tables predict, launch by launch, against what the profiler finds."""
+    work = planned(optimizer)
+    bytes_of = traffic(work)
+    with counted() as launches:
+        optimizer.step()
+    return {
+        "launches": dict(launches),
+        "bytes_per_parameter": sum(bytes_of.values()) / numel,
+        "scratch_bytes_per_parameter": scratch(work) / numel,
+        "table_bytes_per_parameter": tables(work) / numel,
+        "lines": lines(bytes_of, machine.kernels(optimizer.step, machine.repeats), bandwidth),
+    }
+
+
+def timed(
+    machine: Machine, steps: dict[str, Callable[[], object]], rounds: int
+) -> dict[str, list[tuple[float, float]]]:
+    """All of them in every round: milliseconds of the device and of the host."""
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in steps}
+    for _ in range(rounds):
+        for name, step in steps.items():
+            times[name].append(machine.milliseconds(step))
+    return times
+
+
+def measure(
+    machine: Machine, workload: Workload, dtype: torch.dtype, factories: dict[str, Factory], rounds: int,
+    bandwidth: float,
+) -> dict[str, Any]:  # fmt: skip
+    """One row per optimizer."""
+    made: dict[str, Any] = {
+        name: make(parameters(machine, workload.shapes, dtype)) for name, make in factories.items()  # type: ignore[arg-type]
+    }  # fmt: skip
+    for optimizer in made.values():
+        if hasattr(optimizer, "train"):
+            optimizer.train()
+        for _ in range(machine.repeats):
+            optimizer.step()
+    check_no_wait(machine, made[OURS])
+    times = timed(machine, {name: optimizer.step for name, optimizer in made.items()}, rounds)
+    floor = FLOOR * workload.numel * torch.empty((), dtype=dtype).element_size()
+    rows: dict[str, Any] = {}
+    for name, optimizer in made.items():
+        device, host = zip(*times[name], strict=True)
+        rows[name] = {
+            "ms": spread(device),
+            "host_ms": spread(host),
+            "ratio": {
+                other: spread([one[0] / two[0] for one, two in zip(times[name], times[other], strict=True)])
+                for other in made
+            },
+            "share_of_copy_bandwidth": floor / (statistics.median(device) / 1e3) / bandwidth,
+            **of_one(machine, optimizer, workload.numel),
+        }
+    rows[OURS] |= of_ours(machine, made[OURS], workload.numel, bandwidth)
+    return {"tensors": len(workload.shapes), "parameters": workload.numel, "rows": rows}
+
+
+# -------------------------------------------------------------------------------------------------------------- results
+
+
+def document(machine: Machine, given: argparse.Namespace) -> dict[str, Any]:
+    """Check and measure everything; prints on the way."""
+    factories, missing = compared()
+    held = check_law(machine, given.problems)
+    print(f"transitions that hold the law: {held}", flush=True)
+    capture = check_capture(machine)
+    print(f"a captured step: {capture}", flush=True)
+    bandwidth = copy_bandwidth(machine, given.rounds)
+    print(f"copy: {bandwidth / 1e12:.2f} TB/s", flush=True)
     results = []
-    for workload, shapes in WORKLOADS.items():
+    chosen = [workload for workload in workloads() if not given.workload or workload.key in given.workload]
+    for workload in map(rehearsed, chosen) if given.dry_run else chosen:
         for dtype in DTYPES:
-            found = measure(shapes, dtype, given.rounds, bandwidth)
-            results.append({"workload": workload, "dtype": str(dtype).removeprefix("torch."), **found})
-            print(f"\n{workload}, {dtype}\n{json.dumps(found, indent=1)}")
-            torch.cuda.empty_cache()
-    now = datetime.now(UTC)
-    document = {
-        "date": now.isoformat(timespec="seconds"),
-        "gpu": torch.cuda.get_device_name(),
+            found = measure(machine, workload, dtype, factories, given.rounds, bandwidth)
+            facts = {"workload": workload.key, "title": workload.title, "dtype": str(dtype).removeprefix("torch.")}
+            results.append({**facts, **found})
+            print(f"\n{workload.title}, {dtype}\n{json.dumps(found, indent=1)}", flush=True)
+            machine.clear()
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "rehearsal": given.dry_run,
+        "hardware": machine.name,
+        "cuda": torch.version.cuda,
         "versions": {name: metadata.version(name) for name in ("torch", "triton", "ppsf")},
+        "missing": missing,
         "held": held,
+        "captured_step": capture,
         "copy_bytes_per_second": bandwidth,
         "rounds": given.rounds,
         "results": results,
     }
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"gpu_step-{now:%Y-%m-%d}.json"
-    path.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+
+
+def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_step", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=None, help="how often each step is timed (50)")
+    parser.add_argument("--problems", type=int, default=None, help="how many are judged of each revision (54)")
+    keys = [workload.key for workload in workloads()]
+    parser.add_argument("--workload", action="append", choices=keys, help="only this one; may be repeated")
+    parser.add_argument("--dry-run", action="store_true", help="rehearse on a CPU: does it run?")
+    parser.add_argument("--out", type=Path, default=None, help="folder of results")
+    found = parser.parse_args(given)
+    usual = (2, 1, REHEARSED) if found.dry_run else (50, 54, RESULTS)
+    for name, value in zip(("rounds", "problems", "out"), usual, strict=True):
+        if getattr(found, name) is None:
+            setattr(found, name, value)
+    return found
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    """Check, measure, print and store."""
+    found = arguments(given)
+    if found.dry_run != INTERPRETED:
+        # Whether kernels are interpreted is decided when they are imported: another process has to do it.
+        environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+        environment |= {"TRITON_INTERPRET": "1"} if found.dry_run else {}
+        command = [sys.executable, "-m", "benchmarks.gpu_step", *(sys.argv[1:] if given is None else given)]
+        return subprocess.run(command, env=environment, check=False).returncode
+    if not found.dry_run and not torch.cuda.is_available():
+        raise SystemExit("no GPU here: this measures one. --dry-run rehearses it; see tests/fast/triton, too.")
+    os.environ[CHOICE] = "triton"
+    written = document(Rehearsal() if found.dry_run else Gpu(), found)
+    found.out.mkdir(parents=True, exist_ok=True)
+    path = found.out / f"gpu_step-{written['date'][:10]}.json"
+    path.write_text(json.dumps(written, indent=1) + "\n", "utf-8")
     print(f"\n{path}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -28,9 +28,8 @@ def rates(optimizer: Optimizer) -> dict[str, float]:
     Example:
         >>> import torch
         >>> from ppsf_fast import ProdigyPlusScheduleFree
-        >>> optimizer = ProdigyPlusScheduleFree(torch.nn.Linear(2, 1).parameters(), d0=0.5)
-        >>> rates(optimizer)["d"]
-        0.5
+        >>> rates(ProdigyPlusScheduleFree([torch.nn.Parameter(torch.zeros(3))], d0=1e-4))
+        {'d': 0.0001, 'effective_lr': 1.0, 'dlr': 0.0001}
     """
     groups = optimizer.param_groups
     single = len(groups) == 1 and "name" not in groups[0]
@@ -50,14 +49,14 @@ def to_tensorboard(writer: Any, optimizer: Optimizer, step: int) -> None:
 
     Example:
         >>> import torch
-        >>> from types import SimpleNamespace
         >>> from ppsf_fast import ProdigyPlusScheduleFree
-        >>> optimizer = ProdigyPlusScheduleFree(torch.nn.Linear(2, 1).parameters())
-        >>> seen = {}
-        >>> writer = SimpleNamespace(add_scalar=lambda name, value, step: seen.update({name: value}))
-        >>> to_tensorboard(writer, optimizer, step=1)
-        >>> sorted(seen)
-        ['optimizer/d', 'optimizer/dlr', 'optimizer/effective_lr']
+        >>> class Printer:
+        ...     def add_scalar(self, name: str, value: float, step: int) -> None:
+        ...         print(step, name, value)
+        >>> to_tensorboard(Printer(), ProdigyPlusScheduleFree([torch.nn.Parameter(torch.zeros(3))], d0=1e-4), step=7)
+        7 optimizer/d 0.0001
+        7 optimizer/effective_lr 1.0
+        7 optimizer/dlr 0.0001
     """
     for name, value in rates(optimizer).items():
         writer.add_scalar(f"optimizer/{name}", value, step)
@@ -72,10 +71,10 @@ class JsonLog:
     Example:
         >>> import torch
         >>> from ppsf_fast import ProdigyPlusScheduleFree
-        >>> optimizer = ProdigyPlusScheduleFree(torch.nn.Linear(2, 1).parameters())
-        >>> JsonLog("log.jsonl").write(optimizer, step=1, loss=0.25)
-        >>> json.loads(Path("log.jsonl").read_text())["loss"]
-        0.25
+        >>> optimizer = ProdigyPlusScheduleFree([torch.nn.Parameter(torch.zeros(3))], d0=1e-4)
+        >>> JsonLog("log.jsonl").write(optimizer, step=7, loss=0.5)
+        >>> Path("log.jsonl").read_text()
+        '{"step": 7, "d": 0.0001, "effective_lr": 1.0, "dlr": 0.0001, "loss": 0.5}\\n'
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -94,6 +93,13 @@ def progress(batches: Iterable[Batch], optimizer: Optimizer, **options: Any) -> 
         batches: what is gone through.
         optimizer: that trains on them.
         options: of tqdm, such as `total` and `desc`.
+
+    Example:
+        >>> import torch
+        >>> from ppsf_fast import ProdigyPlusScheduleFree
+        >>> optimizer = ProdigyPlusScheduleFree([torch.nn.Parameter(torch.zeros(3))])
+        >>> list(progress([1, 2, 3], optimizer, disable=True))  # without it there is a bar
+        [1, 2, 3]
     """
     from tqdm.auto import tqdm  # only who wants a bar needs it
 

@@ -14,12 +14,16 @@ from ppsf_fast.backends.triton.rounding import nearest, widened
 
 
 @triton.jit
-def corner(row, tile, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr, LOOPS: tl.constexpr):
-    """The outer two coordinates of a tile, and where it begins along the other three: int64 numbers."""
-    along_q, along_p, along_l = tl.load(row + C.TILES_Q), tl.load(row + C.TILES_P), tl.load(row + C.TILES_L)
+def corner(row, tile, TILES: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr):
+    """The outer two coordinates of a tile, and where it begins along the other three: int64 numbers.
+
+    Args:
+        TILES: the columns of its kind of tiles.
+    """
+    along_l, along_p, along_q = tl.load(row + TILES), tl.load(row + TILES + 1), tl.load(row + TILES + 2)
     q0 = (tile % along_q) * BQ
     tile = tile // along_q
-    p0 = (tile % along_p) * (BP * LOOPS)
+    p0 = (tile % along_p) * tl.load(row + TILES + 3)
     tile = tile // along_p
     l0 = (tile % along_l) * BL
     tile = tile // along_l
@@ -28,10 +32,10 @@ def corner(row, tile, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr, LOOP
 
 
 @triton.jit
-def rows(row, start, BP: tl.constexpr, LOOPS: tl.constexpr):
+def rows(row, start, TILES: tl.constexpr):
     """How many positions along its first axis a tile has."""
     left = tl.load(row + C.SIZES + 3) - start[3]
-    return tl.minimum(left, BP * LOOPS).to(tl.int32)
+    return tl.minimum(left, tl.load(row + TILES + 3)).to(tl.int32)
 
 
 @triton.jit
@@ -56,9 +60,11 @@ def block(row, start, down, F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr,
 @triton.jit
 def first_of_fours(row, start, down, F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr):
     """The positions in logical order of every fourth element of a block, where four follow each other."""
-    p = (start[3] + down).to(F.index) + tl.arange(0, BP).to(F.index)[:, None, None]
-    q = start[4].to(F.index) + 4 * tl.arange(0, BQ // 4).to(F.index)[None, :, None]
-    return p * tl.load(row + C.BY_E + 3).to(F.index) + q
+    b0, b1, l0, p0, q0 = start
+    p = (p0 + down).to(F.index) + tl.arange(0, BP).to(F.index)[:, None, None]
+    q = q0.to(F.index) + 4 * tl.arange(0, BQ // 4).to(F.index)[None, :, None]
+    fixed = b0 * tl.load(row + C.BY_E) + b1 * tl.load(row + C.BY_E + 1) + l0 * tl.load(row + C.BY_E + 2)
+    return fixed.to(F.index) + p * tl.load(row + C.BY_E + 3).to(F.index) + q
 
 
 @triton.jit
@@ -71,9 +77,11 @@ def size(row, axis: tl.constexpr, F: tl.constexpr):
 def offset(row, BY: tl.constexpr, at, F: tl.constexpr):
     """Where elements lie in a tensor."""
     b0, b1, l, p, q = at
-    if F.vector:  # there is one slice, and its second side is without gaps
-        return p * tl.multiple_of(tl.load(row + BY + 3).to(F.index), 8) + q
     fixed = (b0 * tl.load(row + BY) + b1 * tl.load(row + BY + 1)).to(F.index)
+    if F.vector and (BY != C.BY_E or F.fours):  # the second side is without gaps
+        fixed = tl.multiple_of(fixed, 8)
+        by_l, by_p = tl.load(row + BY + 2).to(F.index), tl.load(row + BY + 3).to(F.index)
+        return fixed + l * tl.multiple_of(by_l, 8) + p * tl.multiple_of(by_p, 8) + q
     by_l, by_p, by_q = tl.load(row + BY + 2), tl.load(row + BY + 3), tl.load(row + BY + 4)
     return fixed + l * by_l.to(F.index) + p * by_p.to(F.index) + q * by_q.to(F.index)
 

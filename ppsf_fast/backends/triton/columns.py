@@ -15,23 +15,24 @@ import triton.language as tl
     NUMEL,
     FACTORED,  # whether the second moment is a row and a column
     SHAPE,  # which block its tiles are made of
-    TILES_L, TILES_P, TILES_Q,  # number of tiles along an axis
+    TILES_L, TILES_P, TILES_Q, HEIGHT,  # number of tiles along an axis, and how far one reaches down the first side
     FIRST_TILE, TILES,  # where its tiles begin, and how many there are
-    PART_P, PART_Q,  # where its partial sums of squares begin
-    ROOT_P, ROOT_Q,  # where its new row and column begin in the scratch
+    SUMS_L, SUMS_P, SUMS_Q, SUMS_HEIGHT,  # the same of the larger tiles that sums of squares are made over
+    FIRST_LOOK,  # where the flags of the first look begin
+    PART_P, PART_Q,  # where its partial sums of squares begin; in the first ones' place its new row and column
     MEAN, MEANS,  # where the partial sums of its row begin, and how many a row has
     ROW_IS_P,  # whether the vector along the tile's first axis is the row
-) = map(tl.constexpr, range(17))  # fmt: skip
+) = map(tl.constexpr, range(21))  # fmt: skip
 
 #: Sizes of the five axes: two outer ones, one in the depth of a tile, and the two that its sides lie along.
-SIZES = tl.constexpr(17)
+SIZES = tl.constexpr(21)
 #: Addresses; 0 where there is none.
-Y, G, Z, M, V, VP, VQ, X0, S, FILLED, PULL, L1, L2, TURNED, RMS_SQ = map(tl.constexpr, range(22, 37))
+Y, G, Z, M, V, VP, VQ, X0, S, FILLED, PULL, L1, L2, TURNED, RMS_SQ = map(tl.constexpr, range(26, 41))
 #: Strides over the five axes, in elements; those of E are the strides of row-major logical order.
-BY_Y, BY_G, BY_Z, BY_M, BY_V, BY_TURNED, BY_E, BY_VP, BY_VQ = map(tl.constexpr, range(37, 82, 5))
+BY_Y, BY_G, BY_Z, BY_M, BY_V, BY_TURNED, BY_E, BY_VP, BY_VQ = map(tl.constexpr, range(41, 86, 5))
 #: Strides of the samples; its position among all parameters of its device.
-BY_X0, BY_S, ITEM = map(tl.constexpr, range(82, 85))
-ITEM_WIDTH = 85
+BY_X0, BY_S, ITEM = map(tl.constexpr, range(86, 89))
+ITEM_WIDTH = 89
 
 # ------------------------------------------------------------------------- one group: what the host sets (float64)
 

@@ -69,8 +69,8 @@ def factored_root(row, roots, mean, start, at, F: tl.constexpr):
     # clause: PPSF-V-005 170be250
     _, _, l, p, q = at
     size_l, size_p, size_q = size(row, 2, F), size(row, 3, F), size(row, 4, F)
-    at_p = tl.load(row + C.ROOT_P) + _slice(row, start, l) * size_p + p
-    at_q = tl.load(row + C.ROOT_Q) + _slice(row, start, l) * size_q + q
+    at_p = tl.load(row + C.PART_P) + _slice(row, start, l) * tl.load(row + C.SUMS_Q) * size_p + p
+    at_q = tl.load(row + C.PART_Q) + _slice(row, start, l) * tl.load(row + C.SUMS_P) * size_q + q
     of_p = tl.load(roots + at_p, mask=(p < size_p) & (l < size_l), other=0.0)
     of_q = tl.load(roots + at_q, mask=(q < size_q) & (l < size_l), other=0.0)
     is_p = tl.load(row + C.ROW_IS_P) != 0

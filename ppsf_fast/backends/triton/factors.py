@@ -15,13 +15,14 @@ _NUMBERS = tl.constexpr(C.NUMBERS_WIDTH)
 
 @triton.jit
 def _side(
-    row, numbers, parts, roots, means, slice_, piece, is_row,
-    VECTOR: tl.constexpr, BY: tl.constexpr, PART: tl.constexpr, ROOT: tl.constexpr,
+    row, numbers, parts, means, slice_, piece, is_row,
+    VECTOR: tl.constexpr, BY: tl.constexpr, PART: tl.constexpr,
     AXIS: tl.constexpr, OTHER: tl.constexpr, TILES: tl.constexpr, F: tl.constexpr,
 ):  # fmt: skip
     """Renew a piece of a row or a column, which lies along one axis of the tiles and was summed over the other.
 
-    The arithmetic goes on from its value before that is rounded, under ADOPT from the one before this step.
+    The arithmetic goes on from its value before that is rounded, under ADOPT from the one before this step: it is left
+    in the place of the first partial sums, which nobody else reads.
     """
     size, tiles = tl.load(row + C.SIZES + AXIS), tl.load(row + TILES)
     along = piece * F.piece + tl.arange(0, F.piece)
@@ -29,7 +30,7 @@ def _side(
     sums = tl.zeros((F.piece,), tl.float64)
     first = tl.load(row + PART) + slice_ * tiles * size
     for tile in range(tiles.to(tl.int32)):
-        sums += tl.load(parts + first + tile * size + along, mask=inside, other=0.0)
+        sums += tl.load(parts + first + tile * size + along, mask=inside, other=0.0).to(tl.float64)
     mean = (sums / tl.load(row + C.SIZES + OTHER).to(tl.float64)).to(tl.float32)
     depth, inner = tl.load(row + C.SIZES + 2), tl.load(row + C.SIZES + 1)
     outer = slice_ // depth
@@ -52,30 +53,42 @@ def _side(
     tl.store(to, nearest(after, F.vf), mask=only_if(inside, is_set(numbers, C.N_OK)))
     # clause: PPSF-M-006 bc3f0bb3
     used = before if F.adopt else after
-    tl.store(roots + tl.load(row + ROOT) + slice_ * size + along, used, mask=inside)
+    tl.store(parts + first + along, used, mask=inside)
     if is_row:
         total = tl.sum(tl.where(inside, used, 0.0).to(tl.float64), axis=0)
         tl.store(means + tl.load(row + C.MEAN) + slice_ * tl.load(row + C.MEANS) + piece, total)
 
 
 @triton.jit
-def factors(table, work, numbers, parts, roots, means, F: tl.constexpr):
-    """Renew rows and columns: one program for each piece of them."""
-    to = work + 2 * tl.program_id(0).to(tl.int64)
-    row = table + tl.load(to).to(tl.int64) * _ITEM
-    piece = tl.load(to + 1).to(tl.int64)
-    numbers += tl.load(row + C.GROUP) * _NUMBERS
+def pieces_of(row, F: tl.constexpr):
+    """How many pieces the row and the column of a slice have along the two axes of tiles."""
     of_p = (tl.load(row + C.SIZES + 3) + F.piece - 1) // F.piece
     of_q = (tl.load(row + C.SIZES + 4) + F.piece - 1) // F.piece
+    return of_p, of_q
+
+
+@triton.jit
+def renew(row, piece, numbers, parts, means, F: tl.constexpr):
+    """Renew one piece of a row or column of a parameter."""
+    of_p, of_q = pieces_of(row, F)
     slice_, piece = piece // (of_p + of_q), piece % (of_p + of_q)
     row_is_p = tl.load(row + C.ROW_IS_P) != 0
     if piece < of_p:
         _side(
-            row, numbers, parts, roots, means, slice_, piece, row_is_p,
-            C.VP, C.BY_VP, C.PART_P, C.ROOT_P, 3, 4, C.TILES_Q, F,
+            row, numbers, parts, means, slice_, piece, row_is_p,
+            C.VP, C.BY_VP, C.PART_P, 3, 4, C.SUMS_Q, F,
         )  # fmt: skip
     else:
         _side(
-            row, numbers, parts, roots, means, slice_, piece - of_p, row_is_p == 0,
-            C.VQ, C.BY_VQ, C.PART_Q, C.ROOT_Q, 4, 3, C.TILES_P, F,
+            row, numbers, parts, means, slice_, piece - of_p, row_is_p == 0,
+            C.VQ, C.BY_VQ, C.PART_Q, 4, 3, C.SUMS_P, F,
         )  # fmt: skip
+
+
+@triton.jit
+def factors(table, work, numbers, parts, means, F: tl.constexpr):
+    """Renew rows and columns: one program for each piece of them."""
+    to = work + 2 * tl.program_id(0).to(tl.int64)
+    row = table + tl.load(to).to(tl.int64) * _ITEM
+    numbers += tl.load(row + C.GROUP) * _NUMBERS
+    renew(row, tl.load(to + 1).to(tl.int64), numbers, parts, means, F)

@@ -51,9 +51,11 @@ class Features:
         index: dtype of positions: int32 where no tensor reaches farther.
         factored, dense: whether some second moment is a row and a column, and whether some is not.
         wide, tall, deep: the shapes of blocks there are.
-        even: whether there are tensors that can be read several elements at a time.
-        vector: whether the kernel's tensor is one of these.
-        blocks, loops, piece: the sides of these, blocks in a tile, length of a piece of a row or column.
+        even, turned: whether there are tensors that can be read several elements at a time; where these follow each
+            other in logical order, and where they do not.
+        vector, fours: whether the kernel's tensor is one of these, and of the former kind.
+        blocks, sum_blocks, piece: the sides of blocks, of those that sums of squares are made over, and the length of
+            a piece of a row or column.
     """
 
     y: Any
@@ -92,27 +94,43 @@ class Features:
     tall: bool = False
     deep: bool = False
     even: bool = False
+    turned: bool = False
     vector: bool = False
+    fours: bool = False
     blocks: tuple[tuple[int, int, int], ...] = ()
-    loops: int = 1
+    sum_blocks: tuple[tuple[int, int, int], ...] = ()
     piece: int = 1
 
     @property
-    def by_vector(self) -> Features:
-        """The same for a tensor that can be read several elements at a time."""
+    def of_even(self) -> Features:
+        """The same for a tensor that can be read several elements at a time, in logical order."""
+        return replace(self, vector=True, fours=True)
+
+    @property
+    def of_turned(self) -> Features:
+        """The same for a tensor that can be read several elements at a time, not in logical order."""
         return replace(self, vector=True)
+
+    @property
+    def whole(self) -> bool:
+        """Whether one program can take the whole step of a parameter, once all gradients have been seen."""
+        return not (self.early or self.muon or self.orthograd)
 
     @property
     def reductions(self) -> tuple[str, ...]:
         """What has to be summed over a parameter before its weights can move, in this order."""
-        counts = self.steer == "cautious" and (self.averages or self.keeps_moment or self.adopt)
         found = {
             "size": self.muon,
-            "agreement": counts and not self.averages,
+            "agreement": self.counts and not self.averages,
             "norm": self.clip != "",
-            "agreement of y": counts and self.averages,
+            "agreement of y": self.counts and self.averages,
         }
         return tuple(name for name, needed in found.items() if needed)
+
+    @property
+    def counts(self) -> bool:
+        """Whether it has to be known how many elements agree in sign."""
+        return self.steer == "cautious" and (self.averages or self.keeps_moment or self.adopt)
 
     @property
     def by_item(self) -> bool:

@@ -9,14 +9,20 @@ from dataclasses import dataclass
 
 #: The sides of the blocks: for matrices and whatever lies in one piece; for what is narrow along its memory; for what
 #: has a short axis inside, as kernels of a convolution.
-BLOCKS = ((4, 256, 1), (64, 16, 1), (8, 8, 16))
+BLOCKS = ((4, 256, 1), (64, 16, 1), (1, 64, 16))
+#: Of the blocks that sums of squares are made over: the longer a row in one, the fewer partial sums there are.
+SUM_BLOCKS = ((4, 256, 1), (64, 16, 1), (1, 128, 16))
 WIDE, TALL, DEEP = range(3)
-#: As wide ones, for tensors that can be read several elements at a time.
-EVEN = 3
+#: As wide ones, for tensors that can be read several elements at a time: in logical order, or in another one.
+EVEN, TURNED = 3, 4
 #: How many elements that is, and by how many bytes their addresses have to be divisible.
 VECTOR, ALIGNED = 8, 16
-#: Blocks in a tile, one below the other.
-LOOPS = 64
+#: Blocks in a tile, one below the other; in a tile of sums they count as if they were `LEAST` rows high.
+LOOPS, LEAST = 64, 4
+#: So many times as high are tiles of sums, at most, as long as there are `ENOUGH` of them.
+HIGHER, ENOUGH = 4, 256
+#: Up to so many elements one program takes the whole step of a parameter, if these are few tiles and pieces.
+SMALL, FEW = 16384, 8
 #: Length of a piece of a row or column of a second moment.
 PIECE = 256
 
@@ -26,16 +32,19 @@ AXES = 5
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """The sides of blocks, how many make a tile, and the length of a piece."""
+    """How tensors are cut: the constants above."""
 
     blocks: tuple[tuple[int, int, int], ...]
+    sum_blocks: tuple[tuple[int, int, int], ...]
     loops: int
     piece: int
+    small: int
+    enough: int
 
 
 def cut() -> Cut:
     """The present one."""
-    return Cut(BLOCKS, LOOPS, PIECE)
+    return Cut(BLOCKS, SUM_BLOCKS, LOOPS, PIECE, SMALL, ENOUGH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +57,6 @@ class Geometry:
         shape: which block the tiles are made of.
         row_is_p: whether the row of the second moment lies along the first side.
         tiles: number of tiles in the depth and along the two sides.
-        count: number of tiles in all.
         numel: number of elements.
         reach: the largest position of an element in any operand.
     """
@@ -58,27 +66,64 @@ class Geometry:
     shape: int
     row_is_p: bool
     tiles: tuple[int, int, int]
-    count: int
     numel: int
     reach: int
 
-    def is_even(self, addresses: Sequence[int], used: Sequence[int]) -> bool:
-        """Whether every tensor can be read several elements at a time, which follow each other in logical order too.
+    def block(self, addresses: Sequence[int], used: Sequence[int]) -> int:
+        """Which block fits, given whether every tensor can be read several elements at a time.
 
         Args:
             addresses: of the operands there are.
             used: which operands these are.
         """
-        if self.shape != WIDE or self.sizes[:3] != (1, 1, 1) or any(address % ALIGNED for address in addresses):
-            return False
-        along = [*(self.strides[operand] for operand in used), self.strides[-1]]
-        fits = all(by[4] == 1 and (self.sizes[3] == 1 or by[3] % VECTOR == 0) for by in along)
-        return fits and self.sizes[4] % VECTOR == 0 and self.numel % VECTOR == 0
+        along = [self.strides[operand] for operand in used]
+        aligned = not any(address % ALIGNED for address in addresses)
+        if self.shape != WIDE or not aligned or self.numel % VECTOR or not all(map(self._in_vectors, along)):
+            return self.shape
+        return EVEN if self._in_vectors(self.strides[-1]) else TURNED
+
+    def _in_vectors(self, by: Sequence[int]) -> bool:
+        others = zip(self.sizes[:4], by[:4], strict=True)
+        return self.sizes[4] % VECTOR == 0 and by[4] == 1 and all(size == 1 or of % VECTOR == 0 for size, of in others)
+
+    @property
+    def count(self) -> int:
+        """Number of tiles in all."""
+        return self._in_all(self.tiles)
+
+    def height(self, by: Cut) -> int:
+        """How far a tile reaches down the first side."""
+        return by.blocks[self.shape][0] * by.loops
+
+    def _in_all(self, tiles: tuple[int, int, int]) -> int:
+        return self.sizes[0] * self.sizes[1] * math.prod(tiles) if self.numel else 0
+
+    def sums(self, by: Cut, higher: int) -> tuple[tuple[int, int, int], int, int]:
+        """The tiles of sums: their number along each axis and in all, and their height.
+
+        Args:
+            by: how the tensor is cut.
+            higher: how many times as high they are as other tiles.
+        """
+        block = by.sum_blocks[self.shape]
+        height = max(block[0], LEAST) * by.loops * higher
+        tiles = _tiles(self.sizes[2:], block, height)
+        return tiles, self._in_all(tiles), height
 
     @property
     def slices(self) -> int:
         """Number of matrices that the two sides span."""
         return math.prod(self.sizes[:3])
+
+    def pieces(self, by: Cut) -> int:
+        """Number of pieces of all rows and columns."""
+        return self.slices * sum(-(-size // by.piece) for size in self.sizes[3:])
+
+
+def _tiles(sizes: Sequence[int], block: tuple[int, int, int], height: int) -> tuple[int, int, int]:
+    sides = zip(sizes, (block[2], height, block[1]), strict=True)
+    tiles_l, tiles_p, tiles_q = (-(-size // side) for size, side in sides)
+    return tiles_l, tiles_p, tiles_q
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +191,11 @@ def _laid_out(others: list[_Axis], p: _Axis, q: _Axis, row_is_p: bool, numel: in
     axes = [*fill, *others, p, q]
     depth = axes[2]
     shape = _shape(depth, p, q)
-    block_p, block_q, block_l = by.blocks[shape]
-    sides = (depth.size, block_l), (p.size, block_p * by.loops), (q.size, block_q)
-    tiles_l, tiles_p, tiles_q = (-(-size // side) for size, side in sides)
-    count = axes[0].size * axes[1].size * tiles_l * tiles_p * tiles_q if numel else 0
-    strides = tuple(tuple(axis.strides[i] for axis in axes) for i in range(operands))
     sizes = tuple(axis.size for axis in axes)
+    tiles = _tiles(sizes[2:], by.blocks[shape], by.blocks[shape][0] * by.loops)
+    strides = tuple(tuple(axis.strides[i] for axis in axes) for i in range(operands))
     reach = max(sum((size - 1) * abs(by) for size, by in zip(sizes, each, strict=True)) for each in strides)
-    return Geometry(sizes, strides, shape, row_is_p, (tiles_l, tiles_p, tiles_q), count, numel, reach)
+    return Geometry(sizes, strides, shape, row_is_p, tiles, numel, reach)
 
 
 def _shape(depth: _Axis, p: _Axis, q: _Axis) -> int:

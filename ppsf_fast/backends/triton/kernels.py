@@ -1,6 +1,7 @@
 """The launches over the work table: each program takes one tile to the pass that its kernel is for.
 
-A bucket may hold blocks of several shapes; those that it does not hold are not compiled.
+A bucket may hold blocks of several shapes; those that it does not hold are not compiled. :func:`_over` alone chooses
+among them.
 """
 
 from __future__ import annotations
@@ -11,19 +12,12 @@ import triton.language as tl
 from ppsf_fast.backends.triton import columns as C
 from ppsf_fast.backends.triton import passes
 from ppsf_fast.backends.triton.direction import FOUND_WIDTH
+from ppsf_fast.backends.triton.factors import pieces_of, renew
+from ppsf_fast.backends.triton.totals import finish
 
 _ITEM = tl.constexpr(C.ITEM_WIDTH)
 _NUMBERS = tl.constexpr(C.NUMBERS_WIDTH)
 _FOUND = tl.constexpr(FOUND_WIDTH)
-
-
-@triton.jit
-def _located(table, tiles, found):
-    """Where this program works: the row of its parameter, tile and slot, and what is found of the parameter."""
-    to = tiles + 2 * tl.program_id(0).to(tl.int64)
-    item, tile = tl.load(to).to(tl.int64), tl.load(to + 1).to(tl.int64)
-    row = table + item * _ITEM
-    return row, tile, tl.load(row + C.FIRST_TILE) + tile, found + item * _FOUND
 
 
 @triton.jit
@@ -32,163 +26,195 @@ def _of_group(row, numbers):
 
 
 @triton.jit
-def _look(row, tile, slot, found, parts, slots, bad, F: tl.constexpr, B: tl.constexpr):
+def _take(row, tile, found, args, PASS: tl.constexpr, BLOCKS: tl.constexpr, F: tl.constexpr):
+    """Take a tile to a pass, with blocks of the shape that suits its parameter.
+
+    Args:
+        args: what the pass needs besides.
+    """
+    shape = tl.load(row + C.SHAPE)
+    _take_in_vectors(shape, row, tile, found, args, PASS, BLOCKS, F)
+    if F.wide:
+        if shape == 0:
+            PASS(row, tile, found, args, F, BLOCKS[0])
+    if F.tall:
+        if shape == 1:
+            PASS(row, tile, found, args, F, BLOCKS[1])
+    if F.deep:
+        if shape == 2:
+            PASS(row, tile, found, args, F, BLOCKS[2])
+
+
+@triton.jit
+def _take_in_vectors(shape, row, tile, found, args, PASS: tl.constexpr, BLOCKS: tl.constexpr, F: tl.constexpr):
+    if F.even:
+        if shape == 3:
+            PASS(row, tile, found, args, F.of_even, BLOCKS[0])
+    if F.turned:
+        if shape == 4:
+            PASS(row, tile, found, args, F.of_turned, BLOCKS[0])
+
+
+@triton.jit
+def _over(table, tiles, found, args, PASS: tl.constexpr, BLOCKS: tl.constexpr, F: tl.constexpr):
+    """Take the tile of this program to a pass."""
+    to = tiles + 2 * tl.program_id(0).to(tl.int64)
+    item, tile = tl.load(to).to(tl.int64), tl.load(to + 1).to(tl.int64)
+    _take(table + item * _ITEM, tile, found + item * _FOUND, args, PASS, BLOCKS, F)
+
+
+@triton.jit
+def _slot(row, tile):
+    return tl.load(row + C.FIRST_TILE) + tile
+
+
+@triton.jit
+def _look(row, tile, found, args, F: tl.constexpr, B: tl.constexpr):
+    parts, slots, bad = args
     if F.orthograd:
-        passes.add_components(row, tile, slot, slots, bad, F, B[0], B[1], B[2])
+        passes.add_components(row, tile, _slot(row, tile), slots, bad, F, B[0], B[1], B[2])
     elif F.factored:
         if tl.load(row + C.FACTORED) != 0:
-            passes.add_squares(row, tile, slot, found, parts, bad, F, B[0], B[1], B[2])
+            passes.add_squares(row, tile, found, parts, bad, F, B[0], B[1], B[2])
         else:
-            passes.find_bad(row, tile, slot, bad, F, B[0], B[1], B[2])
+            passes.find_bad(row, tile, bad, F, B[0], B[1], B[2])
     else:
-        passes.find_bad(row, tile, slot, bad, F, B[0], B[1], B[2])
+        passes.find_bad(row, tile, bad, F, B[0], B[1], B[2])
 
 
 @triton.jit
 def look(table, tiles, found, parts, slots, bad, F: tl.constexpr):
     """See every gradient before anything is written."""
-    row, tile, slot, found = _located(table, tiles, found)
-    shape = tl.load(row + C.SHAPE)
-    if F.even:
-        if shape == 3:
-            _look(row, tile, slot, found, parts, slots, bad, F.by_vector, F.blocks[0])
-    if F.wide:
-        if shape == 0:
-            _look(row, tile, slot, found, parts, slots, bad, F, F.blocks[0])
-    if F.tall:
-        if shape == 1:
-            _look(row, tile, slot, found, parts, slots, bad, F, F.blocks[1])
-    if F.deep:
-        if shape == 2:
-            _look(row, tile, slot, found, parts, slots, bad, F, F.blocks[2])
+    if F.orthograd:
+        _over(table, tiles, found, (parts, slots, bad), _look, F.blocks, F)
+    else:
+        _over(table, tiles, found, (parts, slots, bad), _look, F.sum_blocks, F)
 
 
 @triton.jit
-def _part(row, tile, slot, found, slots, F: tl.constexpr, B: tl.constexpr):
-    passes.add_part(row, tile, slot, slots, found, F, B[0], B[1], B[2])
+def _part(row, tile, found, args, F: tl.constexpr, B: tl.constexpr):
+    passes.add_part(row, tile, _slot(row, tile), args[0], found, F, B[0], B[1], B[2])
 
 
 @triton.jit
 def part(table, tiles, found, slots, F: tl.constexpr):
     """Measure what OrthoGrad leaves of the gradients."""
-    row, tile, slot, found = _located(table, tiles, found)
-    shape = tl.load(row + C.SHAPE)
-    if F.even:
-        if shape == 3:
-            _part(row, tile, slot, found, slots, F.by_vector, F.blocks[0])
-    if F.wide:
-        if shape == 0:
-            _part(row, tile, slot, found, slots, F, F.blocks[0])
-    if F.tall:
-        if shape == 1:
-            _part(row, tile, slot, found, slots, F, F.blocks[1])
-    if F.deep:
-        if shape == 2:
-            _part(row, tile, slot, found, slots, F, F.blocks[2])
+    _over(table, tiles, found, (slots,), _part, F.blocks, F)
 
 
 @triton.jit
-def _squares(row, tile, slot, found, parts, bad, F: tl.constexpr, B: tl.constexpr):
+def _squares(row, tile, found, args, F: tl.constexpr, B: tl.constexpr):
+    parts, bad = args
     if tl.load(row + C.FACTORED) != 0:
-        passes.add_squares(row, tile, slot, found, parts, bad, F, B[0], B[1], B[2])
+        passes.add_squares(row, tile, found, parts, bad, F, B[0], B[1], B[2])
 
 
 @triton.jit
 def squares(table, tiles, found, parts, bad, F: tl.constexpr):
     """Sum the squares of what OrthoGrad makes of the gradients."""
-    row, tile, slot, found = _located(table, tiles, found)
-    shape = tl.load(row + C.SHAPE)
-    if F.even:
-        if shape == 3:
-            _squares(row, tile, slot, found, parts, bad, F.by_vector, F.blocks[0])
-    if F.wide:
-        if shape == 0:
-            _squares(row, tile, slot, found, parts, bad, F, F.blocks[0])
-    if F.tall:
-        if shape == 1:
-            _squares(row, tile, slot, found, parts, bad, F, F.blocks[1])
-    if F.deep:
-        if shape == 2:
-            _squares(row, tile, slot, found, parts, bad, F, F.blocks[2])
+    _over(table, tiles, found, (parts, bad), _squares, F.sum_blocks, F)
 
 
 @triton.jit
-def _measure(row, tile, slot, slots, numbers, F: tl.constexpr, B: tl.constexpr):
-    passes.measure(row, tile, slot, slots, numbers, F, B[0], B[1], B[2])
+def _measure(row, tile, found, args, F: tl.constexpr, B: tl.constexpr):
+    slots, numbers = args
+    passes.measure(row, tile, _slot(row, tile), slots, _of_group(row, numbers), F, B[0], B[1], B[2])
 
 
 @triton.jit
 def measure(table, tiles, found, slots, numbers, F: tl.constexpr):
     """Sum what the estimate needs, where it is renewed before the weights move."""
-    row, tile, slot, found = _located(table, tiles, found)
+    _over(table, tiles, found, (slots, numbers), _measure, F.blocks, F)
+
+
+@triton.jit
+def _norm(row, tile, found, args, F: tl.constexpr, B: tl.constexpr):
+    slots, numbers, parts, means = args
     numbers = _of_group(row, numbers)
-    shape = tl.load(row + C.SHAPE)
-    if F.even:
-        if shape == 3:
-            _measure(row, tile, slot, slots, numbers, F.by_vector, F.blocks[0])
-    if F.wide:
-        if shape == 0:
-            _measure(row, tile, slot, slots, numbers, F, F.blocks[0])
-    if F.tall:
-        if shape == 1:
-            _measure(row, tile, slot, slots, numbers, F, F.blocks[1])
-    if F.deep:
-        if shape == 2:
-            _measure(row, tile, slot, slots, numbers, F, F.blocks[2])
+    passes.add_norm(row, tile, _slot(row, tile), slots, found, numbers, parts, means, F, B[0], B[1], B[2])
 
 
 @triton.jit
-def _reduce(row, tile, slot, slots, found, numbers, roots, means, WHAT: tl.constexpr, F: tl.constexpr, B: tl.constexpr):
-    if WHAT == "norm":
-        passes.add_norm(row, tile, slot, slots, found, numbers, roots, means, F, B[0], B[1], B[2])
-    elif WHAT == "size":
-        passes.add_size(row, tile, slot, slots, F, B[0], B[1], B[2])
-    elif WHAT == "agreement of y":
-        passes.count_averaged(row, tile, slot, slots, found, numbers, roots, means, F, B[0], B[1], B[2])
-    else:
-        passes.count_steered(row, tile, slot, slots, found, numbers, roots, means, F, B[0], B[1], B[2])
+def _size(row, tile, found, args, F: tl.constexpr, B: tl.constexpr):
+    passes.add_size(row, tile, _slot(row, tile), args[0], F, B[0], B[1], B[2])
 
 
 @triton.jit
-def reduce(table, tiles, found, slots, numbers, roots, means, WHAT: tl.constexpr, F: tl.constexpr):
+def _agreement_of_y(row, tile, found, args, F: tl.constexpr, B: tl.constexpr):
+    slots, numbers, parts, means = args
+    numbers = _of_group(row, numbers)
+    passes.count_averaged(row, tile, _slot(row, tile), slots, found, numbers, parts, means, F, B[0], B[1], B[2])
+
+
+@triton.jit
+def _agreement(row, tile, found, args, F: tl.constexpr, B: tl.constexpr):
+    slots, numbers, parts, means = args
+    numbers = _of_group(row, numbers)
+    passes.count_steered(row, tile, _slot(row, tile), slots, found, numbers, parts, means, F, B[0], B[1], B[2])
+
+
+@triton.jit
+def reduce(table, tiles, found, slots, numbers, parts, means, WHAT: tl.constexpr, F: tl.constexpr):
     """Measure the updates: their squares, or how far they agree in sign."""
-    row, tile, slot, found = _located(table, tiles, found)
-    numbers = _of_group(row, numbers)
-    shape = tl.load(row + C.SHAPE)
-    if F.even:
-        if shape == 3:
-            _reduce(row, tile, slot, slots, found, numbers, roots, means, WHAT, F.by_vector, F.blocks[0])
-    if F.wide:
-        if shape == 0:
-            _reduce(row, tile, slot, slots, found, numbers, roots, means, WHAT, F, F.blocks[0])
-    if F.tall:
-        if shape == 1:
-            _reduce(row, tile, slot, slots, found, numbers, roots, means, WHAT, F, F.blocks[1])
-    if F.deep:
-        if shape == 2:
-            _reduce(row, tile, slot, slots, found, numbers, roots, means, WHAT, F, F.blocks[2])
+    if WHAT == "norm":
+        _over(table, tiles, found, (slots, numbers, parts, means), _norm, F.blocks, F)
+    elif WHAT == "size":
+        _over(table, tiles, found, (slots, numbers, parts, means), _size, F.blocks, F)
+    elif WHAT == "agreement of y":
+        _over(table, tiles, found, (slots, numbers, parts, means), _agreement_of_y, F.blocks, F)
+    else:
+        _over(table, tiles, found, (slots, numbers, parts, means), _agreement, F.blocks, F)
 
 
 @triton.jit
-def _apply(row, tile, slot, slots, found, numbers, roots, means, F: tl.constexpr, B: tl.constexpr):
-    passes.apply(row, tile, slot, slots, found, numbers, roots, means, F, B[0], B[1], B[2])
+def _apply(row, tile, found, args, F: tl.constexpr, B: tl.constexpr):
+    slots, numbers, parts, means = args
+    passes.apply(row, tile, _slot(row, tile), slots, found, _of_group(row, numbers), parts, means, F, B[0], B[1], B[2])
 
 
 @triton.jit
-def apply(table, tiles, found, slots, numbers, roots, means, F: tl.constexpr):
+def apply(table, tiles, found, slots, numbers, parts, means, F: tl.constexpr):
     """Move moments and weights."""
-    row, tile, slot, found = _located(table, tiles, found)
-    numbers = _of_group(row, numbers)
-    shape = tl.load(row + C.SHAPE)
-    if F.even:
-        if shape == 3:
-            _apply(row, tile, slot, slots, found, numbers, roots, means, F.by_vector, F.blocks[0])
-    if F.wide:
-        if shape == 0:
-            _apply(row, tile, slot, slots, found, numbers, roots, means, F, F.blocks[0])
-    if F.tall:
-        if shape == 1:
-            _apply(row, tile, slot, slots, found, numbers, roots, means, F, F.blocks[1])
-    if F.deep:
-        if shape == 2:
-            _apply(row, tile, slot, slots, found, numbers, roots, means, F, F.blocks[2])
+    _over(table, tiles, found, (slots, numbers, parts, means), _apply, F.blocks, F)
+
+
+@triton.jit
+def _measured(row, found, tiles, args, PASS: tl.constexpr, WHAT: tl.constexpr, F: tl.constexpr):
+    """Take all tiles of a parameter to a pass, and see what follows from its sums."""
+    for tile in range(tiles):
+        _take(row, tile, found, args, PASS, F.blocks, F)
+    tl.debug_barrier()
+    slots, numbers, _, _ = args
+    finish(row, found, slots, numbers, WHAT, F)
+    tl.debug_barrier()
+
+
+@triton.jit(do_not_specialize=["first"])
+def whole(table, found, slots, numbers, parts, means, first, F: tl.constexpr):
+    """The rest of the step of a small parameter, after all gradients have been seen: one program for each.
+
+    It goes through the passes that large ones go through in launches of their own. What one pass leaves in memory the
+    next one finds after a barrier; its gradient stays in the cache meanwhile.
+
+    Args:
+        first: the row of the first small parameter.
+    """
+    item = tl.program_id(0).to(tl.int64) + first
+    row, found = table + item * _ITEM, found + item * _FOUND
+    tiles = tl.load(row + C.TILES).to(tl.int32)
+    args = (slots, numbers, parts, means)
+    if F.factored:
+        if tl.load(row + C.FACTORED) != 0:
+            of_p, of_q = pieces_of(row, F)
+            slices = tl.load(row + C.SIZES) * tl.load(row + C.SIZES + 1) * tl.load(row + C.SIZES + 2)
+            for piece in range((slices * (of_p + of_q)).to(tl.int32)):
+                renew(row, piece, _of_group(row, numbers), parts, means, F)
+            tl.debug_barrier()
+    if F.counts and F.averages == False:  # noqa: E712
+        _measured(row, found, tiles, args, _agreement, "agreement", F)
+    if F.clip != "":
+        _measured(row, found, tiles, args, _norm, "norm", F)
+    if F.counts and F.averages:
+        _measured(row, found, tiles, args, _agreement_of_y, "agreement of y", F)
+    for tile in range(tiles):
+        _take(row, tile, found, args, _apply, F.blocks, F)

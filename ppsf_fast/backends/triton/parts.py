@@ -14,10 +14,10 @@ from ppsf_fast.backends.triton.direction import FOUND_WIDTH
 from ppsf_fast.backends.triton.factors import factors
 from ppsf_fast.backends.triton.features import Features
 from ppsf_fast.backends.triton.geometry import cut
-from ppsf_fast.backends.triton.kernels import apply, look, measure, part, reduce, squares
+from ppsf_fast.backends.triton.kernels import apply, look, measure, part, reduce, squares, whole
 from ppsf_fast.backends.triton.launch import context, launch
 from ppsf_fast.backends.triton.passes import SLOT
-from ppsf_fast.backends.triton.table import Bucket, Entry, buckets_of, layout_of
+from ppsf_fast.backends.triton.table import Bucket, Entry, buckets_of, layout_of, looks
 from ppsf_fast.backends.triton.totals import finish_items, finish_sums
 from ppsf_fast.backends.triton.workspace import Workspace
 from ppsf_fast.rule import Rule
@@ -31,23 +31,27 @@ class _Ready:
     """A bucket with its tables and scratch on the device.
 
     Attributes:
-        tiles: number of its tiles.
+        tiles, looks, pieces: numbers of tiles, of programs that look first, of pieces of rows and columns; those of
+            small parameters count for the first look only.
         members: positions of its parameters among all of the device, in the order of the rows.
+        large: how many of them are not small.
         rows: of the table.
-        of_tiles, work: which program does what.
-        pieces: number of pieces of rows and columns.
+        of_tiles, of_looks, of_sums, work: which program does what.
     """
 
     features: Features
     tiles: int
+    looks: int
+    pieces: int
     members: tuple[int, ...]
+    large: int
     rows: Tensor
     of_tiles: Tensor
+    of_looks: Tensor
+    of_sums: Tensor
     work: Tensor
-    pieces: int
     found: Tensor
     parts: Tensor
-    roots: Tensor
     means: Tensor
 
 
@@ -64,7 +68,8 @@ class Part:
         numbers: those of the groups, on this device.
         slots: of tiles.
         shares: of parameters, where these are more than the sums of their tiles.
-        bad: of each tile, whether its gradient is not finite.
+        looks: number of programs that look first.
+        bad: what each of them found: how many elements are not finite.
     """
 
     def __init__(self, entries: Sequence[tuple[Entry, Rule]], workspace: Workspace, groups: int) -> None:
@@ -74,10 +79,11 @@ class Part:
         self.places = tuple(entry.place for entry, _ in entries)
         buckets = buckets_of(entries, cut())
         self.tiles = sum(bucket.tiles for bucket in buckets)
+        self.looks = sum(looks(bucket, cut()) for bucket in buckets)
         self.by_item = any(bucket.features.by_item for bucket in buckets)
         self.slots = workspace.scratch("slots", self.tiles * SLOT.value, FLOAT64)
         self.shares = workspace.scratch("shares", len(entries) * SLOT.value, FLOAT64)
-        self.bad = workspace.scratch("bad", self.tiles, torch.int32)
+        self.bad = workspace.scratch("bad", self.looks, torch.int32)
         self.numbers = workspace.scratch("numbers", groups * C.NUMBERS_WIDTH, FLOAT64)
         self.ready = [self._made_ready(bucket, number) for number, bucket in enumerate(buckets)]
         self._ranges = [self._ranges_of(group, entries, buckets) for group in range(groups)]
@@ -87,18 +93,23 @@ class Part:
         return self.at.device
 
     def _made_ready(self, bucket: Bucket, number: int) -> _Ready:
-        at, layout = self.at, layout_of(bucket, cut())
+        at, layout, features = self.at, layout_of(bucket, cut()), bucket.features
+        at.sent([0] * len(bucket.entries), torch.int64, ("gradients", number))  # memory to tell where these are later
+        of_tiles, of_sums = at.sent(layout.tiles, torch.int32), at.sent(layout.sums, torch.int32)
         return _Ready(
-            bucket.features,
-            bucket.tiles,
-            tuple(entry.number for entry in bucket.entries),
-            at.sent(layout.rows, torch.int64),
-            at.sent(layout.tiles, torch.int32),
-            at.sent(layout.work, torch.int32),
+            features,
+            bucket.large_tiles,
+            looks(bucket, cut()),
             len(layout.work) // 2,
+            tuple(entry.number for entry in bucket.entries),
+            bucket.large,
+            at.sent(layout.rows, torch.int64),
+            of_tiles,
+            of_tiles if features.orthograd else of_sums,
+            of_sums,
+            at.sent(layout.work, torch.int32),
             at.scratch(f"found {number}", len(bucket.entries) * FOUND_WIDTH, FLOAT64),
-            at.scratch(f"parts {number}", layout.parts, FLOAT64),
-            at.scratch(f"roots {number}", layout.roots, torch.float32),
+            at.scratch(f"parts {number}", layout.parts, torch.float32),
             at.scratch(f"means {number}", layout.means, FLOAT64),
         )
 
@@ -109,8 +120,9 @@ class Part:
             gradients: their addresses, in the order of the plan.
         """
         with context(self.device):
-            for ready in self.ready:
-                moved = self.at.sent([gradients[self.places[member]] for member in ready.members], torch.int64)
+            for number, ready in enumerate(self.ready):
+                addresses = [gradients[self.places[member]] for member in ready.members]
+                moved = self.at.sent(addresses, torch.int64, ("gradients", number))
                 ready.rows.view(-1, C.ITEM_WIDTH)[:, C.G.value] = moved
 
     # ------------------------------------------------------------------------------------------------- the passes
@@ -119,7 +131,10 @@ class Part:
         """See every gradient, before anything is written."""
         with context(self.device):
             for ready in self.ready:
-                self._over(ready, look, ready.found, ready.parts, self.slots, self.bad)
+                launch(
+                    look, ready.looks, ready.rows, ready.of_looks, ready.found, ready.parts, self.slots, self.bad,
+                    F=ready.features,
+                )  # fmt: skip
 
     def prepare(self) -> None:
         """Renew what is needed before an update is known: rows and columns, and the gradient that OrthoGrad sees."""
@@ -128,7 +143,7 @@ class Part:
                 if ready.features.orthograd:
                     self._straighten(ready)
                 launch(
-                    factors, ready.pieces, ready.rows, ready.work, self.numbers, ready.parts, ready.roots, ready.means,
+                    factors, ready.pieces, ready.rows, ready.work, self.numbers, ready.parts, ready.means,
                     F=ready.features,
                 )  # fmt: skip
 
@@ -145,7 +160,11 @@ class Part:
             for ready in self.ready:
                 for what in ready.features.reductions:
                     self._reduce(ready, what)
-                self._over(ready, apply, ready.found, self.slots, self.numbers, ready.roots, ready.means)
+                self._over(ready, apply, ready.found, self.slots, self.numbers, ready.parts, ready.means)
+                launch(
+                    whole, len(ready.members) - ready.large, ready.rows, ready.found, self.slots, self.numbers,
+                    ready.parts, ready.means, ready.large, F=ready.features,
+                )  # fmt: skip
 
     def finish(self) -> None:
         """Find what each parameter contributes to the estimate, where that is more than a sum."""
@@ -164,15 +183,18 @@ class Part:
         self._over(ready, part, ready.found, self.slots)
         self._finish(ready, "part")
         if ready.features.factored:
-            self._over(ready, squares, ready.found, ready.parts, self.bad)
+            count = ready.of_sums.numel() // 2
+            launch(
+                squares, count, ready.rows, ready.of_sums, ready.found, ready.parts, self.bad, F=ready.features,
+            )  # fmt: skip
 
     def _reduce(self, ready: _Ready, what: str) -> None:
-        self._over(ready, reduce, ready.found, self.slots, self.numbers, ready.roots, ready.means, WHAT=what)
+        self._over(ready, reduce, ready.found, self.slots, self.numbers, ready.parts, ready.means, WHAT=what)
         self._finish(ready, what)
 
     def _finish(self, ready: _Ready, what: str) -> None:
         launch(
-            finish_sums, len(ready.members), ready.rows, ready.found, self.slots, self.numbers,
+            finish_sums, ready.large, ready.rows, ready.found, self.slots, self.numbers,
             WHAT=what, F=ready.features, warps=1,
         )  # fmt: skip
 

@@ -48,61 +48,71 @@ _TOO_LARGE = tl.constexpr(TOO_LARGE)
 
 
 @triton.jit
-def find_bad(row, tile, slot, bad, F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr):
+def find_bad(row, tile, bad, F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr):
     """Write whether a tile holds a gradient that is not finite in float32, or that this cannot square."""
     # clause: PPSF-L-004 447f40b1
-    start = corner(row, tile, BP, BQ, BL, F.loops)
+    start = corner(row, tile, C.SUMS_L, BQ, BL)
     count = tl.zeros((BP, BQ, BL), tl.int32)
-    for down in range(0, rows(row, start, BP, F.loops), BP):
+    for down in range(0, rows(row, start, C.SUMS_L), BP):
         at, _, mask = block(row, start, down, F, BP, BQ, BL)
         grad = get(row, C.G, C.BY_G, at, mask, F.g, F)
         count += 1 - (tl.abs(grad) < _TOO_LARGE).to(tl.int32)
-    tl.store(bad + slot, tl.sum(tl.sum(tl.sum(count, axis=2), axis=1), axis=0))
+    _tell(row, tile, bad, count)
 
 
 @triton.jit
-def add_squares(
-    row, tile, slot, found, parts, bad, F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr
-):
-    """Write the sums of squares along the rows and columns of a tile, and whether its gradient is finite."""
+def _tell(row, tile, bad, count):
+    """Write how many elements of a tile, of those that the first look goes over, are not finite."""
+    tl.store(bad + tl.load(row + C.FIRST_LOOK) + tile, tl.sum(tl.sum(tl.sum(count, axis=2), axis=1), axis=0))
+
+
+@triton.jit
+def add_squares(row, tile, found, parts, bad, F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr):
+    """Write the sums of squares along the rows and columns of a tile, and whether its gradient is finite.
+
+    Squares are exact in float64, and so nearly are their sums: a partial sum, rounded to float32 once, is no farther
+    from the truth than one of squares that were rounded themselves. As nothing is negative, the relative error of a sum
+    of partial sums is at most that of one.
+    """
     # clause: PPSF-V-003 e56301e2
     # clause: PPSF-V-011 bfc8a7dc
-    start = corner(row, tile, BP, BQ, BL, F.loops)
+    start = corner(row, tile, C.SUMS_L, BQ, BL)
     b0, b1, l0, p0, q0 = start
     size_l, size_p, size_q = tl.load(row + C.SIZES + 2), tl.load(row + C.SIZES + 3), tl.load(row + C.SIZES + 4)
-    tiles_p, tiles_q = tl.load(row + C.TILES_P), tl.load(row + C.TILES_Q)
+    tiles_p, tiles_q = tl.load(row + C.SUMS_P), tl.load(row + C.SUMS_Q)
     across = l0 + tl.arange(0, BL).to(tl.int64)[None, :]
     part = (b0 * tl.load(row + C.SIZES + 1) + b1) * size_l + across
     to_p = tl.load(row + C.PART_P) + (part * tiles_q + q0 // BQ) * size_p
-    to_q = tl.load(row + C.PART_Q) + (part * tiles_p + p0 // (BP * F.loops)) * size_q
+    to_q = tl.load(row + C.PART_Q) + (part * tiles_p + p0 // tl.load(row + C.SUMS_HEIGHT)) * size_q
     columns = tl.zeros((BQ, BL), tl.float64)
     count = tl.zeros((BP, BQ, BL), tl.int32)
-    for down in range(0, rows(row, start, BP, F.loops), BP):
+    for down in range(0, rows(row, start, C.SUMS_L), BP):
         at, _, mask = block(row, start, down, F, BP, BQ, BL)
         grad = get(row, C.G, C.BY_G, at, mask, F.g, F)
         count += 1 - (tl.abs(grad) < _TOO_LARGE).to(tl.int32)
         if F.orthograd:
             grad = seen(grad, get(row, C.Y, C.BY_Y, at, mask, F.y, F), found, F)
-        square = (grad * grad).to(tl.float64)
+        wide = grad.to(tl.float64)
+        square = wide * wide
         p = p0 + down + tl.arange(0, BP).to(tl.int64)[:, None]
-        tl.store(parts + to_p + p, tl.sum(square, axis=1), mask=(p < size_p) & (across < size_l))
+        tl.store(parts + to_p + p, tl.sum(square, axis=1).to(tl.float32), mask=(p < size_p) & (across < size_l))
         columns += tl.sum(square, axis=0)
     q = q0 + tl.arange(0, BQ).to(tl.int64)[:, None]
-    tl.store(parts + to_q + q, columns, mask=(q < size_q) & (across < size_l))
+    tl.store(parts + to_q + q, columns.to(tl.float32), mask=(q < size_q) & (across < size_l))
     if F.orthograd == False:  # noqa: E712
-        tl.store(bad + slot, tl.sum(tl.sum(tl.sum(count, axis=2), axis=1), axis=0))
+        _tell(row, tile, bad, count)
 
 
 @triton.jit
 def add_components(row, tile, slot, slots, bad, F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr):
     """Write the sums that OrthoGrad needs: of y y, y g and g g; and whether the gradient is finite."""
-    start = corner(row, tile, BP, BQ, BL, F.loops)
+    start = corner(row, tile, C.TILES_L, BQ, BL)
     count = tl.zeros((BP, BQ, BL), tl.int32)
     of_y, of_both, of_grad = 0.0, 0.0, 0.0
     of_y = tl.zeros((BP, BQ, BL), tl.float64)
     of_both = tl.zeros((BP, BQ, BL), tl.float64)
     of_grad = tl.zeros((BP, BQ, BL), tl.float64)
-    for down in range(0, rows(row, start, BP, F.loops), BP):
+    for down in range(0, rows(row, start, C.TILES_L), BP):
         at, _, mask = block(row, start, down, F, BP, BQ, BL)
         grad, y = get(row, C.G, C.BY_G, at, mask, F.g, F), get(row, C.Y, C.BY_Y, at, mask, F.y, F)
         count += 1 - (tl.abs(grad) < _TOO_LARGE).to(tl.int32)
@@ -112,15 +122,15 @@ def add_components(row, tile, slot, slots, bad, F: tl.constexpr, BP: tl.constexp
     tl.store(slots + slot * SLOT, total(of_y))
     tl.store(slots + slot * SLOT + 1, total(of_both))
     tl.store(slots + slot * SLOT + 2, total(of_grad))
-    tl.store(bad + slot, tl.sum(tl.sum(tl.sum(count, axis=2), axis=1), axis=0))
+    _tell(row, tile, bad, count)
 
 
 @triton.jit
 def add_part(row, tile, slot, slots, found, F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr):
     """Write the sum of squares of what OrthoGrad leaves of a gradient, before it is made longer again."""
-    start = corner(row, tile, BP, BQ, BL, F.loops)
+    start = corner(row, tile, C.TILES_L, BQ, BL)
     squares = tl.zeros((BP, BQ, BL), tl.float64)
-    for down in range(0, rows(row, start, BP, F.loops), BP):
+    for down in range(0, rows(row, start, C.TILES_L), BP):
         at, _, mask = block(row, start, down, F, BP, BQ, BL)
         y = get(row, C.Y, C.BY_Y, at, mask, F.y, F)
         part = seen(get(row, C.G, C.BY_G, at, mask, F.g, F), y, found, F)
@@ -174,10 +184,10 @@ def count_steered(
     F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr,
 ):  # fmt: skip
     """Write how many elements of the first moment have the sign of the gradient."""
-    start = corner(row, tile, BP, BQ, BL, F.loops)
+    start = corner(row, tile, C.TILES_L, BQ, BL)
     mean = _mean(row, means, start, F, BL)
     count = tl.zeros((BP, BQ, BL), tl.float32)
-    for down in range(0, rows(row, start, BP, F.loops), BP):
+    for down in range(0, rows(row, start, C.TILES_L), BP):
         at, _, mask = block(row, start, down, F, BP, BQ, BL)
         y = get(row, C.Y, C.BY_Y, at, mask, F.y, F)
         grad = seen(gradient(row, numbers, at, mask, y, F), y, found, F)
@@ -190,9 +200,9 @@ def count_steered(
 @triton.jit
 def add_size(row, tile, slot, slots, F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr):
     """Write the sum of squares of the direction in which Muon moves a parameter."""
-    start = corner(row, tile, BP, BQ, BL, F.loops)
+    start = corner(row, tile, C.TILES_L, BQ, BL)
     squares = tl.zeros((BP, BQ, BL), tl.float64)
-    for down in range(0, rows(row, start, BP, F.loops), BP):
+    for down in range(0, rows(row, start, C.TILES_L), BP):
         at, _, mask = block(row, start, down, F, BP, BQ, BL)
         values = get(row, C.TURNED, C.BY_TURNED, at, mask, tl.float32, F)
         squares += (values * values).to(tl.float64)
@@ -205,10 +215,10 @@ def add_norm(
     F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr,
 ):  # fmt: skip
     """Write the sum of squares of the update."""
-    start = corner(row, tile, BP, BQ, BL, F.loops)
+    start = corner(row, tile, C.TILES_L, BQ, BL)
     mean = _mean(row, means, start, F, BL)
     squares = tl.zeros((BP, BQ, BL), tl.float64)
-    for down in range(0, rows(row, start, BP, F.loops), BP):
+    for down in range(0, rows(row, start, C.TILES_L), BP):
         at, _, mask = block(row, start, down, F, BP, BQ, BL)
         y = get(row, C.Y, C.BY_Y, at, mask & F.norm_sees_y, F.y, F)
         grad = seen(gradient(row, numbers, at, mask, y, F), y, found, F)
@@ -231,10 +241,10 @@ def count_averaged(
     F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr,
 ):  # fmt: skip
     """Write how many elements of the decrease of y have the sign of the update."""
-    start = corner(row, tile, BP, BQ, BL, F.loops)
+    start = corner(row, tile, C.TILES_L, BQ, BL)
     mean = _mean(row, means, start, F, BL)
     count = tl.zeros((BP, BQ, BL), tl.float32)
-    for down in range(0, rows(row, start, BP, F.loops), BP):
+    for down in range(0, rows(row, start, C.TILES_L), BP):
         at, _, mask = block(row, start, down, F, BP, BQ, BL)
         y, z = get(row, C.Y, C.BY_Y, at, mask, F.y, F), get(row, C.Z, C.BY_Z, at, mask, F.z, F)
         grad = seen(gradient(row, numbers, at, mask, y, F), y, found, F)
@@ -285,7 +295,7 @@ def _move(
     """Write y and z."""
     if F.noise_y or F.noise_z:
         seed, step = tl.load(numbers + C.N_SEED).to(tl.int64), tl.load(numbers + C.N_K).to(tl.int64)
-        if F.vector:
+        if F.fours:
             drawn = words_in_fours(
                 first_of_fours(row, start, down, F, BP, BQ), seed, step, tl.load(row + C.INDEX), BP, BQ
             )
@@ -352,11 +362,11 @@ def _keep_sums(slots, slot, inner, norm, third, F: tl.constexpr):
 @triton.jit
 def measure(row, tile, slot, slots, numbers, F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr):
     """Write the sums of the estimate, before any weight moves."""
-    start = corner(row, tile, BP, BQ, BL, F.loops)
+    start = corner(row, tile, C.TILES_L, BQ, BL)
     inner = tl.zeros((BP, BQ, BL), tl.float64)
     norm = tl.zeros((BP, BQ, BL), tl.float64)
     third = tl.zeros((BP, BQ, BL), tl.float64)
-    for down in range(0, rows(row, start, BP, F.loops), BP):
+    for down in range(0, rows(row, start, C.TILES_L), BP):
         at, element, mask = block(row, start, down, F, BP, BQ, BL)
         taken = mask & (element % F.stride == 0)
         y = get(row, C.Y, C.BY_Y, at, taken, F.y, F)
@@ -372,14 +382,14 @@ def apply(
     F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr,
 ):  # fmt: skip
     """Move moments and weights, and write the sums of the estimate unless that is done already."""
-    start = corner(row, tile, BP, BQ, BL, F.loops)
+    start = corner(row, tile, C.TILES_L, BQ, BL)
     mean = _mean(row, means, start, F, BL)
     inner = tl.zeros((BP, BQ, BL), tl.float64)
     norm = tl.zeros((BP, BQ, BL), tl.float64)
     third = tl.zeros((BP, BQ, BL), tl.float64)
     good, has = is_set(numbers, C.N_OK), has_moment(row, F)
     moves = is_set(numbers, C.N_MOVES) & has
-    for down in range(0, rows(row, start, BP, F.loops), BP):
+    for down in range(0, rows(row, start, C.TILES_L), BP):
         at, element, mask = block(row, start, down, F, BP, BQ, BL)
         y = get(row, C.Y, C.BY_Y, at, mask, F.y, F)
         z = get(row, C.Z, C.BY_Z, at, mask, F.z, F) if F.averages else y

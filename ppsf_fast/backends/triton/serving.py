@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from ppsf_fast import capture
 from ppsf_fast.backends.triton.features import DTYPES
 from ppsf_fast.backends.triton.geometry import AXES, cut
 from ppsf_fast.backends.triton.maths import INTERPRETED
@@ -21,6 +22,8 @@ from ppsf_fast.rule import Rule
 from ppsf_fast.scalars import Ledger
 from ppsf_fast.state import State
 
+#: Where in the workspace is kept what graphs use.
+LENT = "lent"
 #: Devices that Triton compiles for; the interpreter runs on the CPU.
 DEVICES = ("cpu",) if INTERPRETED else ("cuda",)
 
@@ -59,7 +62,7 @@ def step(plan: Plan, workspace: dict[object, object], skipped: Tensor) -> Tensor
     keys = sorted(found, key=lambda key: devices[key] != lead)
     parts = [Part(found[key], _workspace(workspace, key, devices[key]), len(plan.groups)) for key in keys]
     workspace[STANDING] = Standing.of(plan, parts)
-    return Step(plan, parts, _workspace(workspace, "lead", lead)).run(skipped)
+    return _taken(plan, parts, workspace, skipped)
 
 
 def again(
@@ -88,10 +91,32 @@ def again(
         del workspace[STANDING]
         return False
     plan = standing.plan(groups, rules, ledger)
-    lead = plan.pools[0].device
-    values = Step(plan, standing.parts, _workspace(workspace, "lead", lead)).run(ledger.counter(lead))
+    values = _taken(plan, standing.parts, workspace, ledger.counter(plan.pools[0].device))
     ledger.publish(plan.changed, values)
     return True
+
+
+def _taken(plan: Plan, parts: Sequence[Part], workspace: dict[object, object], skipped: Tensor) -> Tensor:
+    lead = plan.pools[0].device
+    values = Step(plan, parts, _workspace(workspace, "lead", lead)).run(skipped)
+    if capture.capturing(lead):
+        _lend(workspace, parts)
+    return values
+
+
+def _lend(workspace: dict[object, object], parts: Sequence[Part]) -> None:
+    """Leave to a graph what it uses, for as long as the optimizer lives; later steps make tables of their own.
+
+    What has been sent is on the device only when the graph is replayed.
+    """
+    lent = workspace.setdefault(LENT, [])
+    assert isinstance(lent, list)
+    workspace.pop(STANDING, None)
+    lent.append(parts)
+    for each in workspace.values():
+        if isinstance(each, Workspace):
+            lent.append((dict(each.tables), dict(each.buffers)))
+            each.tables.clear()
 
 
 def _workspace(workspace: dict[object, object], key: object, device: torch.device) -> Workspace:

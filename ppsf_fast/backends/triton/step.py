@@ -39,7 +39,7 @@ class Step:
         self.law, self.early = Law.of(revision), is_early(revision)
         for scalars in plan.changed:
             _bring(scalars, self.at.device)
-        self.values = torch.empty(sum(len(each.names) for each in plan.changed), dtype=FLOAT64, device=self.at.device)
+        self.values = self.at.kept("values", sum(len(each.names) for each in plan.changed), FLOAT64)
 
     def run(self, skipped: Tensor) -> Tensor:
         """Execute the step.
@@ -76,7 +76,7 @@ class Step:
         with context(self.at.device):
             launch(
                 begin, len(self.groups), self.options, self.scalars, self.lead.numbers, estimates,
-                len(self.plan.estimates), self.lead.bad, self.lead.tiles, elsewhere, skipped, L=self.law,
+                len(self.plan.estimates), self.lead.bad, self.lead.looks, elsewhere, skipped, L=self.law,
             )  # fmt: skip
         del kept
         self._spread()
@@ -98,7 +98,7 @@ class Step:
     def _bad_elsewhere(self) -> Tensor:
         """Whether another device has seen a gradient that is not finite, int32."""
         found = self.at.kept("elsewhere", 1, torch.int32)
-        others = [part.bad[: part.tiles].sum() for part in self.parts[1:] if part.tiles]
+        others = [part.bad[: part.looks].sum() for part in self.parts[1:] if part.looks]
         if not others:
             return found
         return torch.stack([flag.to(self.at.device) for flag in others]).sum().int()

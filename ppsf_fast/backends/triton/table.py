@@ -10,7 +10,19 @@ from torch import Tensor
 from ppsf_fast import muon
 from ppsf_fast.backends.triton import columns as C
 from ppsf_fast.backends.triton.features import NEAR, Features, features_of
-from ppsf_fast.backends.triton.geometry import DEEP, EVEN, TALL, WIDE, Cut, Geometry, row_major, seen
+from ppsf_fast.backends.triton.geometry import (
+    DEEP,
+    EVEN,
+    FEW,
+    HIGHER,
+    TALL,
+    TURNED,
+    WIDE,
+    Cut,
+    Geometry,
+    row_major,
+    seen,
+)
 from ppsf_fast.plan import Item
 from ppsf_fast.rule import Rule
 from ppsf_fast.speed import COURSE
@@ -55,28 +67,46 @@ class Bucket:
     """Parameters that the same kernels serve.
 
     Attributes:
+        entries: those that are not small come first.
+        large: how many these are.
         first_tile: where the slots of its tiles begin.
+        first_look: where the flags of its first look begin.
+        higher: how many times as high tiles of sums are.
     """
 
     features: Features
     entries: list[Entry] = field(default_factory=list)
+    large: int = 0
     first_tile: int = 0
+    first_look: int = 0
+    higher: int = 1
 
     @property
     def tiles(self) -> int:
         """Number of tiles."""
         return sum(entry.geometry.count for entry in self.entries)
 
+    @property
+    def large_tiles(self) -> int:
+        """Number of tiles of tensors that are not small."""
+        return sum(entry.geometry.count for entry in self.entries[: self.large])
+
 
 @dataclass(slots=True)
 class Layout:
-    """The tables of a bucket, and the scratch it needs: numbers of float64 and float32 elements."""
+    """The tables of a bucket, and the scratch it needs: numbers of float32 and float64 elements.
+
+    Attributes:
+        rows: of its parameters.
+        tiles, sums: of each tile, and of each tile of sums, the row and the number.
+        work: of each piece of a row or column of what is not small, the row and the number.
+    """
 
     rows: list[int]
     tiles: list[int]
+    sums: list[int]
     work: list[int]
     parts: int
-    roots: int
     means: int
 
 
@@ -117,7 +147,13 @@ def entry_of(item: Item, rule: Rule, group: int, by: Cut, place: int = 0) -> Ent
 def _shape(geometry: Geometry, tensors: Mapping[str, Tensor], addresses: Sequence[int]) -> int:
     operands = _EACH.intersection(tensors)
     used = [(_OPERANDS.index(name), at) for name, at in zip(tensors, addresses, strict=True) if name in operands]
-    return EVEN if geometry.is_even([at for _, at in used], [operand for operand, _ in used]) else geometry.shape
+    return geometry.block([at for _, at in used], [operand for operand, _ in used])
+
+
+def _is_small(entry: Entry, by: Cut) -> bool:
+    geometry = entry.geometry
+    few = geometry.count <= FEW and (not entry.factored or geometry.pieces(by) <= FEW)
+    return geometry.numel <= by.small and few
 
 
 def _strides(tensor: Tensor | None, ndim: int) -> tuple[int, ...]:
@@ -141,12 +177,24 @@ def buckets_of(entries: Sequence[tuple[Entry, Rule]], by: Cut) -> list[Bucket]:
             features = features_of(entry.item, rule, entry.geometry.reach)
             kinds[kind] = found.setdefault(features, Bucket(features))
         kinds[kind].entries.append(entry)
-    first = 0
+    first = first_look = 0
     for bucket in found.values():
         bucket.features = _completed(bucket, by)
-        bucket.first_tile = first
+        large = [entry for entry in bucket.entries if not (bucket.features.whole and _is_small(entry, by))]
+        chosen = set(map(id, large))
+        bucket.entries = [*large, *(entry for entry in bucket.entries if id(entry) not in chosen)]
+        bucket.large, bucket.higher = len(large), max(1, min(HIGHER, bucket.tiles // by.enough))
+        bucket.first_tile, bucket.first_look = first, first_look
         first += bucket.tiles
+        first_look += looks(bucket, by)
     return list(found.values())
+
+
+def looks(bucket: Bucket, by: Cut) -> int:
+    """Number of programs that see the gradients of a bucket first: one for each tile of sums, if they sum squares."""
+    if bucket.features.orthograd:
+        return bucket.tiles
+    return sum(entry.geometry.sums(by, bucket.higher)[1] for entry in bucket.entries)
 
 
 def _completed(bucket: Bucket, by: Cut) -> Features:
@@ -160,23 +208,29 @@ def _completed(bucket: Bucket, by: Cut) -> Features:
         tall=TALL in shapes,
         deep=DEEP in shapes,
         even=EVEN in shapes,
+        turned=TURNED in shapes,
         blocks=by.blocks,
-        loops=by.loops,
+        sum_blocks=by.sum_blocks,
         piece=by.piece,
     )
 
 
 def layout_of(bucket: Bucket, by: Cut) -> Layout:
     """The tables of a bucket."""
-    layout = Layout([], [], [], 0, 0, 0)
-    tile = bucket.first_tile
+    layout = Layout([], [], [], [], 0, 0)
+    tile, look = bucket.first_tile, bucket.first_look
     for index, entry in enumerate(bucket.entries):
-        layout.rows += _row(entry, layout, tile, by)
-        for number in range(entry.geometry.count):
-            layout.tiles += (index, number)
-        tile += entry.geometry.count
+        geometry = entry.geometry
+        tiles, sums, height = geometry.sums(by, bucket.higher)
+        layout.rows += _row(entry, layout, tile, look, (*tiles, height), by)
+        layout.tiles += [each for number in range(geometry.count) for each in (index, number)]
+        layout.sums += [each for number in range(sums) for each in (index, number)]
+        tile += geometry.count
+        look += geometry.count if bucket.features.orthograd else sums
         if entry.factored:
-            _add_factors(entry.geometry, layout, index, by)
+            _add_factors(geometry, layout, tiles, by)
+        if entry.factored and index < bucket.large:
+            layout.work += [each for number in range(geometry.pieces(by)) for each in (index, number)]
     return layout
 
 
@@ -184,21 +238,18 @@ def _pieces(length: int, by: Cut) -> int:
     return -(-length // by.piece)
 
 
-def _add_factors(geometry: Geometry, layout: Layout, index: int, by: Cut) -> None:
-    """The scratch of a factored second moment, and the work of renewing it."""
+def _add_factors(geometry: Geometry, layout: Layout, tiles: tuple[int, int, int], by: Cut) -> None:
+    """The scratch of a factored second moment."""
     _, _, _, p, q = geometry.sizes
-    _, tiles_p, tiles_q = geometry.tiles
+    _, tiles_p, tiles_q = tiles
     slices = geometry.slices
     layout.parts += slices * (tiles_q * p + tiles_p * q)
-    layout.roots += slices * (p + q)
     layout.means += slices * _pieces(p if geometry.row_is_p else q, by)
-    for piece in range(slices * (_pieces(p, by) + _pieces(q, by))):
-        layout.work += (index, piece)
 
 
-def _row(entry: Entry, layout: Layout, tile: int, by: Cut) -> list[int]:
+def _row(entry: Entry, layout: Layout, tile: int, look: int, sums: tuple[int, int, int, int], by: Cut) -> list[int]:
     geometry, tensors, item = entry.geometry, entry.tensors, entry.item
-    _, _, _, p, q = geometry.sizes
+    p, q = geometry.sizes[3:]
     row = [0] * C.ITEM_WIDTH
 
     def put(column: object, *values: int) -> None:
@@ -206,10 +257,11 @@ def _row(entry: Entry, layout: Layout, tile: int, by: Cut) -> list[int]:
         row[first : first + len(values)] = values
 
     put(C.GROUP, entry.group, item.index, item.param.numel(), int(entry.factored), entry.shape)
-    put(C.TILES_L, *geometry.tiles)
+    put(C.TILES_L, *geometry.tiles, geometry.height(by))
     put(C.FIRST_TILE, tile, geometry.count)
-    put(C.PART_P, layout.parts, layout.parts + geometry.slices * geometry.tiles[2] * p)
-    put(C.ROOT_P, layout.roots, layout.roots + geometry.slices * p)
+    put(C.SUMS_L, *sums)
+    put(C.FIRST_LOOK, look)
+    put(C.PART_P, layout.parts, layout.parts + geometry.slices * sums[2] * p)
     put(C.MEAN, layout.means, _pieces(p if geometry.row_is_p else q, by), int(geometry.row_is_p))
     put(C.SIZES, *geometry.sizes)
     sides = ("row", "column") if geometry.row_is_p else ("column", "row")

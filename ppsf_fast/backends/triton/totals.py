@@ -48,7 +48,12 @@ def _finish_size(row, numbers, found, mean_square):
 def finish_sums(table, found, slots, numbers, WHAT: tl.constexpr, F: tl.constexpr):
     """What follows from the sums of a pass: one program for each parameter."""
     item = tl.program_id(0).to(tl.int64)
-    row, found = table + item * _ITEM, found + item * _FOUND
+    finish(table + item * _ITEM, found + item * _FOUND, slots, numbers, WHAT, F)
+
+
+@triton.jit
+def finish(row, found, slots, numbers, WHAT: tl.constexpr, F: tl.constexpr):
+    """What follows from the sums of a pass over one parameter; `numbers` are those of all groups."""
     first, count = tl.load(row + C.FIRST_TILE), tl.load(row + C.TILES)
     size = tl.maximum(tl.load(row + C.NUMEL), 1).to(tl.float64)
     one = add_up(slots, first, count, 0)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from ppsf_fast import capture
+
 
 @dataclass(slots=True)
 class Sent:
@@ -19,11 +21,19 @@ class Sent:
 
 @dataclass(slots=True)
 class Workspace:
-    """Tables and scratch of one device; all of it can be thrown away at any time between steps."""
+    """Tables and scratch of one device; all of it can be thrown away at any time between steps.
+
+    Attributes:
+        spare: by name, memory of the host that a captured step can send a table from: none can be had while a graph is
+            captured.
+        lent: such memory, where a graph reads it whenever it is replayed.
+    """
 
     device: torch.device
     tables: dict[object, Sent] = field(default_factory=dict)
     buffers: dict[str, Tensor] = field(default_factory=dict)
+    spare: dict[object, Tensor] = field(default_factory=dict)
+    lent: list[Tensor] = field(default_factory=list)
 
     def table(
         self, name: object, signature: object, make: Callable[[], Sequence[float]], dtype: torch.dtype = torch.int64
@@ -37,16 +47,34 @@ class Workspace:
         """
         found = self.tables.get(name)
         if found is None or found.signature != signature:
-            found = Sent(signature, self.sent(make(), dtype))
+            found = Sent(signature, self.sent(make(), dtype, name))
             self.tables[name] = found
         return found.table
 
-    def sent(self, numbers: Sequence[float], dtype: torch.dtype) -> Tensor:
-        """Numbers on the device, sent without waiting."""
-        pinned = self.device.type == "cuda"
-        # At least one element, so that there is an address.
-        table = torch.tensor(list(numbers) or [0], dtype=dtype, pin_memory=pinned)
-        return table.to(self.device, non_blocking=True)
+    def sent(self, numbers: Sequence[float], dtype: torch.dtype, name: object = None) -> Tensor:
+        """Numbers on the device, sent without waiting.
+
+        Args:
+            numbers: what is sent; if there are none, there is still an address.
+            dtype: of the table.
+            name: of a table that a captured step may have to send anew.
+        """
+        host = torch.tensor(list(numbers) or [0], dtype=dtype)
+        if capture.capturing(self.device):
+            return self._sent_by_graph(host, name)
+        if name is not None and (name not in self.spare or self.spare[name].shape != host.shape):
+            self.spare[name] = self._pinned(host)
+        return self._pinned(host).copy_(host).to(self.device, non_blocking=True)
+
+    def _pinned(self, like: Tensor) -> Tensor:
+        return torch.empty_like(like, pin_memory=self.device.type == "cuda")
+
+    def _sent_by_graph(self, host: Tensor, name: object) -> Tensor:
+        """A graph copies again in every replay: what it copies from must stay, and stay as it is."""
+        reserved = self.spare.pop(name, None)
+        source = self._pinned(host) if reserved is None or reserved.shape != host.shape else reserved
+        self.lent.append(source.copy_(host))
+        return source.to(self.device, non_blocking=True)
 
     def scratch(self, name: str, size: int, dtype: torch.dtype) -> Tensor:
         """Memory of at least `size` elements, with any content."""

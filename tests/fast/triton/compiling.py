@@ -51,10 +51,10 @@ CONFIGURATIONS: dict[str, tuple[Any, torch.dtype, tuple[tuple[int, ...], ...], d
 }  # fmt: skip
 
 _TYPES = {
-    "table": "*i64", "tiles": "*i32", "work": "*i32", "found": "*fp64", "parts": "*fp64", "slots": "*fp64",
-    "bad": "*i32", "numbers": "*fp64", "roots": "*fp32", "means": "*fp64", "shares": "*fp64", "pools": "*i64",
+    "table": "*i64", "tiles": "*i32", "work": "*i32", "found": "*fp64", "parts": "*fp32", "slots": "*fp64",
+    "bad": "*i32", "numbers": "*fp64", "means": "*fp64", "shares": "*fp64", "pools": "*i64",
     "ranges": "*i64", "members": "*i64", "entries": "*i64", "options": "*fp64", "scalars": "*i64", "values": "*fp64",
-    "estimates": "*i64", "groups": "i32", "elsewhere": "*i32", "skipped": "*i64",
+    "estimates": "*i64", "groups": "i32", "first": "i32", "elsewhere": "*i32", "skipped": "*i64",
 }  # fmt: skip
 
 
@@ -88,6 +88,8 @@ def needed(features: Features, law: Law) -> Iterator[tuple[Any, dict[str, Any], 
         yield kernels.reduce, {"F": features, "WHAT": what}, WARPS
         yield totals.finish_sums, {"F": features, "WHAT": what}, 1
     yield kernels.apply, {"F": features}, WARPS
+    if features.whole:
+        yield kernels.whole, {"F": features}, WARPS
     if features.by_item:
         yield totals.finish_items, {"F": features, "MEASURED": features.statistics != ""}, 1
     yield numbers.begin, {"L": law}, WARPS

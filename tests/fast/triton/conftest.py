@@ -18,6 +18,8 @@ def _by_triton(monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps are taken by Triton, and by nothing else unless a test says so."""
     monkeypatch.setenv(CHOICE, "triton")
     monkeypatch.setattr(Torch, "step", _refuse)
+    # So that a test with a matrix of a few hundred elements has both kinds of tensors.
+    monkeypatch.setattr(geometry, "SMALL", 256)
 
 
 def _refuse(*_: object) -> None:
@@ -41,9 +43,15 @@ _original_step = Torch.step
 
 @pytest.fixture(params=["usual tiles", "small tiles"])
 def tiles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Tiles as they are, or so small that tensors of a few hundred elements have many."""
-    if request.param == "small tiles":
-        monkeypatch.setattr(geometry, "BLOCKS", ((4, 32, 1), (16, 8, 1), (8, 4, 4)))
+    """Tiles as they are, small tensors too; or so small that tensors of a few hundred elements have many, and nothing
+    is small."""
+    if request.param == "usual tiles":
+        monkeypatch.setattr(geometry, "SMALL", 16384)
+    else:
+        monkeypatch.setattr(geometry, "SMALL", 0)
+        monkeypatch.setattr(geometry, "BLOCKS", ((4, 32, 1), (16, 8, 1), (2, 8, 4)))
+        monkeypatch.setattr(geometry, "SUM_BLOCKS", ((4, 32, 1), (16, 8, 1), (2, 16, 4)))
         monkeypatch.setattr(geometry, "LOOPS", 2)
         monkeypatch.setattr(geometry, "PIECE", 16)
+        monkeypatch.setattr(geometry, "ENOUGH", 8)
     return str(request.param)
