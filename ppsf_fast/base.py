@@ -13,7 +13,9 @@ from torch._compile import _disable_dynamo
 from torch.optim.optimizer import ParamsT
 
 from ppsf_fast import backends, plan
+from ppsf_fast.checkpoint import STATE_VERSION
 from ppsf_fast.distributed import step as sharded
+from ppsf_fast.distributed.sharding import anything_sharded, layout_of
 from ppsf_fast.domains import flag
 from ppsf_fast.options import (
     SHARED_NAMES,
@@ -35,6 +37,7 @@ from ppsf_fast.scalars import (
 )
 from ppsf_fast.scaling import Scaling
 from ppsf_fast.seeing import Seeing
+from ppsf_fast.state import prepare
 from ppsf_fast.stepwise import Stepwise
 
 if TYPE_CHECKING:
@@ -137,7 +140,8 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
         if self.param_groups and not rule.split:
             scalars |= {name: self.param_groups[0][name] for name in Names.of(self._revision).pool}
         in_training = self.param_groups[0]["train_mode"] if self.param_groups else True
-        start = {**options, **scalars, "train_mode": in_training, "effective_lr": options["lr"]}
+        shown = {"train_mode": in_training, "effective_lr": options["lr"], "state_version": STATE_VERSION}
+        start = {**options, **scalars, **shown}
         check_groups([*self.param_groups, start], self._revision)
         return start
 
@@ -166,6 +170,8 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
             with torch.enable_grad():
                 loss = closure()
         if self.is_fused or self._running is not None:
+            for finish in self._finishers:
+                finish()
             self._refuse_scaled()
             self._warn_if_idle()
             self._end_fused_step()
@@ -177,6 +183,10 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
     def _update(self) -> None:
         self._settle(wait=False)
         groups, rules, ledger = self.param_groups, self._rules(), self._ledger
+        if all(rule.lr == 0 for rule in rules):
+            self._create_ahead(rules)
+            return
+        self._drop_ahead()
         team, scaling = self._team(rules), Scaling.of(self)
         if team is not None:
             sharded.step(groups, rules, self.state, ledger, team, scaling, self._compiles)
@@ -198,6 +208,22 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
         self._rosters = plan.enrolled(work, groups, self.state) if self._compiles else {}
         backend.step(work, ledger, self._workspace)
         self._settle(wait=False)
+
+    def _create_ahead(self, rules: list[Rule]) -> None:
+        """Create the state of parameters that have a gradient, if there is none at all.
+
+        So do checkpoints prepare an optimizer that is to load one: by a step with learning rates of 0.
+        """
+        # clause: PPSF-L-001 96915c07
+        if self.state:
+            return
+        for group, rule in zip(self.param_groups, rules, strict=True):
+            for index, param in enumerate(group["params"]):
+                if param.grad is not None:
+                    layout = layout_of(param, self._layouts, f"parameter {index}") if anything_sharded() else None
+                    plan.check_parameter(param, f"parameter {index}")
+                    prepare(self.state[param], param, rule, plan.may_adapt(group, rule), layout)
+        self._ahead = bool(self.state)
 
 
 def _listed(params: Any) -> Any:

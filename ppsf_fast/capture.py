@@ -7,4 +7,5 @@ import torch
 
 def capturing(device: torch.device) -> bool:
     """Whether what a device is told is written into a graph, and not executed."""
-    return device.type == "cuda" and torch.cuda.is_current_stream_capturing()
+    started: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    return device.type == "cuda" and started and torch.cuda.is_current_stream_capturing()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -18,9 +19,30 @@ class FusedBackward:
     def __init__(self, optimizer: RevisedOptimizer) -> None:
         self._optimizer = optimizer
         self._handles: dict[Tensor, RemovableHandle] = {}
+        self._accumulates = False
+        #: Since the last step: who has moved, and whose gradient has been left to be added to.
+        self._moved: set[Tensor] = set()
+        self._left: dict[Tensor, None] = {}
         for group in optimizer.param_groups:
             self._install(group["params"])
         optimizer.follow(self._install)
+        optimizer.before_end(self._finish)
+
+    @contextmanager
+    def accumulating(self, on: bool = True) -> Iterator[None]:
+        """In the block gradients are left to be added up: for every backward pass of a step but the last.
+
+        That one moves each parameter by the sum of its gradients; `optimizer.step()` moves those that it did not
+        reach. The sums are kept meanwhile, as without `fused_back_pass`.
+
+        Args:
+            on: False leaves all as it is, so that a loop needs one `with` for all its passes.
+        """
+        before, self._accumulates = self._accumulates, on
+        try:
+            yield
+        finally:
+            self._accumulates = before
 
     def _install(self, params: Iterable[Tensor]) -> None:
         for param in params:
@@ -29,12 +51,34 @@ class FusedBackward:
                 self._handles[param] = hook
 
     def _step(self, param: Tensor) -> None:
+        if param in self._moved:
+            raise RuntimeError(
+                f"a parameter of shape {tuple(param.shape)} has moved, and got another gradient before step(): allowed "
+                "is one backward pass for each step. Call optimizer.step() after it, or put all passes of a step but "
+                "the last into `with hooks.accumulating():`."
+            )
+        if self._accumulates:
+            self._left[param] = None
+        else:
+            self._move(param)
+
+    def _move(self, param: Tensor) -> None:
         self._optimizer.step_param(param)
         param.grad = None
+        self._moved.add(param)
+
+    def _finish(self) -> None:
+        """Before a step ends: move who was left by the last backward pass."""
+        for param in self._left:
+            if param not in self._moved and param.grad is not None:
+                self._move(param)
+        self._left.clear()
+        self._moved.clear()
 
     def remove(self) -> None:
         """Take the hooks off; calling it again does nothing."""
         self._optimizer.unfollow(self._install)
+        self._optimizer.not_before_end(self._finish)
         for handle in self._handles.values():
             handle.remove()
         self._handles.clear()
@@ -52,8 +96,9 @@ def fuse_backward(optimizer: RevisedOptimizer) -> FusedBackward:
     """Step inside the backward pass: each parameter moves when its gradient is complete, and the gradient is freed.
 
     Call `optimizer.step()` after each `loss.backward()`, which ends the step. Parameters that are added later get their
-    hook at once; one that is frozen now gets none, so unfreeze first. Gradients cannot be accumulated over several
-    backward passes, nor clipped by their common norm.
+    hook at once; one that is frozen now gets none, so unfreeze first. A second backward pass before `step()` is
+    refused, unless all but the last are made in :meth:`FusedBackward.accumulating`. Gradients cannot be clipped by
+    their common norm.
 
     Args:
         optimizer: made with `fused_back_pass=True`; under a wrapper, the optimizer inside.

@@ -108,13 +108,27 @@ class Scalars:
         mine = [groups[member] for member in self.members]
         for name in self.names:
             edits = [group[name] for group in mine if group[name] != self.agreed.get(name, _NEVER)]
-            if edits or name not in self.tensors:
+            there = self.tensors.get(name)
+            if there is not None and there.device != device:
+                there = self.tensors[name] = there.to(device)
+            if edits or there is None:
                 value = edits[0] if edits else self.agreed[name]
-                dtype = torch.int64 if name in _COUNTS else wide_dtype(device)
-                self.tensors[name] = torch.full((), _to_device(value), dtype=dtype, device=device)
+                self._write(name, value, there, device)
                 self.show(groups, name, value)
-            elif self.tensors[name].device != device:
-                self.tensors[name] = self.tensors[name].to(device)
+
+    def _write(self, name: str, value: Any, there: Tensor | None, device: torch.device) -> None:
+        """Bring a value to the device: to the place where it has been, if it has one."""
+        if capture.capturing(device):
+            raise RuntimeError(
+                f"a graph captures step(), and {name} comes from the host, which each replay would repeat: "
+                "allowed is a step whose state is on the device. Make a few ordinary steps first, and edit no group "
+                "before the capture."
+            )
+        if there is not None:
+            there.fill_(_to_device(value))
+            return
+        dtype = torch.int64 if name in _COUNTS else wide_dtype(device)
+        self.tensors[name] = torch.full((), _to_device(value), dtype=dtype, device=device)
 
     def show(self, groups: Sequence[Group], name: str, value: Any) -> None:
         """Agree upon `value`, and write it into all groups that show it."""
@@ -227,6 +241,8 @@ class Ledger:
             the indices of the groups that were written.
         """
         settled: set[int] = set()
+        if not wait and capture.capturing(torch.device("cuda")):  # nothing may be asked meanwhile
+            return []
         if wait and self._captured:
             self._pending.clear()
             captured, self._captured = self._captured, []
@@ -244,8 +260,7 @@ class Ledger:
         if ok is None:
             self._skipped += 1
             return
-        zero = torch.zeros((), dtype=torch.int64, device=ok.device)
-        self._skipped_on[ok.device] = self._skipped_on.get(ok.device, zero) + torch.logical_not(ok)
+        self.counter(ok.device).add_(torch.logical_not(ok))
 
     def counter(self, device: torch.device) -> Tensor:
         """The number of steps that a device has skipped, int64, 0-d: for a backend that counts there itself."""

@@ -25,12 +25,12 @@ class Stepwise(Core):
 
     @property
     def supports_memory_efficient_fp16(self) -> bool:
-        """Asked by fairseq: whether float32 copies of float16 weights are kept. They are not."""
+        """Whether fairseq may do without its float32 copies of float16 weights; no, as in the package replaced."""
         return False
 
     @property
     def supports_flat_params(self) -> bool:
-        """Asked by fairseq: whether parameters may be laid into one vector. They may; nothing is factored then."""
+        """Whether parameters may be laid into one vector, as fairseq asks. They may; nothing is factored then."""
         return True
 
     @property
@@ -45,6 +45,14 @@ class Stepwise(Core):
     def unfollow(self, added: Callable[[list[Tensor]], None]) -> None:
         """Stop that; does nothing if nobody follows."""
         self._followers = [each for each in self._followers if each != added]
+
+    def before_end(self, call: Callable[[], None]) -> None:
+        """Call `call` in each :meth:`step` before it ends the fused step; copies do not."""
+        self._finishers.append(call)
+
+    def not_before_end(self, call: Callable[[], None]) -> None:
+        """Stop that; does nothing if it is not called."""
+        self._finishers = [each for each in self._finishers if each != call]
 
     @_disable_dynamo
     @torch.no_grad()
@@ -101,6 +109,7 @@ class Stepwise(Core):
         if item is None:
             return
         self._end_fused_step()
+        self._drop_ahead()
         self._settle(wait=False)
         fresh.begin(param.device)
         self._running = fresh

@@ -38,6 +38,7 @@ def entries(state: dict[str, Tensor]) -> dict[str, Any]:
     return {name: bits(value) for name, value in state.items()}
 
 
+@pytest.mark.need(3)
 @pytest.mark.parametrize("wrapped", [False, True])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_it_is_the_state_dict_of_eval_mode_and_nothing_changes(dtype: torch.dtype, wrapped: bool) -> None:
@@ -117,6 +118,7 @@ def test_a_state_dict_of_copies_is_refused_and_the_block_serves_it() -> None:
     assert averaged == entries(model.state_dict()) != plain
 
 
+@pytest.mark.need(3)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_the_weights_of_training_come_back_bit_for_bit(dtype: torch.dtype) -> None:
     model, optimizer, params = trained(dtype)
@@ -206,6 +208,7 @@ def test_between_backward_pass_and_step_of_a_fused_step_it_ends_nothing() -> Non
     assert entries(model.state_dict()) == found
 
 
+@pytest.mark.need(33)
 def test_statistics_of_batch_norm_can_be_measured_on_the_average() -> None:
     torch.manual_seed(0)
     first, norm = nn.Linear(4, 3), nn.BatchNorm1d(3)

@@ -69,6 +69,7 @@ def test_the_limiter_never_keeps_the_estimate_from_growing(d_coef: float) -> Non
     assert after > 100 * before
 
 
+@pytest.mark.need(4)
 def test_the_limiter_limits_whatever_d_coef_is() -> None:
     """ERR-0046: in 2.0.1 a d_coef of 10 makes a step of 2**0.25 one of 11.9."""
     made = quadratic(lambda groups: ProdigyPlusScheduleFree(groups, revision="2.0", d_coef=10.0, d0=1e-3), 3)
@@ -163,6 +164,7 @@ def test_cautious_without_averaging_goes_downhill() -> None:
     assert ((param - target) ** 2).mean() < 0.1 * (target**2).mean()
 
 
+@pytest.mark.need(18)
 def test_a_group_with_lr_0_stays_where_it_is() -> None:
     """ERR-0093, ERR-0094: Prodigy decays such a group, and moves it on by stale momentum."""
     kept, trained = (torch.nn.Parameter(torch.ones(4)) for _ in range(2))
@@ -178,6 +180,7 @@ def test_a_group_with_lr_0_stays_where_it_is() -> None:
     assert not torch.equal(trained, kept)
 
 
+@pytest.mark.need(18)
 def test_a_step_without_gradients_leaves_the_estimate_alone() -> None:
     """ERR-0011: 1.9.2 ends every step for every group; without any gradient the estimate jumps to pi/2."""
     param = torch.nn.Parameter(torch.zeros(20))

@@ -143,6 +143,7 @@ def test_what_the_kernel_does_not_serve_is_stepped_beside_it(calls: list[int]) -
     assert bits(other[2]) == bits(whole[2])
 
 
+@pytest.mark.need(23)
 @needs_compiler
 def test_it_is_compiled_once_whatever_changes(monkeypatch: pytest.MonkeyPatch, calls: list[int]) -> None:
     params, optimizer = made(torch.float32)
@@ -158,6 +159,7 @@ def test_it_is_compiled_once_whatever_changes(monkeypatch: pytest.MonkeyPatch, c
     assert len(calls) == 51
 
 
+@pytest.mark.need(23)
 @needs_compiler
 def test_a_compiled_training_step_may_call_it(calls: list[int]) -> None:
     def trained(wrap: Callable[[Any], Any]) -> list[object]:

@@ -73,6 +73,7 @@ def fake_parameters(dtype: torch.dtype) -> list[Tensor]:
     return [torch.nn.Parameter(values, requires_grad=False) for values in data]
 
 
+@pytest.mark.need(16)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize(
     "options",
@@ -107,6 +108,7 @@ def test_a_step_never_reads_the_device(
         assert {value.device.type for values in sent for value in values} == {"cuda"}
 
 
+@pytest.mark.need(16)
 @pytest.mark.parametrize("options", [{}, {"use_adopt": True, "prodigy_steps": 2}, {"split_groups": False}], ids=str)
 def test_a_fused_step_never_reads_the_device(monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]) -> None:
     with imagined_gpu(monkeypatch) as sent:
@@ -143,6 +145,7 @@ def test_what_trainers_read_follows_when_it_has_arrived(accelerator: Any) -> Non
     assert accelerator.awaited == 0
 
 
+@pytest.mark.need(17)
 @pytest.mark.usefixtures("accelerator")
 def test_metrics_and_state_dict_are_exact() -> None:
     params = parameters()

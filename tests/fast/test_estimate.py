@@ -9,6 +9,7 @@ from ppsf_fast import ProdigyPlusScheduleFree
 from tests.fast.helpers import parameters, snapshot, train
 
 
+@pytest.mark.need(4, 14)
 def test_the_memory_of_the_estimate_is_freed_with_its_window() -> None:
     params = parameters()
     optimizer = ProdigyPlusScheduleFree(params, prodigy_steps=3)
@@ -40,6 +41,7 @@ def test_a_window_that_opens_again_starts_anew() -> None:
     assert all({"s", "p0"} <= set(optimizer.state[param]) for param in params)
 
 
+@pytest.mark.need(2)
 def test_gradients_that_are_all_zero_move_nothing() -> None:
     params = parameters()
     optimizer = ProdigyPlusScheduleFree(params, eps=None)
@@ -51,6 +53,7 @@ def test_gradients_that_are_all_zero_move_nothing() -> None:
     assert optimizer.param_groups[0]["d"] == 1e-6
 
 
+@pytest.mark.need(9)
 @pytest.mark.parametrize("scale", [2.0**-40, 2.0**40])
 def test_atan2_does_not_depend_on_the_scale_of_the_gradients(scale: float) -> None:
     def run(factor: float) -> list[float]:
@@ -64,6 +67,7 @@ def test_atan2_does_not_depend_on_the_scale_of_the_gradients(scale: float) -> No
     assert run(scale) == run(1.0)
 
 
+@pytest.mark.need(2)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("options", [{}, {"eps": None}, {"factored": False}], ids=str)
 def test_a_small_regression_converges_and_d_rises(dtype: torch.dtype, options: dict[str, object]) -> None:

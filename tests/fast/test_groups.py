@@ -18,6 +18,7 @@ def pair(**options: object) -> tuple[list[torch.Tensor], ProdigyPlusScheduleFree
     return params, ProdigyPlusScheduleFree([{"params": [param]} for param in params], **options)
 
 
+@pytest.mark.need(27)
 @pytest.mark.usefixtures("accelerator")
 @pytest.mark.parametrize("split", [True, False])
 def test_a_group_added_later_starts_as_a_new_one(split: bool) -> None:
@@ -34,6 +35,7 @@ def test_a_group_added_later_starts_as_a_new_one(split: bool) -> None:
     assert optimizer.metrics()[2]["k"] == (4 if split else 9)
 
 
+@pytest.mark.need(27, 28)
 def test_a_group_that_is_refused_is_not_added() -> None:
     params, optimizer = pair()
     before = snapshot(optimizer, params)
@@ -53,6 +55,7 @@ def test_named_parameters_and_generators_are_taken() -> None:
     assert len(ProdigyPlusScheduleFree([{"params": model.parameters()}]).param_groups[0]["params"]) == 2
 
 
+@pytest.mark.need(17)
 @pytest.mark.parametrize("mean", [True, False])
 @pytest.mark.parametrize("split", [True, False])
 def test_d_times_effective_lr_is_the_step_size_in_use(split: bool, mean: bool) -> None:
@@ -93,6 +96,7 @@ def test_an_edit_in_one_group_of_a_shared_estimate_holds_for_all() -> None:
     assert [group["d_prev"] for group in optimizer.param_groups] == [1e-2, 1e-2]
 
 
+@pytest.mark.need(18, 32)
 def test_learning_rate_schedulers_work() -> None:
     params, optimizer = pair()
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: 0.0 if epoch == 1 else 1.0)

@@ -47,6 +47,7 @@ def check(optimizer: Any, params: Any) -> None:
     assert foreseen.parameters == sum(param.numel() for param in params)
 
 
+@pytest.mark.need(14)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("options", OF_1_9, ids=str)
 def test_memory_of_options(options: dict[str, Any], dtype: torch.dtype) -> None:
@@ -94,6 +95,7 @@ def test_frozen_parameters_and_strides() -> None:
     assert foreseen.parameters == transposed.numel()
 
 
+@pytest.mark.need(14)
 @pytest.mark.parametrize(("dtype", "limit"), [(torch.float32, 4.8), (torch.bfloat16, 2.6)])
 def test_bytes_per_parameter_of_large_matrices_at_defaults(dtype: torch.dtype, limit: float) -> None:
     foreseen = ProdigyPlusScheduleFree([torch.nn.Parameter(torch.empty(2048, 2048, dtype=dtype))]).memory()

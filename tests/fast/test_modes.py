@@ -37,6 +37,7 @@ def test_bfloat16_weights_are_rounded_to_nearest() -> None:
     assert bits(params[0]) == bits((y + (z - y) * (1 - 1 / 0.9)).bfloat16())
 
 
+@pytest.mark.need(3)
 def test_modes_are_idempotent() -> None:
     optimizer, params = trained(torch.float32)
     optimizer.train()
@@ -53,6 +54,7 @@ def test_train_takes_the_mode_as_modules_do() -> None:
     assert optimizer.train(True).param_groups[0]["train_mode"]
 
 
+@pytest.mark.need(3)
 def test_before_the_first_step_the_weights_stay() -> None:
     params = parameters()
     before = [bits(param) for param in params]
@@ -63,6 +65,7 @@ def test_before_the_first_step_the_weights_stay() -> None:
     assert not optimizer.state
 
 
+@pytest.mark.need(3)
 def test_a_step_in_eval_mode_is_refused_before_the_closure_and_changes_nothing() -> None:
     optimizer, params = trained(torch.float32)
     optimizer.eval()
@@ -72,6 +75,7 @@ def test_a_step_in_eval_mode_is_refused_before_the_closure_and_changes_nothing()
     assert snapshot(optimizer, params) == before
 
 
+@pytest.mark.need(37)
 def test_the_closure_runs_once_with_gradients_and_its_value_is_returned() -> None:
     params = parameters()
     optimizer = ProdigyPlusScheduleFree(params)

@@ -69,6 +69,7 @@ def test_defaults_pass_their_own_checks() -> None:
         assert option.name not in signature or signature[option.name].default == option.default
 
 
+@pytest.mark.need(20)
 @pytest.mark.parametrize(("name", "value"), OUTSIDE)
 def test_a_value_outside_the_domain_is_refused_by_name(name: str, value: object) -> None:
     with pytest.raises(ValueError, match=name):
@@ -93,6 +94,7 @@ def test_what_belongs_to_the_whole_optimizer_is_refused_in_a_group(name: str) ->
         ProdigyPlusScheduleFree([{"params": parameters(), name: True}])
 
 
+@pytest.mark.need(20)
 def test_an_unknown_option_is_refused_by_name() -> None:
     with pytest.raises(TypeError, match="d_coeff"):
         make(d_coeff=2.0)
@@ -144,6 +146,7 @@ def test_each_group_resolves_its_own_options() -> None:
     assert not inherited["use_stableadamw"]
 
 
+@pytest.mark.need(35)
 def test_the_groups_given_are_not_changed_and_their_other_keys_survive() -> None:
     given = {"params": parameters(), "name": "unet", "initial_lr": 1.0}
     before = dict(given)
@@ -166,6 +169,7 @@ def test_scalars_of_training_are_refused_in_a_group() -> None:
         ProdigyPlusScheduleFree([{"params": parameters(), "weight_sum": 1.0}])
 
 
+@pytest.mark.need(28)
 @pytest.mark.parametrize(
     ("edit", "error"),
     [
@@ -190,6 +194,7 @@ def test_a_step_with_an_edited_group_that_is_not_allowed_changes_nothing(
     assert str(after) == str(before)
 
 
+@pytest.mark.need(28, 38)
 @pytest.mark.parametrize("grad", [torch.eye(4).to_sparse(), torch.zeros(4, 4, dtype=torch.complex64)])
 def test_a_sparse_or_complex_gradient_is_refused_before_anything_changes(grad: torch.Tensor) -> None:
     first, second = (torch.nn.Parameter(torch.ones(4, 4)) for _ in range(2))

@@ -38,6 +38,7 @@ def test_a_late_parameter_starts_from_its_weights_of_that_step() -> None:
     assert optimizer.state[late]["s"].shape == (3,)
 
 
+@pytest.mark.need(18)
 @pytest.mark.parametrize("split", [True, False])
 @pytest.mark.parametrize("idle", ["no gradient", "lr=0"])
 def test_an_idle_group_is_left_untouched(split: bool, idle: str) -> None:
@@ -69,6 +70,7 @@ def test_a_step_in_which_nothing_takes_part_changes_nothing() -> None:
     assert snapshot(optimizer, params) == before
 
 
+@pytest.mark.need(18)
 def test_an_idle_group_does_not_enter_the_mean_estimate() -> None:
     active, idle = parameters(shapes=[(40,), (40,)])
     optimizer = ProdigyPlusScheduleFree([{"params": [active]}, {"params": [idle]}])
@@ -124,6 +126,7 @@ def test_dtypes_may_mix_in_one_group() -> None:
         assert state["z"].dtype == state["p0"].dtype == param.dtype
 
 
+@pytest.mark.need(29)
 @pytest.mark.parametrize("factored_fp32", [True, False])
 def test_dtypes_of_the_state(factored_fp32: bool) -> None:
     params = parameters(torch.bfloat16, shapes=[(40, 12), (7,)])
@@ -167,6 +170,7 @@ def test_small_or_flat_arrays_are_not_factored(shape: tuple[int, ...]) -> None:
     assert optimizer.state[param]["exp_avg_sq"].shape == shape
 
 
+@pytest.mark.need(30)
 def test_data_and_groups_may_be_replaced_between_steps() -> None:
     params, same = parameters(), parameters()
     optimizer, other = ProdigyPlusScheduleFree(params), ProdigyPlusScheduleFree(same)

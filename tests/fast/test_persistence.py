@@ -83,6 +83,7 @@ def resumed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, An
     return {name: (ends[name], exact(run["optimizer"], run["weights"])) for name, run in runs.items()}
 
 
+@pytest.mark.need(1)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("options", OPTIONS)
@@ -93,6 +94,7 @@ def test_a_run_resumed_in_a_new_process_goes_on_bit_for_bit(
     assert resumed_run == went_on
 
 
+@pytest.mark.need(32)
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.usefixtures("accelerator")
@@ -117,6 +119,7 @@ def test_the_count_of_skipped_steps_survives_a_copy() -> None:
     assert copy.deepcopy(optimizer).metrics()[0]["skipped_steps"] == 1
 
 
+@pytest.mark.need(10)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_loading_keeps_every_dtype_and_shares_no_memory(dtype: torch.dtype) -> None:
     params, optimizer = build(dtype, {"factored_fp32": False})
@@ -156,6 +159,7 @@ def test_loading_into_a_running_optimizer_replaces_its_scalars() -> None:
     assert snapshot(optimizer, params) == snapshot(other, fresh)
 
 
+@pytest.mark.need(32)
 def test_the_state_dict_holds_tensors_and_plain_values_only() -> None:
     params, optimizer = build(torch.bfloat16, {})
     train(optimizer, params, range(2))
@@ -181,6 +185,7 @@ def damage(saved: dict[str, Any], name: str) -> dict[str, Any]:
     return saved
 
 
+@pytest.mark.need(1, 28)
 @pytest.mark.parametrize(
     ("name", "error"),
     [

@@ -142,6 +142,7 @@ def test_groups_store_the_scalars_of_their_revision_and_no_others(case: str) -> 
     assert stored <= optimizer.metrics()[0].keys()
 
 
+@pytest.mark.need(36)
 @pytest.mark.parametrize("saved", CASES)
 @pytest.mark.parametrize("loading", CASES)
 def test_a_state_dict_of_another_revision_is_refused(saved: str, loading: str) -> None:

@@ -73,6 +73,7 @@ def test_a_step_rounds_y_by_the_low_half_and_z_by_the_high_half_of_its_words() -
     assert bits(optimizer.state[param]["z"]) == bits(stochastic_bfloat16(exact, (words >> 16) & 0xFFFF))
 
 
+@pytest.mark.need(12)
 @pytest.mark.usefixtures("generator_untouched")
 def test_the_bits_depend_on_the_seed_only_and_leave_the_global_generator_alone() -> None:
     def run(seed: int) -> list[object]:

@@ -12,6 +12,7 @@ from tests.fast.helpers import parameters, train
 from tests.fast.revised import CASES, build
 
 
+@pytest.mark.need(20)
 def test_repr_shows_the_configuration_in_effect() -> None:
     first, second = parameters(shapes=[(40, 50), (7,)])
     groups = [{"params": [first]}, {"params": [second], "weight_decay": 0.01, "name": "biases"}]

@@ -26,6 +26,7 @@ def spoil(params: list[torch.Tensor], step: int, value: float) -> None:
     params[3].grad.view(-1)[7] = value
 
 
+@pytest.mark.need(26)
 @pytest.mark.parametrize("value", BAD)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("split", [True, False])
@@ -41,6 +42,7 @@ def test_a_bad_step_changes_no_bit(value: float, dtype: torch.dtype, split: bool
     assert [row["skipped_steps"] for row in optimizer.metrics()] == [1, 1]
 
 
+@pytest.mark.need(26)
 @pytest.mark.parametrize("value", BAD)
 def test_a_bad_first_step_creates_no_state(value: float) -> None:
     params = with_zeros(torch.float32)

@@ -98,6 +98,7 @@ CASES_OF_REASONS = [
 ]
 
 
+@pytest.mark.need(2)
 @pytest.mark.parametrize(("text", "revision", "run", "options"), CASES_OF_REASONS)
 def test_the_reason_of_a_run(text: str, revision: str, run: Run, options: dict[str, Any]) -> None:
     params = parameters(shapes=[(40, 12), (7,)])
@@ -145,6 +146,7 @@ def test_groups_have_reasons_of_their_own_or_share_one() -> None:
     assert len(set(together.why())) == 1 != together.why().count("lr is 0")
 
 
+@pytest.mark.need(17)
 def test_metrics_stay_numbers() -> None:
     params = parameters()
     optimizer = ProdigyPlusScheduleFree(params)
