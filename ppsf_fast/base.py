@@ -193,7 +193,7 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
             sharded.step(groups, rules, self.state, ledger, team, scaling, self._compiles)
             self._settle(wait=False)
             return
-        if scaling == Scaling() and backends.again(groups, rules, self.state, ledger, self._workspace):
+        if backends.again(groups, rules, self.state, ledger, self._workspace, scaling):
             self._settle(wait=False)
             return
         rosters = plan.recognised(groups, rules, self.state, self._rosters)
