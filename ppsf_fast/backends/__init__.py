@@ -67,8 +67,8 @@ class Triton:
     """A few kernels for all parameters, on a GPU."""
 
     def judge(self, plan: Plan) -> bool:
-        """Nothing is known before the step, which looks itself."""
-        return True
+        """Nothing is known before the step, which looks itself, but what a scaler has found."""
+        return not plan.scaling.skips
 
     def step(self, plan: Plan, ledger: Ledger, workspace: dict[object, object]) -> None:
         """Execute a plan."""
@@ -99,7 +99,7 @@ def choose(plan: Plan) -> Backend:
     choice = os.environ.get(CHOICE, "torch")
     if choice not in ("torch", "triton"):
         raise ValueError(f"{CHOICE}={choice!r}: allowed are 'torch' and 'triton'. Set one of them, or unset it.")
-    if choice == "torch" or plan.scaling != Scaling() or not _has_triton():
+    if choice == "torch" or not _has_triton():
         return Torch()
     from ppsf_fast.backends import triton
 

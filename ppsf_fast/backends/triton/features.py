@@ -36,6 +36,7 @@ class Features:
         y, g, z, m, v, vf, x0, s: dtypes of the tensors; that of a tensor which is not there is that of float32.
         muon: whether torch has found the direction of the update.
         penalizes, orthograd, focus, adopt, averages, keeps_moment, amplifies: as the rule has them.
+        scaled: whether gradients carry the scale of the loss.
         corrected: whether the second moment is bias-corrected in the divisor.
         clip: "", "bounded" or "soft".
         eps: whether the update is a quotient.
@@ -74,6 +75,7 @@ class Features:
     averages: bool
     keeps_moment: bool
     amplifies: bool
+    scaled: bool
     corrected: bool
     clip: str
     eps: bool
@@ -178,11 +180,12 @@ def is_early(revision: Revision) -> bool:
     return revision.estimate != "none" and (revision.unit == "new_d" or revision.without_evidence == "rests")
 
 
-def features_of(item: Item, rule: Rule, reach: int) -> Features:
+def features_of(item: Item, rule: Rule, reach: int, scaled: bool = False) -> Features:
     """What the kernels for a parameter are compiled for, but for what they share with others of its bucket.
 
     Args:
         reach: the largest position in any of its tensors.
+        scaled: whether its gradient carries the scale of the loss.
     """
     state, revision = item.state, rule.revision
     z = state.get("z") if rule.averages else None
@@ -206,6 +209,7 @@ def features_of(item: Item, rule: Rule, reach: int) -> Features:
         averages=rule.averages,
         keeps_moment=rule.keeps_moment,
         amplifies=rule.amplifies and statistics != "",
+        scaled=scaled,
         corrected=revision.second_moment == "corrected",
         clip=revision.clipping if rule.clip else "",
         eps=rule.eps is not None,

@@ -36,6 +36,7 @@ from ppsf_fast.backends.triton.direction import (
     renewed_average,
     row_mean,
     seen,
+    unscaled,
     update_of,
 )
 from ppsf_fast.backends.triton.maths import sign, signed_root, total
@@ -50,12 +51,12 @@ _TOO_LARGE = tl.constexpr(TOO_LARGE)
 @triton.jit
 def find_bad(row, tile, bad, F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr):
     """Write whether a tile holds a gradient that is not finite in float32, or that this cannot square."""
-    # clause: PPSF-L-004 447f40b1
+    # clause: PPSF-L-004 23507e34
     start = corner(row, tile, C.SUMS_L, BQ, BL)
     count = tl.zeros((BP, BQ, BL), tl.int32)
     for down in range(0, rows(row, start, C.SUMS_L), BP):
         at, _, mask = block(row, start, down, F, BP, BQ, BL)
-        grad = get(row, C.G, C.BY_G, at, mask, F.g, F)
+        grad = unscaled(row, at, mask, F)
         count += 1 - (tl.abs(grad) < _TOO_LARGE).to(tl.int32)
     _tell(row, tile, bad, count)
 
@@ -88,7 +89,7 @@ def add_squares(row, tile, found, parts, bad, F: tl.constexpr, BP: tl.constexpr,
     count = tl.zeros((BP, BQ, BL), tl.int32)
     for down in range(0, rows(row, start, C.SUMS_L), BP):
         at, _, mask = block(row, start, down, F, BP, BQ, BL)
-        grad = get(row, C.G, C.BY_G, at, mask, F.g, F)
+        grad = unscaled(row, at, mask, F)
         count += 1 - (tl.abs(grad) < _TOO_LARGE).to(tl.int32)
         if F.orthograd:
             grad = seen(grad, get(row, C.Y, C.BY_Y, at, mask, F.y, F), found, F)
@@ -114,7 +115,7 @@ def add_components(row, tile, slot, slots, bad, F: tl.constexpr, BP: tl.constexp
     of_grad = tl.zeros((BP, BQ, BL), tl.float64)
     for down in range(0, rows(row, start, C.TILES_L), BP):
         at, _, mask = block(row, start, down, F, BP, BQ, BL)
-        grad, y = get(row, C.G, C.BY_G, at, mask, F.g, F), get(row, C.Y, C.BY_Y, at, mask, F.y, F)
+        grad, y = unscaled(row, at, mask, F), get(row, C.Y, C.BY_Y, at, mask, F.y, F)
         count += 1 - (tl.abs(grad) < _TOO_LARGE).to(tl.int32)
         of_y += (y * y).to(tl.float64)
         of_both += (y * grad).to(tl.float64)
@@ -133,7 +134,7 @@ def add_part(row, tile, slot, slots, found, F: tl.constexpr, BP: tl.constexpr, B
     for down in range(0, rows(row, start, C.TILES_L), BP):
         at, _, mask = block(row, start, down, F, BP, BQ, BL)
         y = get(row, C.Y, C.BY_Y, at, mask, F.y, F)
-        part = seen(get(row, C.G, C.BY_G, at, mask, F.g, F), y, found, F)
+        part = seen(unscaled(row, at, mask, F), y, found, F)
         squares += (part * part).to(tl.float64)
     tl.store(slots + slot * SLOT, total(squares))
 

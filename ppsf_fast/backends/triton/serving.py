@@ -20,6 +20,7 @@ from ppsf_fast.options import Group
 from ppsf_fast.plan import Item, Plan
 from ppsf_fast.rule import Rule
 from ppsf_fast.scalars import Ledger
+from ppsf_fast.scaling import Scaling
 from ppsf_fast.state import State
 
 #: Where in the workspace is kept what graphs use.
@@ -57,12 +58,23 @@ def step(plan: Plan, workspace: dict[object, object], skipped: Tensor) -> Tensor
     found: dict[object, list[tuple[Entry, Rule]]] = {}
     items = [(row, group.rule, item) for row, group in enumerate(plan.groups) for item in group.items]
     for position, (row, rule, item) in enumerate(items):
-        found.setdefault(place(item), []).append((entry_of(item, rule, row, cut(), position), rule))
+        unscale = _unscale(plan, workspace, item)
+        found.setdefault(place(item), []).append((entry_of(item, rule, row, cut(), position, unscale), rule))
     devices = {key: entries[0][0].item.param.device for key, entries in found.items()}
     keys = sorted(found, key=lambda key: devices[key] != lead)
     parts = [Part(found[key], _workspace(workspace, key, devices[key]), len(plan.groups)) for key in keys]
-    workspace[STANDING] = Standing.of(plan, parts)
+    if plan.scaling == Scaling():
+        workspace[STANDING] = Standing.of(plan, parts)
     return _taken(plan, parts, workspace, skipped)
+
+
+def _unscale(plan: Plan, workspace: dict[object, object], item: Item) -> Tensor | None:
+    """What multiplies a gradient, on its device, at an address that stays."""
+    if plan.scaling.unscale is None:
+        return None
+    device = item.param.device
+    kept = _workspace(workspace, place(item), device).kept("unscale", 1, torch.float32)
+    return kept.copy_(plan.scaling.unscale, non_blocking=True)
 
 
 def again(
