@@ -42,7 +42,7 @@ def scale_of_gradients(implementation: Implementation) -> Iterator[Finding]:
     scaled point may differ in its last bit, which the bound of a step allows.
     """
     eps = NO_EPS if "eps" in revision_of(implementation).needs else None
-    for problem in cases(implementation, variants=SWITCHES, eps=eps):
+    for problem in cases(implementation, variants=SWITCHES, scales=True, eps=eps):
         for factor in (2.0**12, 2.0**-12) if problem.options.keys() <= {"d0", "eps"} else (2.0**12,):
             told = same_run(problem, gradients=lambda g, f=factor: times(g, f), ignores=OF_GRADIENT)
             yield from side_by_side(implementation, problem, told, f", gradients times {factor}")
@@ -77,7 +77,7 @@ def unit_of_length(implementation: Implementation) -> Iterator[Finding]:
     if revision_of(implementation).estimate != "ratio":
         return
     for variant in ({}, {"use_schedulefree": False}, {"d_limiter": False}, {"use_bias_correction": True}):
-        for problem in cases(implementation, variants=(variant,)):
+        for problem in cases(implementation, variants=(variant,), scales=True):
             for factor in (2.0**6, 2.0**-6):
                 told = same_run(
                     problem,
@@ -98,7 +98,7 @@ def learning_rate(implementation: Implementation) -> Iterator[Finding]:
     """
     window: dict[str, Any] = {} if revision_of(implementation).estimate == "none" else {"prodigy_steps": 1}
     zero = replace(PLAIN, params=tuple(replace(p, start="zero") for p in PLAIN.params))
-    for problem in cases(implementation, (zero,), regime="noise", **window):
+    for problem in cases(implementation, (zero,), regime="noise", scales=True, **window):
         told = same_run(
             problem,
             options={**problem.options, "lr": 4.0},
