@@ -1,7 +1,7 @@
 """What the processes of a sharded step exchange, counted and timed on gloo, beside what benchmarks/scale.py predicts.
 
 ``python -m benchmarks.exchange`` fits the numbers of the model, a start and a time per byte, to sums of single buffers.
-Then it times whole steps with their exchanges and without, and stores both.
+Then it times the exchanges of whole steps, and stores both.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -30,10 +30,10 @@ from ppsf_conformance.report.environment import cpu_name, package_version, utc_n
 from ppsf_fast import ProdigyPlusScheduleFree
 
 RESULTS = Path(__file__).parent / "results"
-#: Bytes of the buffers that the model is fitted to. Gloo has a way of its own for short ones, as NCCL has.
-SHORT, BUFFERS = 1 << 10, (8, 1 << 14, 1 << 16, 1 << 18, 1 << 20)
+#: Bytes of the buffers that the model is fitted to.
+BUFFERS = (1 << 8, 1 << 15, 1 << 17, 1 << 19)
 #: Shapes that are stepped: the matrices of a small transformer.
-SHAPES: tuple[Shape, ...] = ((1024, 512), (512, 1024), (512, 512), (512,)) * 8
+SHAPES: tuple[Shape, ...] = ((1024, 256), (256, 1024), (256, 256), (256,)) * 8
 
 
 class Matrices(torch.nn.Module):
@@ -54,23 +54,31 @@ def sharded(shapes: tuple[Shape, ...]) -> list[torch.nn.Parameter]:
     return params
 
 
-def seconds(call: Callable[[], object], rounds: int) -> float:
-    """The median time of a call that all processes make at once: that of the slowest of them."""
-    found = []
-    for _ in range(rounds):
-        dist.barrier()
-        start = time.perf_counter()
-        call()
-        spent = torch.tensor(time.perf_counter() - start, dtype=torch.float64)
-        dist.all_reduce(spent, dist.ReduceOp.MAX)
-        found.append(float(spent))
-    return statistics.median(found)
+def typical(times: Sequence[float]) -> float:
+    """The time that one call in five stays below: other work on the machine only ever adds to a time."""
+    return statistics.quantiles(times, n=5)[0]
 
 
-def sums_of_buffers(rounds: int) -> dict[int, float]:
-    """Seconds of one all-reduce, by bytes."""
+def together(call: Callable[[], object]) -> float:
+    """Seconds of a call that all processes begin at once: those of the slowest."""
+    dist.barrier()
+    start = time.perf_counter()
+    call()
+    spent = torch.tensor(time.perf_counter() - start, dtype=torch.float64)
+    dist.all_reduce(spent, dist.ReduceOp.MAX)
+    return float(spent)
+
+
+def sums_of_buffers(shapes: tuple[Shape, ...], rounds: int) -> dict[int, float]:
+    """Seconds of one all-reduce, by bytes; before each is a step of AdamW, since in a step processes have computed."""
     buffers = [torch.zeros(size // 8, dtype=torch.float64) for size in BUFFERS]
-    return {buffer.nbytes: seconds(lambda buffer=buffer: dist.all_reduce(buffer), rounds) for buffer in buffers}  # type: ignore[misc]
+    times: dict[int, list[float]] = {buffer.nbytes: [] for buffer in buffers}
+    adamw = torch.optim.AdamW(sharded(shapes))
+    for _ in range(rounds):
+        for buffer in buffers:
+            adamw.step()
+            times[buffer.nbytes].append(together(lambda buffer=buffer: dist.all_reduce(buffer)))  # type: ignore[misc]
+    return {size: typical(found) for size, found in times.items()}
 
 
 def counted(shapes: tuple[Shape, ...], **options: Any) -> list[int]:
@@ -88,43 +96,52 @@ def counted(shapes: tuple[Shape, ...], **options: Any) -> list[int]:
     return sizes
 
 
-def steps(shapes: tuple[Shape, ...], rounds: int) -> dict[str, float]:
-    """Seconds of a step: of AdamW, of ours, and of ours if nothing were sent."""
-    ours, adamw = ProdigyPlusScheduleFree(sharded(shapes)), torch.optim.AdamW(sharded(shapes))
-    for optimizer in (ours, adamw):
+def exchanging(optimizer: torch.optim.Optimizer) -> list[float]:
+    """Seconds of each all-reduce of a step, begun by all processes at once."""
+    real, spent = dist.all_reduce, list[float]()
+
+    def timed(values: Tensor, *args: Any, **kwargs: Any) -> None:
+        with mock.patch.object(dist, "all_reduce", real):
+            spent.append(together(lambda: real(values, *args, **kwargs)))
+
+    with mock.patch.object(dist, "all_reduce", timed):
         optimizer.step()
-    found = {"adamw": seconds(adamw.step, rounds), "ours": seconds(ours.step, rounds)}
+    return spent
 
-    def silent() -> None:
-        with mock.patch.object(dist, "all_reduce"):
-            ours.step()
 
-    return {**found, "silent": seconds(silent, rounds)}
+def steps(shapes: tuple[Shape, ...], rounds: int) -> dict[str, Any]:
+    """Seconds of a step of AdamW, and of ours; and of each exchange of ours. They take turns."""
+    ours, adamw = ProdigyPlusScheduleFree(sharded(shapes)), torch.optim.AdamW(sharded(shapes))
+    times = [(together(adamw.step), together(ours.step), exchanging(ours)) for _ in range(rounds)]
+    of_adamw, of_ours, exchanges_of_ours = zip(*times, strict=True)
+    return {
+        "adamw": typical(of_adamw),
+        "ours": typical(of_ours),
+        "exchanges": [typical(each) for each in zip(*exchanges_of_ours, strict=True)],
+    }
 
 
 def measured(rounds: int) -> dict[str, Any]:
     """What a process finds; all find the same."""
-    return {"buffers": sums_of_buffers(rounds), "sizes": counted(SHAPES), "steps": steps(SHAPES, rounds)}
+    return {"buffers": sums_of_buffers(SHAPES, rounds), "sizes": counted(SHAPES), "steps": steps(SHAPES, rounds)}
 
 
 def fitted(buffers: dict[int, float]) -> dict[str, float]:
-    """The start of a short exchange, and start and seconds per byte of a long one: a line of least squares."""
-    long = {size: spent for size, spent in buffers.items() if size > SHORT}
-    line = statistics.linear_regression(list(long), list(long.values()))
-    return {"short": min(buffers.values()), "start": line.intercept, "per_byte": line.slope}
+    """The start of an exchange, and its seconds per byte: a line of least squares."""
+    line = statistics.linear_regression(list(buffers), list(buffers.values()))
+    return {"start": line.intercept, "per_byte": line.slope}
 
 
 def predicted(fit: dict[str, float], shapes: tuple[Shape, ...]) -> float:
     """The seconds that the model gives for what a step sends."""
-    sizes = [one.bytes for one in exchanges(shapes)]
-    return sum(fit["start"] + fit["per_byte"] * size if size > SHORT else fit["short"] for size in sizes)
+    return sum(fit["start"] + fit["per_byte"] * one.bytes for one in exchanges(shapes))
 
 
 def main(given: list[str] | None = None) -> None:
     """Measure, print and store."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.exchange", description=__doc__)
     parser.add_argument("--world", type=int, nargs="+", default=[2, 3, 4, 8], help="numbers of processes")
-    parser.add_argument("--rounds", type=int, default=30, help="how often each call is timed")
+    parser.add_argument("--rounds", type=int, default=40, help="how often each call is timed")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of results")
     options = parser.parse_args(given)
     rows = []
@@ -132,7 +149,7 @@ def main(given: list[str] | None = None) -> None:
         found = run(world, measured, options.rounds, patience=600)[0]
         found["fit"] = fitted(found["buffers"])
         sent = {
-            "measured": found["steps"]["ours"] - found["steps"]["silent"],
+            "measured": sum(found["steps"]["exchanges"]),
             "predicted": predicted(found["fit"], SHAPES),
         }
         rows.append({"world": world, **found, "sent": sent})

@@ -27,6 +27,9 @@ matplotlib.use("agg")
 from matplotlib import pyplot as plt
 
 RESULTS = Path(__file__).parent / "results"
+NAMES = {"1": "one process"}
+#: Below this differences are drawn as on a plain scale; it is a unit in the last place of a loss in float32.
+LEAST = 2.0**-22
 #: Curves by number of processes: of each seed one.
 Curves = dict[int, list[list[float]]]
 
@@ -63,12 +66,19 @@ def draw(document: dict[str, Any], path: Path) -> None:
     figure, (upper, lower) = plt.subplots(2, 1, figsize=(6.4, 6.4), sharex=True, layout="constrained")
     for colour, (world, of_seeds) in zip(("#9aa5b1", "#0b6e4f", "#b4541a", "#1f4e8c"), found.items(), strict=False):
         for seed, losses in enumerate(of_seeds):
-            upper.plot(steps, losses, color=colour, linewidth=1.2, label=None if seed else f"{world} processes")
+            upper.plot(
+                steps,
+                losses,
+                color=colour,
+                linewidth=1.2,
+                label=None if seed else NAMES.get(world, f"{world} processes"),
+            )
         if world != "1":
             lower.plot(steps, document["distance"][world], color=colour, label=f"{world} processes and one, same seed")
     lower.plot(steps, document["spread"], color="#1f2933", linestyle=":", label="spread of the seeds, one process")
     upper.set_ylabel("loss on what is held out")
-    lower.set(xlabel="steps", ylabel="difference", yscale="log")
+    lower.set(xlabel="steps", ylabel="difference")
+    lower.set_yscale("symlog", linthresh=LEAST)
     for axes in (upper, lower):
         axes.legend(frameon=False, fontsize=8)
         for side in ("top", "right"):

@@ -8,6 +8,7 @@ Reads the library of the Python that runs it. Takes about a minute on two cores.
 from __future__ import annotations
 
 import argparse
+import math
 import sysconfig
 from pathlib import Path
 
@@ -111,9 +112,7 @@ def main(arguments: list[str] | None = None) -> list[dict[str, float]]:
                 average = look()
             rows.append({"step": step, "live": live, "average": average, "d": optimizer.param_groups[0]["d"]})
     optimizer.eval()
-    print(
-        f"held-out loss {rows[-1]['average']:.3f} nats for each character (blind guessing: {torch.tensor(len(LETTERS)).log():.3f})"
-    )
+    print(f"held-out loss {rows[-1]['average']:.3f} nats a character; blind guessing has {math.log(len(LETTERS)):.3f}")
     print(written(net, "def ", 200))
     draw(rows, given.out)
     return rows

@@ -1,8 +1,9 @@
-"""The digits of scikit-learn: what averaging the weights does, beside AdamW at learning rates that one would have to try.
+"""The digits of scikit-learn: what averaging does, beside AdamW at learning rates that one would have to try.
 
     python examples/digits.py
 
-Takes about ten seconds. Every network ends up knowing the 1400 digits that it is shown; what counts are the other 397.
+Takes about ten seconds. Every network ends up knowing the 1400 digits that it is shown; what counts are the other
+397.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ RATES = (1e-4, 1e-3, 1e-2, 1e-1)
 
 
 def data() -> tuple[Tensor, Tensor]:
-    """1797 images of shape (64,), and their labels, in an order of chance: in that of the set writers come in blocks."""
+    """1797 images of shape (64,), and their labels, shuffled: in the order of the set writers come in blocks."""
     found = load_digits()
     order = torch.randperm(len(found.target), generator=torch.Generator().manual_seed(0))
     return torch.tensor(found.data, dtype=torch.float32)[order] / 16, torch.tensor(found.target)[order]
@@ -93,6 +94,8 @@ def draw(found: dict[str, dict[str, list[float]]], out: Path) -> None:
         else:
             left.plot(epochs, curves["live"], lw=1, label=name)
     left.set(xlabel="epoch", ylabel="held-out digits wrong (%)", yscale="log")
+    left.set_yticks([2, 5, 10, 20, 50], labels=["2", "5", "10", "20", "50"])
+    left.yaxis.set_minor_formatter("")
     left.legend(fontsize=8)
     right.set(xlabel="epoch", ylabel="d", yscale="log")
     figure.savefig(out / "digits.png", dpi=120)

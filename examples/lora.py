@@ -3,7 +3,7 @@
     python examples/lora.py
 
 The network first learns to draw discs. Then its weights are frozen, and adapters on its attention and convolutions
-learn to draw squares. The adapters are saved with averaged weights, and loaded again. Takes about a minute on two cores.
+learn to draw squares. The adapters are saved with averaged weights, and loaded again. Takes about a minute.
 """
 
 from __future__ import annotations
@@ -84,8 +84,8 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     """Train the network and the adapters; returns what a test looks at."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("build/examples"), help="where lora.png and lora.pt go")
-    parser.add_argument("--base-steps", type=int, default=500)
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--base-steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=250)
     parser.add_argument("--rank", type=int, default=8)
     given = parser.parse_args(arguments)
     given.out.mkdir(parents=True, exist_ok=True)
@@ -108,9 +108,8 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     set_peft_model_state_dict(loaded, torch.load(given.out / "lora.pt", weights_only=True))
     squares = drawn(loaded, noise, 6)
     draw(discs, squares, losses, estimates, given.out)
-    print(
-        f"noise left in discs {mean(before[-20:]):.3f}; in squares {mean(losses[:20]):.3f} at first, {mean(losses[-20:]):.3f} at last"
-    )
+    first, last = mean(losses[:20]), mean(losses[-20:])
+    print(f"noise left in discs {mean(before[-20:]):.3f}; in squares {first:.3f} at first, {last:.3f} at last")
     return {"base": frozen, "net": net, "loaded": loaded, "optimizer": optimizer, "losses": losses, "before": before}
 
 
@@ -121,7 +120,7 @@ def mean(values: list[float]) -> float:
 
 def draw(discs: Tensor, squares: Tensor, losses: list[float], estimates: list[float], out: Path) -> None:
     """Samples of the network without and with the adapters; loss and d of their training."""
-    figure = plt.figure(figsize=(10, 4.4), layout="constrained")
+    figure = plt.figure(figsize=(10, 3.6), layout="constrained")
     left, right = figure.subfigures(1, 2)
     for row, (name, samples) in enumerate((("without the adapters", discs), ("with them", squares))):
         for column, sample in enumerate(samples):

@@ -60,8 +60,8 @@ def load(folder: Path, part: str) -> tuple[Tensor, Tensor]:
 def network() -> nn.Sequential:
     """Two convolutions and two layers, with dropout between."""
     return nn.Sequential(
-        nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25), nn.Flatten(),
-        nn.Linear(9216, 128), nn.ReLU(), nn.Dropout(0.5), nn.Linear(128, 10),
+        nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25),
+        nn.Flatten(), nn.Linear(9216, 128), nn.ReLU(), nn.Dropout(0.5), nn.Linear(128, 10),
     )  # fmt: skip
 
 
@@ -99,9 +99,8 @@ def main(arguments: list[str] | None = None) -> list[dict[str, float]]:
         loss, right = test(net, *held_out)
         share = 100 * right / len(held_out[1])
         rows.append({"epoch": epoch, "loss": loss, "accuracy": share, "d": optimizer.param_groups[0]["d"]})
-        print(
-            f"Epoch {epoch}: Prodigy LR {rows[-1]['d']:.6f}, test loss {loss:.4f}, accuracy {right}/{len(held_out[1])} ({share:.2f}%)"
-        )
+        print(f"Epoch {epoch}: Prodigy LR {rows[-1]['d']:.6f}")
+        print(f"  test loss {loss:.4f}, accuracy {right}/{len(held_out[1])} ({share:.2f}%)")
     draw(rows, given.out)
     return rows
 

@@ -15,6 +15,7 @@ from torch.optim.optimizer import ParamsT
 from ppsf_fast import backends, plan
 from ppsf_fast.checkpoint import STATE_VERSION
 from ppsf_fast.distributed import step as sharded
+from ppsf_fast.distributed.sharding import anything_sharded, layout_of
 from ppsf_fast.domains import flag
 from ppsf_fast.options import (
     SHARED_NAMES,
@@ -36,6 +37,7 @@ from ppsf_fast.scalars import (
 )
 from ppsf_fast.scaling import Scaling
 from ppsf_fast.seeing import Seeing
+from ppsf_fast.state import prepare
 from ppsf_fast.stepwise import Stepwise
 
 if TYPE_CHECKING:
@@ -181,6 +183,10 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
     def _update(self) -> None:
         self._settle(wait=False)
         groups, rules, ledger = self.param_groups, self._rules(), self._ledger
+        if all(rule.lr == 0 for rule in rules):
+            self._create_ahead(rules)
+            return
+        self._drop_ahead()
         team, scaling = self._team(rules), Scaling.of(self)
         if team is not None:
             sharded.step(groups, rules, self.state, ledger, team, scaling, self._compiles)
@@ -202,6 +208,22 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
         self._rosters = plan.enrolled(work, groups, self.state) if self._compiles else {}
         backend.step(work, ledger, self._workspace)
         self._settle(wait=False)
+
+    def _create_ahead(self, rules: list[Rule]) -> None:
+        """Create the state of parameters that have a gradient, if there is none at all.
+
+        So do checkpoints prepare an optimizer that is to load one: by a step with learning rates of 0.
+        """
+        # clause: PPSF-L-001 96915c07
+        if self.state:
+            return
+        for group, rule in zip(self.param_groups, rules, strict=True):
+            for index, param in enumerate(group["params"]):
+                if param.grad is not None:
+                    layout = layout_of(param, self._layouts, f"parameter {index}") if anything_sharded() else None
+                    plan.check_parameter(param, f"parameter {index}")
+                    prepare(self.state[param], param, rule, plan.may_adapt(group, rule), layout)
+        self._ahead = bool(self.state)
 
 
 def _listed(params: Any) -> Any:

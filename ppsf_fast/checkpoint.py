@@ -9,10 +9,12 @@ from typing import Any
 
 from torch import Tensor
 
+from ppsf_fast.distributed import checkpoints
+from ppsf_fast.distributed.sharding import Known, anything_sharded, is_dtensor, layout_of
 from ppsf_fast.options import Group, check_groups, check_lr, checked, option_of
 from ppsf_fast.revisions import Revision
 from ppsf_fast.scalars import FIRST_STEP, Names
-from ppsf_fast.state import check_shapes, loaded
+from ppsf_fast.state import check_shapes
 
 #: Of what a state dict holds; raised with whatever a reader of the old form would misread.
 STATE_VERSION = 1
@@ -34,19 +36,38 @@ def check(state_dict: Mapping[str, Any], groups: Sequence[Group], revision: Revi
     if saved:
         check_groups(saved, revision)
     for key, param, stride in _parameters(saved, groups, revision):
-        check_shapes(state_dict["state"].get(key, {}), param, stride, f"parameter {key}")
+        where = f"parameter {key}"
+        layout = layout_of(param, Known(), where) if anything_sharded() else None
+        flat = layout is not None and not is_dtensor(param)
+        samples = layout.sampled(param, stride).numel() if layout is not None and flat else None
+        check_shapes(state_dict["state"].get(key, {}), param, stride, where, samples)
 
 
 def restored(state_dict: Mapping[str, Any], groups: Sequence[Group], revision: Revision) -> defaultdict[Tensor, Any]:
     """The state that `state_dict` holds, by parameter; entries of no parameter are kept as they are."""
     state: defaultdict[Any, Any] = defaultdict(dict)
-    params = {key: param for key, param, _ in _parameters(state_dict["param_groups"], groups, revision)}
-    for key, values in state_dict["state"].items():
-        if key in params:
-            state[params[key]] = loaded(values, params[key])
-        else:
-            state[key] = values
+    for key, param, stride in _parameters(state_dict["param_groups"], groups, revision):
+        if key in state_dict["state"]:
+            layout = layout_of(param, Known(), f"parameter {key}") if anything_sharded() else None
+            state[param] = checkpoints.restored(state_dict["state"][key], param, layout, stride, revision)
+    known = {key for key, _, _ in _parameters(state_dict["param_groups"], groups, revision)}
+    state.update({key: values for key, values in state_dict["state"].items() if key not in known})
     return state
+
+
+def completed(
+    state_dict: dict[str, Any], groups: Sequence[Group], states: Mapping[Tensor, Any], revision: Revision
+) -> dict[str, Any]:
+    """A state dict in which sharded state says which part of the whole it is; all processes have to make theirs."""
+    params = list(_parameters(state_dict["param_groups"], groups, revision))
+    if not anything_sharded():
+        return state_dict
+    there = {
+        key: checkpoints.saved(states[param], layout_of(param, Known(), f"parameter {key}"), stride)
+        for key, param, stride in params
+        if param in states
+    }
+    return {**state_dict, "state": {**state_dict["state"], **there}}
 
 
 def _parameters(

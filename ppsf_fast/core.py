@@ -51,10 +51,11 @@ class Core(Optimizer):
         self._followers: list[Callable[[list[Tensor]], None]] = []
         self._finishers: list[Callable[[], None]] = []
         self._layouts = Known()
+        self._ahead = False  # whether the state was made by a step with nothing but learning rates of 0
 
     @property
     def process_group(self) -> ProcessGroup | None:
-        """The processes that have parameters of their own and share the estimates. Copies have none: give them one."""
+        """The processes that have parameters of their own and share the estimates. Copies have none; give them one."""
         return self._process_group
 
     @process_group.setter
@@ -65,6 +66,12 @@ class Core(Optimizer):
         """The processes of the optimizer; None if there is nothing to ask others."""
         sharing = self._process_group is not None or rules[0].sums_processes
         return Team.of(self.param_groups, sharing, self._process_group, self._layouts)
+
+    def _drop_ahead(self) -> None:
+        """Forget state that was made before any step counted: weights may have changed since."""
+        if self._ahead:
+            self.state.clear()
+            self._ahead = False
 
     def _rules(self) -> list[Rule]:
         return [Rule.of(group, self._revision) for group in self.param_groups]

@@ -56,7 +56,8 @@ def sample(values: Tensor, stride: int, batched: bool = False) -> Tensor:
     `batched`: the same for each index of the first axis.
     """
     if batched:
-        return torch.stack([sample(each, stride) for each in values.unbind()])
+        found = [sample(each, stride) for each in values.unbind()]
+        return found[0].unsqueeze(0) if len(found) == 1 else torch.stack(found)
     # clause: PPSF-N-001 4572b27e
     return values.reshape(-1)[::stride]
 
@@ -95,6 +96,22 @@ def stochastic_bfloat16(values: Tensor, noise: Tensor) -> Tensor:
     ):  # there is no NaN: the usual case, at the price of a sum
         return bits.view(torch.float32).to(torch.bfloat16)
     return torch.where(torch.isnan(values), values, bits.view(torch.float32)).to(torch.bfloat16)
+
+
+def store_stochastic(target: Tensor, value: Tensor, noise: Tensor) -> None:
+    """Round float32 into a bfloat16 array that the host reads; `value` and `noise` are used up.
+
+    Args:
+        target: bfloat16.
+        value: float32, of the same shape, contiguous.
+        noise: as :func:`stochastic_bfloat16` takes it.
+    """
+    # clause: PPSF-R-005 77c6d298
+    if not math.isfinite(value.sum()):
+        target.copy_(stochastic_bfloat16(value, noise))
+        return
+    # clause: PPSF-R-003 86e7aa41
+    target.view(torch.int16).copy_(value.view(torch.int32).add_(noise).bitwise_right_shift_(16))
 
 
 def store(target: Tensor, value: Tensor, mask: Tensor | None = None, noise: Tensor | None = None) -> None:

@@ -16,10 +16,21 @@ class Persistence(Core):
     """The part of an optimizer that is saved and loaded."""
 
     def state_dict(self) -> dict[str, Any]:
-        """The state, exact: nothing but tensors and plain Python values; ends a fused step, waits for the device."""
+        """The state, exact: nothing but tensors and plain Python values; ends a fused step, waits for the device.
+
+        With sharded parameters (DTensors) every process has to call it: their arrays are DTensors.
+        """
         self._end_fused_step()
         self._settle(wait=True)
-        return super().state_dict()
+
+        def complete(_: Optimizer, made: dict[str, Any]) -> dict[str, Any]:
+            return checkpoint.completed(made, self.param_groups, self.state, self._revision)
+
+        handle = self.register_state_dict_post_hook(complete, prepend=True)
+        try:
+            return super().state_dict()
+        finally:
+            handle.remove()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load what :meth:`state_dict` returned. Tensors keep their dtypes; the mode is restored too.
@@ -42,7 +53,7 @@ class Persistence(Core):
 
         def put(_: Optimizer) -> None:
             self.state = checkpoint.restored(taken, self.param_groups, self._revision)
-            self._running = None
+            self._running, self._ahead = None, False
 
         handles = (
             self.register_load_state_dict_pre_hook(take),

@@ -16,35 +16,44 @@ from ppsf_fast.state import State
 
 #: Tensors whose memory is what it seems to be.
 _PLAIN = {Tensor, torch.nn.Parameter}
-_THERE = {(torch.device("cpu"), torch.strided)}
-_dtype, _shape, _where = attrgetter("dtype"), attrgetter("shape"), attrgetter("device", "layout")
+_AT_ONCE = 64
+_dtype, _shape, _device, _layout = map(attrgetter, ("dtype", "shape", "device", "layout"))
 
 
-def _layout(tensors: Sequence[Tensor]) -> list[Iterable[Any]]:
-    return [map(type, tensors), map(_dtype, tensors), map(_shape, tensors), map(Tensor.is_contiguous, tensors)]
+def _stored(tensors: Sequence[Tensor]) -> list[Iterable[Any]]:
+    """How tensors are stored, wherever that is; of one that is not dense nothing is asked but its type and layout."""
+    return [map(type, tensors), map(_layout, tensors), map(_dtype, tensors), map(Tensor.is_contiguous, tensors)]
 
 
 def _plain(values: Sequence[Any]) -> bool:
     """Whether they are dense tensors of torch's own on a CPU."""
-    return set(map(type, values)) <= _PLAIN and set(map(_where, values)) <= _THERE
+    dense = set(map(type, values)) <= _PLAIN and all(value.layout is torch.strided for value in values)
+    return dense and all(value.device.type == "cpu" for value in values)
 
 
 def _facts(params: Sequence[Tensor], states: Mapping[Tensor, State]) -> list[Iterable[Any]] | None:
-    """Everything that decides how parameters are stepped; None if one is no plain tensor on a CPU, or has no state yet.
+    """Everything that decides how parameters are stepped; None if one has no state yet.
 
-    These are: how many there are and which have a gradient; the names of the state of each of these; where parameters
-    and state lie in memory, and how; and how gradients do, which may have moved. Most of it is made while it is read:
-    thousands of small objects that live at once would make Python look for garbage.
+    These are: how many there are and which have a gradient; the names of the state of each of these; how parameters and
+    state are stored, and where, which tells the device as well; and how gradients are, which may have moved. Most of it
+    is made while it is read: thousands of small objects that live at once would make Python look for garbage.
     """
     absent = [param.grad is None for param in params]
     taking = [param for param in params if param.grad is not None]
     grads = [param.grad for param in taking if param.grad is not None]
     known = [state for state in map(states.get, taking) if state is not None]
-    everything = [*taking, *chain.from_iterable(map(dict.values, known))]
-    if len(known) < len(taking) or not _plain(everything) or not _plain(grads):
+    entries = list(chain.from_iterable(map(dict.values, known)))
+    if len(known) < len(taking):
         return None
-    names: list[Iterable[Any]] = [[len(params), len(everything)], absent, map(len, known), chain.from_iterable(known)]
-    return [*names, map(Tensor.data_ptr, everything), *_layout(everything), *_layout(grads)]
+    names: list[Iterable[Any]] = [[len(params), len(entries)], absent, map(len, known), chain.from_iterable(known)]
+    here = [*_stored([*taking, *entries]), map(Tensor.data_ptr, [*taking, *entries])]
+    sizes = [map(_shape, taking), map(Tensor.numel, entries)]
+    return [*names, *here, *sizes, *_stored(grads), map(_device, grads), map(_shape, grads)]
+
+
+def _blocks(params: Sequence[Tensor]) -> Iterable[Sequence[Tensor]]:
+    """Some parameters at a time, few enough for a processor's cache to hold what Python knows of them."""
+    return (params[first : first + _AT_ONCE] for first in range(0, len(params), _AT_ONCE))
 
 
 def _alike(kept: Iterable[Any], fresh: Iterable[Any]) -> bool:
@@ -61,24 +70,32 @@ class Roster:
     Attributes:
         rule: of the group.
         adapts: whether its pool may still adapt d.
-        facts: everything else that counts.
+        count: number of parameters.
+        facts: everything else that counts, of some parameters each.
         work: what a backend made of it.
     """
 
     rule: Rule
     adapts: bool
-    facts: list[list[Any]]
+    count: int
+    facts: list[list[list[Any]]]
     work: Any = None
 
     @staticmethod
     def of(params: Sequence[Tensor], states: Mapping[Tensor, State], rule: Rule, adapts: bool) -> Roster | None:
         """The roster of a group; None if it cannot be recognised by one."""
-        facts = _facts(params, states)
-        return None if facts is None else Roster(rule, adapts, [list(fact) for fact in facts])
+        taking = [param for param in params if param.grad is not None]
+        entries = chain.from_iterable(states.get(param, {}).values() for param in taking)
+        if not _plain([*taking, *entries, *(param.grad for param in taking)]):
+            return None
+        facts = [_facts(block, states) for block in _blocks(params)]
+        known = [[list(fact) for fact in block] for block in facts if block is not None]
+        return Roster(rule, adapts, len(params), known) if len(known) == len(facts) else None
 
     def fits(self, params: Sequence[Tensor], states: Mapping[Tensor, State], rule: Rule, adapts: bool) -> bool:
         """Whether everything is as it was."""
-        if rule != self.rule or adapts != self.adapts:
+        if (rule, adapts, len(params)) != (self.rule, self.adapts, self.count):
             return False
-        facts = _facts(params, states)
-        return facts is not None and all(map(_alike, self.facts, facts))
+        blocks = (_facts(block, states) for block in _blocks(params))
+        pairs = zip(self.facts, blocks, strict=True)
+        return all(facts is not None and all(map(_alike, known, facts)) for known, facts in pairs)

@@ -18,7 +18,8 @@ from ppsf_fast.speed import COURSE
 
 State = dict[str, Any]
 
-_OF_ESTIMATE = ("p0", "s")
+#: What is kept of samples: what only the estimate needs.
+SAMPLES = ("p0", "s")
 _LIKE_PARAM = ("z", "exp_avg", "exp_avg_sq")
 #: Under ADOPT: whether the second moment has been made, a 0-d bool. The host cannot tell: a first step that the device
 #: finds to be bad leaves the state behind and makes nothing.
@@ -140,7 +141,7 @@ def _prepare_statistics(state: State, param: Tensor, rule: Rule, needed: Sequenc
 
 def release(state: State) -> None:
     """Drop what only the estimation of d needs."""
-    for name in _OF_ESTIMATE:
+    for name in SAMPLES:
         state.pop(name, None)
 
 
@@ -167,7 +168,7 @@ def check_shapes(state: Mapping[str, Any], param: Tensor, stride: int, where: st
     for name in _LIKE_PARAM:
         if name in state and state[name].shape != shape:
             _refuse_shape(name, state[name], shape, shape, where)
-    for name in _OF_ESTIMATE:
+    for name in SAMPLES:
         if name in state and state[name].shape != sampled:
             _refuse_shape(name, state[name], sampled, shape, where)
     if "rms_sq" in state and state["rms_sq"].shape != ():

@@ -25,12 +25,12 @@ class Stepwise(Core):
 
     @property
     def supports_memory_efficient_fp16(self) -> bool:
-        """Asked by fairseq: whether float32 copies of float16 weights are kept. They are not."""
+        """Whether fairseq may do without its float32 copies of float16 weights; no, as in the package replaced."""
         return False
 
     @property
     def supports_flat_params(self) -> bool:
-        """Asked by fairseq: whether parameters may be laid into one vector. They may; nothing is factored then."""
+        """Whether parameters may be laid into one vector, as fairseq asks. They may; nothing is factored then."""
         return True
 
     @property
@@ -109,6 +109,7 @@ class Stepwise(Core):
         if item is None:
             return
         self._end_fused_step()
+        self._drop_ahead()
         self._settle(wait=False)
         fresh.begin(param.device)
         self._running = fresh

@@ -164,12 +164,16 @@ class TorchSession(TorchEvents):
 
     def _param(self, param: torch.Tensor) -> tuple[ParamState, dict[str, str]]:
         found = {name: self._find(param, path) for name, path in self.names.state.items()}
-        tensors = {"y": param, **{name: tensor for name, tensor in found.items() if tensor is not None}}
+        tensors = {"y": self._whole(param), **{name: tensor for name, tensor in found.items() if tensor is not None}}
         arrays = {name: to_array(tensor) for name, tensor in tensors.items()}
         arrays |= {name: arrays[name].reshape(-1) for name in self.names.whole & set(arrays)}
         if "x0" in arrays and arrays["x0"].ndim == 0:  # kept as one number for weights that start at zero
             arrays["x0"] = np.broadcast_to(arrays["x0"], self._sampled(param, arrays.get("s")))
         return ParamState(**arrays), {name: _dtype_name(tensor) for name, tensor in tensors.items()}
+
+    def _whole(self, tensor: torch.Tensor) -> torch.Tensor:
+        """A parameter as the law sees it."""
+        return tensor
 
     def _sampled(self, param: torch.Tensor, s: Array | None) -> tuple[int, ...]:
         stride = options_of(load_revision(self.names.capabilities.revision)).slice_p

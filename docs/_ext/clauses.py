@@ -47,6 +47,8 @@ UNREMARKABLE = {("guards", "none"), ("errata", "none"), ("status", "normative")}
 MENTION = re.compile(f"({CITED.pattern})")
 #: In these, a mention stays as it is.
 FIXED = (nodes.literal, nodes.literal_block, nodes.raw, nodes.reference, nodes.title, addnodes.pending_xref)
+#: From so many clauses on a page has a list of them.
+MANY = 5
 #: A name and what is said of it.
 Row = tuple[str, list[nodes.Node]]
 
@@ -222,6 +224,27 @@ class LinkMentions(SphinxTransform):
         return node is not None
 
 
+class ListClauses(SphinxTransform):
+    """Put a list of its clauses at the head of each page that has many."""
+
+    default_priority = 400
+
+    def apply(self, **kwargs: object) -> None:
+        """Insert it before the first clause."""
+        boxes = [one for one in self.document.findall(nodes.section) if "clause" in one["classes"]]
+        if len(boxes) < MANY:
+            return
+        items = (self._item(box) for box in boxes)
+        first = boxes[0]
+        first.parent.insert(first.parent.index(first), nodes.bullet_list("", *items, classes=["clauses-here"]))
+
+    def _item(self, box: nodes.section) -> nodes.list_item:
+        number, title = (part.astext().strip() for part in box[0].children)
+        return nodes.list_item(
+            "", nodes.paragraph("", "", link(f"PPSF-{number}", self.env.docname), nodes.Text(f" {title}"))
+        )
+
+
 def check_all_shown(app: Sphinx, env: BuildEnvironment) -> None:
     """Warn about clauses that no page includes."""
     labels = env.domains.standard_domain.labels
@@ -234,6 +257,7 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     """Register directive, role, transform and check."""
     app.add_directive("clause", Clause)
     app.add_role("need", NeedRole())
+    app.add_transform(ListClauses)
     app.add_transform(LinkMentions)
     app.connect("env-check-consistency", check_all_shown)
     return {"parallel_read_safe": False, "parallel_write_safe": True}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import textwrap
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -63,7 +64,8 @@ def _mutant(sources: Sources, mark: Mark) -> Place | None:
     """The fault that the call of ``Mutant`` at the marked line names first."""
     for node in ast.walk(sources.tree(mark.path)):
         if isinstance(node, ast.Call) and node.lineno == mark.line and ast.unparse(node.func) == "Mutant":
-            return Place(mark.path, mark.line, str(ast.literal_eval(node.args[0])))
+            source = textwrap.dedent("\n".join(sources.lines(mark.path)[node.lineno - 1 : node.end_lineno]))
+            return Place(mark.path, mark.line, str(ast.literal_eval(node.args[0])), source)
     return None
 
 

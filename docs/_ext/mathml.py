@@ -31,6 +31,8 @@ FENCE = re.compile(r"<mo>([⟨⟩⌊⌋⌈⌉])</mo>")
 #: Longer formulas in a line of text may be broken, before these.
 LONGEST = 24
 RELATIONS = frozenset({"=", "<", ">", r"\le", r"\ge", r"\to", r"\approx", r"\propto", r"\in", r"\mapsto"})
+ALIGNED = frozenset({"&", r"\\"})
+SPACES = frozenset({r"\qquad", r"\quad"})
 TOKEN = re.compile(r"\\[a-zA-Z]+|\\.|.", re.DOTALL)
 OPENING = frozenset({"{", "(", "[", r"\{", r"\langle", r"\lvert", r"\lVert", r"\lfloor", r"\left", r"\begin"})
 CLOSING = frozenset({"}", ")", "]", r"\}", r"\rangle", r"\rvert", r"\rVert", r"\rfloor", r"\right", r"\end"})
@@ -77,20 +79,31 @@ def _as_high_as_text(fence: re.Match[str]) -> str:
     return f'<mo form="{form}" stretchy="false">{fence[1]}</mo>'
 
 
-def pieces(latex: str) -> list[str]:
-    """A long formula, cut before the relations outside of its brackets: browsers break no line inside of one."""
-    if len(latex) <= LONGEST:
-        return [latex]
-    found, depth, start = [], 0, 0
+def cuts(latex: str) -> list[tuple[int, str]]:
+    """Places outside of all brackets where a line may break, and what stands there: a relation or a wide space."""
+    found, depth = [], 0
     for token in TOKEN.finditer(latex):
-        text = token[0]
-        depth += (text in OPENING) - (text in CLOSING)
-        if depth == 0 and text in RELATIONS and token.start() > start:
-            found.append(latex[start : token.start()])
-            start = token.start()
+        depth += (token[0] in OPENING) - (token[0] in CLOSING)
+        if depth == 0 and token[0] in ALIGNED:
+            return []
+        if depth == 0 and token.start() and token[0] in {*RELATIONS, *SPACES}:
+            found.append((token.start(), token[0]))
+    return found
+
+
+def pieces(latex: str, longest: int = LONGEST) -> list[str]:
+    """A longer formula, cut before its relations and at its wide spaces: browsers break no line inside of one."""
+    if len(latex) <= longest:
+        return [latex]
+    found, start = [], 0
+    for place, what in cuts(latex):
+        found.append(latex[start:place])
+        start = place + (len(what) if what in SPACES else 0)
+        # An empty group before a relation keeps the space on its left.
+        found.append("" if what in SPACES else "{} ")
     found.append(latex[start:])
-    # An empty group before a relation keeps the space on its left.
-    return [found[0], *(f"{{}} {piece}" for piece in found[1:])]
+    heads, bodies = ["", *found[1::2]], found[::2]
+    return [head + body for head, body in zip(heads, bodies, strict=True)]
 
 
 def visit_inline(self: HTML5Translator, node: nodes.math) -> None:
@@ -106,7 +119,13 @@ def visit_block(self: HTML5Translator, node: nodes.math_block) -> None:
         latex = wrapped[1].strip()
     tag = TAG.search(latex)
     number = f'<span class="tag">({tag[1]})</span>' if tag else ""
-    formula = convert(TAG.sub("", latex).strip(), node, block=True)
+    parts: list[str] = []  # what wide spaces part; each is kept together where it fits into a line
+    for piece in pieces(TAG.sub("", latex).strip(), longest=0):
+        if piece.startswith("{} ") and parts:
+            parts[-1] += "<wbr>" + convert(piece, node, block=True)
+        else:
+            parts.append(convert(piece, node, block=True))
+    formula = '<span class="gap"> </span>'.join(f'<span class="part">{part}</span>' for part in parts)
     self.body.append(f'<div class="equation"><div class="formula">{formula}</div>{number}</div>\n')
     raise nodes.SkipNode
 

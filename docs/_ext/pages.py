@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -137,6 +138,31 @@ class RevisionTable(DataDirective):
         return cells
 
 
+class ClauseParts(DataDirective):
+    """All that makes up one clause, as it stands in the files: an example for who adds another."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Build a caption and a block of code for each."""
+        clause = next(one for one in read_folder(SPEC / "clauses", ROOT) if one.id == self.arguments[0])
+        lines = (ROOT / clause.path).read_text("utf-8").splitlines()
+        end = next(i for i in range(clause.line, len(lines)) if lines[i] == ":::")
+        found = collect()
+        shown = [("The rule", clause.path, "\n".join(lines[clause.line - 1 : end + 1]), "text")]
+        shown += [("The reference", one.path, one.source, "python") for one in found.functions[clause.id]]
+        shown += [
+            ("The product", one.path, textwrap.dedent(one.source), "python") for one in found.product[clause.id][:1]
+        ]
+        shown += [("A mutant", one.path, one.source, "python") for one in found.mutants[clause.id][:2]]
+        return [node for part in shown for node in self._block(*part)]
+
+    def _block(self, what: str, path: str, source: str, language: str) -> list[nodes.Node]:
+        self.env.note_dependency(str(ROOT / path))
+        caption = nodes.paragraph("", "", nodes.Text(f"{what}, in "), nodes.literal("", path), nodes.Text(":"))
+        return [caption, nodes.literal_block(source, source, language=language)]
+
+
 class ProjectTable(DataDirective):
     """A table that the README has as well; the argument is its name."""
 
@@ -179,4 +205,5 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_directive("option-table", OptionTable)
     app.add_directive("revision-table", RevisionTable)
     app.add_directive("project-table", ProjectTable)
+    app.add_directive("clause-parts", ClauseParts)
     return {"parallel_read_safe": False, "parallel_write_safe": True}

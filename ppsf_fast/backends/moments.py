@@ -45,6 +45,11 @@ class Divisor:
             return pieces[0] * pieces[1]
         return own_root(pieces[0], self._by)
 
+    def into(self, part: slice, room: Tensor) -> Tensor:
+        """The same of factored parameters, in an array that is there."""
+        row, column = (piece(factor, part, self._rows) for factor in self._factors)
+        return torch.mul(row, column, out=room)
+
 
 def own_root(moment: Tensor, by: Coefficients) -> Tensor:
     """The root of the second moment of each element."""
@@ -111,10 +116,10 @@ def factored_moment(
     axes = [axis + 1 for axis in factored_axes(stack.shape, rule.revision) or (0, 0)]
     pieces: tuple[list[Tensor], list[Tensor]] = ([], [])
     for part in parts:
-        wide = grad_of(part).to(wide_dtype(stack.y.device))
-        square = wide * wide
+        wide = grad_of(part).to(wide_dtype(stack.y.device), copy=True)
+        wide.mul_(wide)
         for axis, found in zip(axes, pieces, strict=True):
-            found.append(square.sum(axis, keepdim=True))
+            found.append(wide.sum(axis, keepdim=True))
     # clause: PPSF-V-003 e56301e2
     # clause: PPSF-V-011 bfc8a7dc
     row_mean, column_mean = (_mean(found, axis, stack) for axis, found in zip(axes, pieces, strict=True))

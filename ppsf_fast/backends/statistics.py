@@ -18,6 +18,9 @@ from ppsf_fast.scaling import unscaled
 from ppsf_fast.speed import COURSE
 from ppsf_fast.state import State
 
+#: Samples that are worked on at once.
+_AT_ONCE = 1 << 15
+
 
 @dataclass(slots=True)
 class Statistics:
@@ -37,17 +40,35 @@ def measured(stack: Stack, rule: Rule, by: Coefficients) -> Statistics:
     if not remembers(state, rule):  # nothing is estimated, or the window is closed and it is gone
         zero = torch.zeros(len(stack.items), dtype=wide_dtype(stack.y.device), device=stack.y.device)
         return Statistics(zero, zero)
-    grad = unscaled(sample(stack.grad, rule.stride, batched=True), by.unscale)
-    y = sample(stack.y, rule.stride, batched=True).float()
+    counts = _in_line(filled(state, rule))
+    follow = _by_displacement if rule.by_displacement else _by_gradients
+    share = follow(stack, both(by.adapts, counts), rule, by)
+    return _counted(Statistics(share.inner.view(-1), share.norm.view(-1)), counts)
+
+
+def _pieces(stack: Stack, whole: bool) -> list[slice]:
+    """The samples of a stack, some at a time unless `whole`."""
+    size, step = stack.state["p0"].shape[1], max(1, _AT_ONCE // len(stack.items))
+    if whole or size <= step:
+        return [slice(None)]
+    return [slice(first, min(first + step, size)) for first in range(0, size, step)]
+
+
+def _some(values: Tensor, part: slice) -> Tensor:
+    """Some samples of each parameter."""
+    return values if part == slice(None) else values.narrow(1, part.start, part.stop - part.start)
+
+
+def _samples(stack: Stack, part: slice, rule: Rule, by: Coefficients) -> tuple[Tensor, Tensor]:
+    """The gradient and the displacement of some samples, float32, shape (number of parameters, number of samples)."""
+    grad = unscaled(_some(sample(stack.grad, rule.stride, batched=True), part), by.unscale)
+    y = _some(sample(stack.y, rule.stride, batched=True), part).float()
     if rule.penalizes:
         # clause: PPSF-W-011 32971b9c
         grad = grad + y * rule.weight_decay
     at_z = rule.averages and rule.revision.statistic_point == "z"
-    point = sample(state["z"], rule.stride, batched=True).float() if at_z else y
-    follow = _by_displacement if rule.by_displacement else _by_gradients
-    counts = _in_line(filled(state, rule))
-    share = follow(state, grad, state["p0"].float() - point, both(by.adapts, counts), rule, by)
-    return _counted(Statistics(share.inner.view(-1), share.norm.view(-1)), counts)
+    point = _some(sample(stack.state["z"], rule.stride, batched=True), part).float() if at_z else y
+    return grad, _some(stack.state["p0"], part).float() - point
 
 
 def _in_line(single: Tensor | None) -> Tensor | None:
@@ -60,29 +81,37 @@ def remembers(state: State, rule: Rule) -> bool:
     return "p0" in state and (COURSE[0] if rule.by_displacement else "s") in state
 
 
-def _by_gradients(
-    state: State, grad: Tensor, displacement: Tensor, mask: Tensor | None, rule: Rule, by: Coefficients
-) -> Statistics:
-    # clause: PPSF-D-002 d788f0e1
-    inner = total(grad * displacement)
+def _by_gradients(stack: Stack, mask: Tensor | None, rule: Rule, by: Coefficients) -> Statistics:
+    inners, norms = [], []
+    for part in _pieces(stack, whole=False):
+        grad, displacement = _samples(stack, part, rule, by)
+        # clause: PPSF-D-002 d788f0e1
+        inners.append(total(displacement.mul_(grad)))
+        if rule.by_signs:
+            grad = speed.signed(grad)
+        elif rule.amplifies:
+            # clause: PPSF-D-023 dbf30264
+            grad = signed_root(grad)
+        place = _some(stack.state["s"], part)
+        # clause: PPSF-D-003 e3d54af9
+        s = (place.float() * rule.beta3).add_(grad * by.sum_weight)
+        store(place, s, mask)
+        # clause: PPSF-D-004 58e6761c
+        norms.append(total(s.abs()))
+    inner, norm = (torch.stack(found).sum(0) for found in (inners, norms))
     if rule.by_signs:
-        inner, grad = speed.signed(inner), speed.signed(grad)
+        inner = speed.signed(inner)
     elif rule.amplifies:
-        # clause: PPSF-D-023 dbf30264
-        inner, grad = signed_root(inner), signed_root(grad)
-    # clause: PPSF-D-003 e3d54af9
-    s = state["s"].float() * rule.beta3 + grad * by.sum_weight
-    store(state["s"], s, mask)
-    # clause: PPSF-D-004 58e6761c
-    return Statistics(inner * by.item_weight, total(s.abs()))
+        inner = signed_root(inner)
+    return Statistics(inner * by.item_weight, norm)
 
 
-def _by_displacement(
-    state: State, grad: Tensor, displacement: Tensor, mask: Tensor | None, rule: Rule, by: Coefficients
-) -> Statistics:
+def _by_displacement(stack: Stack, mask: Tensor | None, rule: Rule, by: Coefficients) -> Statistics:
+    (part,) = _pieces(stack, whole=True)
+    grad, displacement = _samples(stack, part, rule, by)
     inner = total(grad * displacement)
     inner = signed_root(inner) if rule.amplifies else inner
-    before = [state[name].view(-1, 1) for name in COURSE]
+    before = [stack.state[name].view(-1, 1) for name in COURSE]
     way = speed.course(before, inner, (total(displacement.abs()), total(displacement * displacement)), by.k)
     for place, value in zip(before, way, strict=True):
         store(place, value, mask)

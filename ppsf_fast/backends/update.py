@@ -177,9 +177,20 @@ def clipped(update: Tensor, squares: Tensor, rule: Rule, by: Coefficients, count
         rule, by: of their group.
         count: number of elements of a parameter; None: as many as the update has.
     """
-    rms = (squares / (count or number_of(update))).sqrt()
+    return update / shortening(squares, count or number_of(update), rule, by)
+
+
+def shortening(squares: Tensor, count: int, rule: Rule, by: Coefficients) -> Tensor:
+    """What the updates of parameters are divided by where their root mean square is too large, float32.
+
+    Args:
+        squares: the sum of squares over each parameter, in the wide dtype.
+        count: number of elements of a parameter, at least 1.
+        rule, by: of their group.
+    """
+    rms = (squares / count).sqrt()
     if rule.revision.clipping == "soft":
         # clause: PPSF-C-010 1213a55d
-        return update / rms.clamp_min(1.0).sqrt().float()
+        return rms.clamp_min(1.0).sqrt().float()
     # clause: PPSF-C-001 2d530c9c
-    return update / (rms / by.bound).clamp_min(1.0).float()
+    return (rms / by.bound).clamp_min(1.0).float()

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from ppsf_fast.backends import usual
 from ppsf_fast.backends.coefficients import Coefficients, Outcome, both
 from ppsf_fast.backends.moments import filled
 from ppsf_fast.backends.stacks import Stack, piece
@@ -20,6 +21,9 @@ from ppsf_fast.scaling import unscaled
 def move(stack: Stack, rule: Rule, by: Coefficients, outcome: Outcome) -> None:
     """Move the moments and the weights of parameters."""
     moves = both(outcome.moves, filled(stack.state, rule))
+    if usual.serves(stack, rule, by, moves):
+        usual.move(stack, rule, by, outcome, rounding_words)
+        return
     rows = stack.shape[0] if stack.shape else 1
     parts = stack.parts(splits(rule))
     if len(parts) > 1:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.tensor import DTensor, Replicate
+from torch.distributed.tensor import DTensor, Replicate, Shard
 
 from ppsf_fast.distributed.layout import Runs, local, sampled
 from ppsf_fast.distributed.reductions import Reduction
@@ -58,12 +58,34 @@ class MeshLayout:
         return sampled(self.runs, local(values), stride)
 
     def factor(self, axis: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-        placements = [Replicate() if _axis(placement) == axis else placement for placement in self.placements]
         shape = torch.Size(1 if i == axis else size for i, size in enumerate(self.shape))
-        here = [1 if i == axis else _kept(i, size, self.mesh, self.placements).numel() for i, size in enumerate(shape)]
-        zeros = torch.zeros(here, dtype=dtype, device=device)
+        return self._cut(torch.zeros((), dtype=dtype, device=device).expand(shape), self._without(axis))
+
+    def placed(self, value: Tensor, axis: int | None) -> Tensor:
+        """An array of the shape of the parameter, or of means over an axis, cut as the state is."""
+        placements = self.placements if axis is None else self._without(axis)
+        if isinstance(value, DTensor):
+            if value.device_mesh == self.mesh and tuple(value.placements) == placements:
+                return value
+            value = value.full_tensor()
+        return self._cut(value, placements)
+
+    def shares(self, values: Tensor) -> Tensor:
+        """A one-dimensional array in even shares."""
+        return self._cut(values, tuple(Replicate() if _axis(each) is None else Shard(0) for each in self.placements))
+
+    def _without(self, axis: int) -> tuple[Any, ...]:
+        return tuple(Replicate() if _axis(placement) == axis else placement for placement in self.placements)
+
+    def _cut(self, whole: Tensor, placements: tuple[Any, ...]) -> Tensor:
+        """The DTensor that all processes make of an array that each of them has."""
+        shape, piece = whole.shape, whole
+        for axis, size in enumerate(shape):
+            if any(_axis(placement) == axis for placement in placements):
+                piece = piece.index_select(axis, _kept(axis, size, self.mesh, placements).to(whole.device))
         strides = tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
-        return DTensor.from_local(zeros, self.mesh, placements, run_check=False, shape=shape, stride=strides)
+        piece = piece.clone(memory_format=torch.contiguous_format)
+        return DTensor.from_local(piece, self.mesh, placements, run_check=False, shape=shape, stride=strides)
 
     def block(self, piece: Tensor) -> Tensor:
         return piece

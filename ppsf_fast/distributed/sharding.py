@@ -68,7 +68,7 @@ def anything_sharded() -> bool:
     return "torch.distributed.tensor" in sys.modules or len(_LAYOUTS) > 0
 
 
-def is_dtensor(param: Tensor) -> bool:
+def is_dtensor(param: object) -> bool:
     """Whether a tensor is a DTensor; does not import them."""
     there = sys.modules.get("torch.distributed.tensor")
     return there is not None and isinstance(param, there.DTensor)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from transformers import Trainer, TrainerCallback
+from transformers import DefaultFlowCallback, Trainer, TrainerCallback
 
 from ppsf_fast.trainers.watching import rates
 
@@ -58,6 +58,7 @@ def _switch(optimizer: Any, mode: str) -> None:
 
 def attach(trainer: Trainer, log: bool = True) -> ScheduleFreeCallback:
     """Give a Trainer the callback, before those that report, so that TensorBoard and others see the numbers."""
-    callback = ScheduleFreeCallback(log)
-    trainer.callback_handler.callbacks.insert(1, callback)  # behind the one that decides when to save
+    callback, others = ScheduleFreeCallback(log), trainer.callback_handler.callbacks
+    deciding = [place for place, other in enumerate(others) if isinstance(other, DefaultFlowCallback)]
+    others.insert(deciding[-1] + 1 if deciding else 0, callback)  # behind the one that decides when to save
     return callback

@@ -33,8 +33,7 @@ class ScheduleFreeCallback(Callback):  # type: ignore[misc]
     ) -> None:
         """Log; and before a checkpoint that is due by the number of the step, eval mode."""
         if self._log:
-            for optimizer in trainer.optimizers:
-                module.log_dict(rates(optimizer), prog_bar=True, on_step=True, on_epoch=False)
+            module.log_dict(_logged(trainer), prog_bar=True, on_step=True, on_epoch=False)
         every = [getattr(callback, "_every_n_train_steps", 0) for callback in trainer.checkpoint_callbacks]
         if any(steps >= 1 and trainer.global_step % steps == 0 for steps in every):
             _switch(trainer, "eval")
@@ -69,6 +68,16 @@ class ScheduleFreeCallback(Callback):  # type: ignore[misc]
                 checkpoint["state_dict"].update({name: averages[name] for name in mine & averages.keys()})
                 for group in state["param_groups"]:
                     group["train_mode"] = False
+
+
+def _logged(trainer: Trainer) -> dict[str, float]:
+    """The numbers of all optimizers, with their place before the name where there are several."""
+    several = len(trainer.optimizers) > 1
+    return {
+        f"optimizer {place}/{name}" if several else name: value
+        for place, optimizer in enumerate(trainer.optimizers)
+        for name, value in rates(optimizer).items()
+    }
 
 
 def _inner(optimizer: Any) -> Any:

@@ -24,6 +24,12 @@ def rates(optimizer: Optimizer) -> dict[str, float]:
     Returns:
         the numbers of the first group if there is no other one and it has no name; else those of each group, as
         `name/d`, where a group without a name is `group 0`. A group without an estimate has no `d`.
+
+    Example:
+        >>> import torch
+        >>> from ppsf_fast import ProdigyPlusScheduleFree
+        >>> rates(ProdigyPlusScheduleFree([torch.nn.Parameter(torch.zeros(3))], d0=1e-4))
+        {'d': 0.0001, 'effective_lr': 1.0, 'dlr': 0.0001}
     """
     groups = optimizer.param_groups
     single = len(groups) == 1 and "name" not in groups[0]
@@ -39,7 +45,19 @@ def rates(optimizer: Optimizer) -> dict[str, float]:
 
 
 def to_tensorboard(writer: Any, optimizer: Optimizer, step: int) -> None:
-    """Add :func:`rates` to a log: `writer` is a SummaryWriter of torch, or whatever else has its `add_scalar`."""
+    """Add :func:`rates` to a log: `writer` is a SummaryWriter of torch, or whatever else has its `add_scalar`.
+
+    Example:
+        >>> import torch
+        >>> from ppsf_fast import ProdigyPlusScheduleFree
+        >>> class Printer:
+        ...     def add_scalar(self, name: str, value: float, step: int) -> None:
+        ...         print(step, name, value)
+        >>> to_tensorboard(Printer(), ProdigyPlusScheduleFree([torch.nn.Parameter(torch.zeros(3))], d0=1e-4), step=7)
+        7 optimizer/d 0.0001
+        7 optimizer/effective_lr 1.0
+        7 optimizer/dlr 0.0001
+    """
     for name, value in rates(optimizer).items():
         writer.add_scalar(f"optimizer/{name}", value, step)
 
@@ -49,6 +67,14 @@ class JsonLog:
 
     Args:
         path: the file; lines are added at its end.
+
+    Example:
+        >>> import torch
+        >>> from ppsf_fast import ProdigyPlusScheduleFree
+        >>> optimizer = ProdigyPlusScheduleFree([torch.nn.Parameter(torch.zeros(3))], d0=1e-4)
+        >>> JsonLog("log.jsonl").write(optimizer, step=7, loss=0.5)
+        >>> Path("log.jsonl").read_text()
+        '{"step": 7, "d": 0.0001, "effective_lr": 1.0, "dlr": 0.0001, "loss": 0.5}\\n'
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -67,6 +93,13 @@ def progress(batches: Iterable[Batch], optimizer: Optimizer, **options: Any) -> 
         batches: what is gone through.
         optimizer: that trains on them.
         options: of tqdm, such as `total` and `desc`.
+
+    Example:
+        >>> import torch
+        >>> from ppsf_fast import ProdigyPlusScheduleFree
+        >>> optimizer = ProdigyPlusScheduleFree([torch.nn.Parameter(torch.zeros(3))])
+        >>> list(progress([1, 2, 3], optimizer, disable=True))  # without it there is a bar
+        [1, 2, 3]
     """
     from tqdm.auto import tqdm  # only who wants a bar needs it
 

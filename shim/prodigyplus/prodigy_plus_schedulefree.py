@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from torch.distributed import ProcessGroup
 from torch.optim.optimizer import ParamsT
 
 from prodigyplus.core_optimiser import CoreOptimiser
@@ -50,6 +51,7 @@ class ProdigyPlusScheduleFree(CoreOptimiser):
         beta4: float | None = 0.0,
         amplify_gradients: bool = False,
         compile: bool = False,
+        process_group: ProcessGroup | None = None,
     ) -> None:
         given = {name: value for name, value in locals().items() if name not in ("self", "params", "__class__")}
         super().__init__(params, **given, revision="2.0")

@@ -56,8 +56,19 @@ def test_a_long_formula_may_break_before_its_relations_and_nowhere_else(latex: s
     assert all("<math" in convert(piece, nodes.math(), block=False) for piece in pieces(latex))
 
 
+def test_a_displayed_formula_breaks_at_wide_spaces_too_and_not_inside_of_cases() -> None:
+    assert pieces(r"a = b, \qquad c = d", longest=0) == ["a ", "{} = b, ", " c ", "{} = d"]
+    cases = r"a = \begin{cases} 1 & b > 0 \\ 0 & b \le 0 \end{cases}"
+    assert pieces(cases, longest=0) == ["a ", f"{{}} {cases[2:]}"]
+    assert pieces(r"a &= b \\ c &= d", longest=0) == [r"a &= b \\ c &= d"]
+
+
 def test_no_formula_of_the_documentation_is_cut_where_it_cannot_be_set() -> None:
     pages = [*(ROOT / "docs").rglob("*.md"), *(ROOT / "spec" / "clauses").glob("*.md")]
+    shown = [found for page in pages for found in re.findall(r"\$\$(.*?)\$\$", page.read_text("utf-8"), re.DOTALL)]
+    for latex in shown:
+        for piece in pieces(latex.strip(), longest=0):
+            tex2mathml(plain(piece), as_block=True)
     texts = [re.sub(r"```.*?```|`[^`]*`|\$\$.*?\$\$", "", page.read_text("utf-8"), flags=re.DOTALL) for page in pages]
     formulas = {found for text in texts for found in re.findall(r"\$([^$]+)\$", text)}
     assert len(formulas) > 300

@@ -16,8 +16,10 @@ README = DOCS.parent / "README.md"
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 #: A replay that the tool printed; it is shortened there.
 PRINTED = {"lives"}
+#: Its code needs several processes: tests/distributed/test_guide.py.
+TOGETHER = {"distributed"}
 FOUND = sorted([*DOCS.glob("*.md"), *DOCS.glob("guides/*.md")])
-PAGES = [page for page in FOUND if BLOCK.search(page.read_text("utf-8")) and page.stem not in PRINTED]
+PAGES = [page for page in FOUND if BLOCK.search(page.read_text("utf-8")) and page.stem not in PRINTED | TOGETHER]
 
 
 def blocks(path: Path) -> list[str]:
@@ -38,7 +40,15 @@ def given(page: str) -> dict[str, Any]:
     return space
 
 
-@pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
+#: What their code imports warns, and takes long enough to be imported once.
+HEAVY = [
+    pytest.mark.xdist_group("integrations"),
+    pytest.mark.filterwarnings("ignore"),
+]
+CASES = [pytest.param(page, id=page.stem, marks=HEAVY if page.stem == "integrations" else ()) for page in PAGES]
+
+
+@pytest.mark.parametrize("page", CASES)
 def test_the_code_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
@@ -58,8 +68,8 @@ def test_every_guide_that_trains_is_among_them() -> None:
         "estimate",
         "precision",
         "saving",
-        "distributed",
         "trainers",
+        "integrations",
     }
 
 

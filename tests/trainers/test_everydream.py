@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from facts import trainers as facts
 from ppsf_fast import Prodigy
 from ppsf_fast.trainers import ConfigError, EveryDream, from_everydream
 
@@ -115,20 +116,6 @@ def test_a_schedule_drives_its_optimizer(unet: Any) -> None:
     assert both.text_encoder is None
 
 
-TEN = {
-    "bases": {},  # 1: no such section
-    "base": {
-        "optimizer": "adamw",
-        "lr": "1e-6",  # 2: a text
-        "betas": [0.9],  # 3: one number
-        "weight_decay": -0.1,  # 4: below 0
-        "weight_decy": 0.1,  # 5: no such key
-        "lr_scheduler": "cosin",  # 6: no such schedule
-        "d0": 1e-6,  # 7: AdamW has none
-    },
-    "text_encoder_overrides": {"optimizer": "adam9bit"},  # 8: no such optimizer
-    "text_encoder_freezing": {"unfreeze_last_n_layers": 9, "freeze_embeddings": "yes"},  # 9, 10
-}
 PATHS = [
     "bases",
     "base.lr",
@@ -145,7 +132,7 @@ PATHS = [
 
 def test_ten_mistakes_give_ten_errors(unet: Any, encoder: Any) -> None:
     with pytest.raises(ConfigError) as caught:
-        made(TEN, unet, encoder, None)
+        made(facts.TEN, unet, encoder, None)
     mistakes = caught.value.mistakes
     assert sorted(mistake.path for mistake in mistakes) == sorted(PATHS), str(caught.value)
     for mistake in mistakes:  # each says where, what is allowed, and what to do

@@ -131,6 +131,19 @@ def test_a_mistake_is_named_by_its_key(name: str, settings: dict[str, Any], path
     assert [mistake.path for mistake in caught.value.mistakes] == [path]
 
 
+def test_ten_mistakes_give_ten_errors(unet: Any) -> None:
+    wrong = {
+        "beta1": 1.5, "beta2": "0.99", "d0": -1e-6, "d_coef": 0, "decouple": 1, "growth_rate": 0.5, "weight_decay": -1,
+        "momentum": 0.9, "betta3": 0.9, "learning_rate": 0,
+    }  # fmt: skip
+    with pytest.raises(ConfigError) as caught:
+        from_onetrainer({"optimizer": "PRODIGY", **wrong}, {"unet": unet})
+    mistakes = caught.value.mistakes
+    assert sorted(mistake.path for mistake in mistakes) == sorted(wrong), str(caught.value)
+    assert len({mistake.message for mistake in mistakes}) == 10
+    assert all(mistake.message.startswith(mistake.path) for mistake in mistakes)
+
+
 def test_rounding_that_a_class_does_not_do_is_refused_where_it_matters(unet: Any) -> None:
     config = {"optimizer": "ADAFACTOR", "stochastic_rounding": True}
     from_onetrainer(config, {"unet": unet})

@@ -47,11 +47,15 @@ def test_adafactors_pair_of_eps(unet: Any) -> None:
 
 
 def test_mistakes_are_reported_together(unet: Any) -> None:
-    args = ["decouple", "d0=1e-6x", "d_coef=-1", "momentum=0.9", "d_coff=1", "growth_rate=2", "growth_rate=3"]
+    args = [
+        "decouple", "d0=1e-6x", "d_coef=-1", "momentum=0.9", "d_coff=1", "growth_rate=2", "growth_rate=3", "eps=0",
+        "betas=0.9", "weight_decay=True", "slice_p=1.5",
+    ]  # fmt: skip
     with pytest.raises(ConfigError) as caught:
         from_sd_scripts("Prodigy", args, {"unet": unet})
     paths = [mistake.path.removeprefix("optimizer_args.") for mistake in caught.value.mistakes]
-    assert sorted(paths) == ["d0", "d_coef", "d_coff", "decouple", "growth_rate", "momentum"]
+    expected = ["betas", "d0", "d_coef", "d_coff", "decouple", "eps", "growth_rate", "momentum", "slice_p"]
+    assert sorted(paths) == [*expected, "weight_decay"]  # ten
 
 
 def test_what_a_class_refuses_is_a_mistake(unet: Any) -> None:

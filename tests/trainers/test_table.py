@@ -61,7 +61,7 @@ def test_a_setting_arrives(row: Any, unet: torch.nn.Module, monkeypatch: pytest.
         assert passed[row.key] == row.kept
 
 
-@pytest.mark.parametrize("make", [facts.optimizers, facts.settings, facts.pitfalls])
+@pytest.mark.parametrize("make", [facts.optimizers, facts.settings, facts.pitfalls, facts.contract, facts.mistakes])
 def test_no_cell_of_a_table_is_empty(make: Any) -> None:
     table = make()
     assert all(len(row) == len(table.head) and all(row) for row in table.rows)
@@ -73,3 +73,7 @@ def test_the_tests_that_the_table_names_exist() -> None:
     for test in tests:
         file, _, function = test.removeprefix("tests/trainers/").partition("::")
         assert f"def {function}(" in sources[file]
+
+
+def test_the_table_of_mistakes_has_ten() -> None:
+    assert len(facts.mistakes().rows) == len({path for path, _ in facts.mistakes().rows}) == 10

@@ -5,18 +5,23 @@ The rows are what the documents name, written down from them; the tests in tests
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from computed import Table
-from ppsf_fast.trainers import advice, everydream, onetrainer, sdscripts
+from ppsf_fast.trainers import ConfigError, advice, everydream, onetrainer, sdscripts
 from ppsf_fast.trainers.kinds import Kind
 
 TABLES: Mapping[str, Mapping[str, Kind]] = {
     "OneTrainer": onetrainer.OPTIMIZERS,
     "EveryDream": everydream.OPTIMIZERS,
     "sd-scripts": sdscripts.OPTIMIZERS,
+    "Prodigy": sdscripts.OPTIMIZERS,  # the package itself has no configuration; this one names its class
 }
 _STANDARD = ("ADAGRAD", "ADAM", "ADAMW", "LAMB", "LARS", "LION", "RMSPROP", "SGD")
 #: The optimizers that the documents name.
@@ -26,6 +31,7 @@ NAMED: dict[str, tuple[str, ...]] = {
         *(f"{name}_8BIT" for name in _STANDARD),
         *("DADAPT_ADA_GRAD", "DADAPT_ADAM", "DADAPT_ADAN", "DADAPT_LION", "DADATP_SGD", "PRODIGY", "ADAFACTOR"),
     ),
+    "Prodigy": ("Prodigy",),
     "EveryDream": (*("adamw", "adamw8bit", "lion8bit", "lion", "dadapt_lion", "dadapt_adam", "dadapt_sgd", "prodigy"),),
 }
 
@@ -129,6 +135,21 @@ ROWS: tuple[Row, ...] = (
     Row("EveryDream", "freeze_embeddings", test=f"{_B}test_layers_are_frozen_from_the_front"),
     Row("EveryDream", "lr_scheduler, lr_warmup_steps, lr_decay_steps", test=f"{_B}test_schedules"),
 )  # fmt: skip
+#: A configuration of EveryDream with ten mistakes.
+TEN: dict[str, Any] = {
+    "bases": {},  # 1: no such section
+    "base": {
+        "optimizer": "adamw",
+        "lr": "1e-6",  # 2: a text
+        "betas": [0.9],  # 3: one number
+        "weight_decay": -0.1,  # 4: below 0
+        "weight_decy": 0.1,  # 5: no such key
+        "lr_scheduler": "cosin",  # 6: no such schedule
+        "d0": 1e-6,  # 7: AdamW has none
+    },
+    "text_encoder_overrides": {"optimizer": "adam9bit"},  # 8: no such optimizer
+    "text_encoder_freezing": {"unfreeze_last_n_layers": 9, "freeze_embeddings": "yes"},  # 9: so many layers; 10: a text
+}
 _READERS = {"Prodigy": "sd-scripts"}
 SETTING_TEST = "tests/trainers/test_table.py::test_a_setting_arrives"
 OPTIMIZER_TEST = "tests/trainers/test_table.py::test_an_optimizer_steps"
@@ -171,6 +192,49 @@ def settings() -> Table:
         given = f"`{row.optimizer}`: `{row.value!r}`"
         rows.append((row.document, f"`{row.setting}`", given, passed, _short(f"{SETTING_TEST}[{row.id}]")))
     return Table(("document", "setting", "for example", "the class gets", "test"), tuple(rows))
+
+
+class _Layers(nn.Module):
+    """A text encoder of three layers, laid out as CLIPTextModel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embeddings, self.final_layer_norm = nn.Embedding(8, 4), nn.LayerNorm(4)
+        self.encoder = nn.Module()
+        self.encoder.layers = nn.ModuleList(nn.Linear(4, 4) for _ in range(3))
+
+
+def mistakes() -> Table:
+    """What is said of the configuration with ten mistakes."""
+    try:
+        everydream.from_everydream(TEN, nn.Linear(4, 4), _Layers())
+    except ConfigError as found:
+        rows = [(f"`{one.path}`", f"``{one.message}``") for one in found.mistakes]
+        return Table(("key", "message"), tuple(rows))
+    raise AssertionError("the configuration was taken")
+
+
+_CONTRACT = Path(__file__).resolve().parents[3] / "tests" / "trainers" / "contract"
+_SHOWN_AS = {
+    "test_accelerate": "accelerate, the Trainer of transformers",
+    "test_everydream": "EveryDream2",
+    "test_onetrainer": "OneTrainer",
+    "test_sdscripts": "sd-scripts",
+    "test_shim": "the shim",
+    "test_simpletuner": "SimpleTuner",
+    "test_surface": "all of them",
+}
+
+
+def contract() -> Table:
+    """What holds for each trainer: the tests of the contract, by their names."""
+    rows = []
+    for path in sorted(_CONTRACT.glob("test_*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                what = node.name.removeprefix("test_").replace("_", " ")
+                rows.append((_SHOWN_AS[path.stem], what, f"`{path.name}::{node.name}`"))
+    return Table(("trainer", "what holds", "test"), tuple(rows))
 
 
 def pitfalls() -> Table:

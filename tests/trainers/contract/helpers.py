@@ -55,12 +55,12 @@ def network(seed: int = 0) -> nn.Sequential:
         return nn.Sequential(nn.Linear(4, 40), nn.Tanh(), nn.Linear(40, 3))
 
 
-def backward(net: nn.Module, step: int) -> torch.Tensor:
-    """Gradients that depend on the weights and on the step alone."""
+def backward(net: nn.Module, step: int, scaler: Any = None) -> torch.Tensor:
+    """Gradients that depend on the weights and on the step alone; scaled, where there is a scaler."""
     generator = torch.Generator().manual_seed(step)
     inputs = torch.randn(8, 4, generator=generator)
     loss: torch.Tensor = (net(inputs) - inputs[:, :3]).square().mean()
-    loss.backward()
+    (loss if scaler is None else scaler.scale(loss)).backward()
     return loss
 
 

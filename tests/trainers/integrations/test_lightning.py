@@ -18,7 +18,8 @@ from tests.trainers.integrations.helpers import Net, Points, copied, same
 
 pytestmark = [
     pytest.mark.xdist_group("integrations"),
-    pytest.mark.filterwarnings("ignore"),  # Lightning advises on loaders and loggers
+    # Lightning advises on loaders and loggers, and uses what torch has deprecated.
+    pytest.mark.filterwarnings("ignore::UserWarning", "ignore:.*LeafSpec.*:FutureWarning"),
 ]
 
 
@@ -162,3 +163,27 @@ def test_logs_and_the_progress_bar_have_the_numbers(tmp_path: Path) -> None:
     logged = [float(line.split(",")[column]) for line in lines if line.split(",")[column]]
     assert len(logged) == 16
     assert logged[-1] == torch.tensor(trainer.optimizers[0].param_groups[0]["d"]).item()  # it logs in float32
+
+
+def test_several_optimizers_are_told_apart(tmp_path: Path) -> None:
+    class Two(Module):
+        automatic_optimization = False
+
+        def configure_optimizers(self) -> Any:
+            first, second = self.net.layers[0], self.net.layers[2]
+            return [ProdigyPlusScheduleFree(first.parameters()), torch.optim.Adam(second.parameters())]
+
+        def training_step(self, batch: Any, _: int) -> None:
+            self.manual_backward(self.net(**batch)["loss"])
+            for optimizer in self.optimizers():
+                optimizer.step()
+                optimizer.zero_grad()
+
+        def validation_step(self, batch: Any, _: int) -> None: ...
+
+    trainer = trainer_for(tmp_path, logger=CSVLogger(tmp_path, name="log"))
+    trainer.fit(Two(), DataLoader(Points(), batch_size=8))
+    head = (tmp_path / "log" / "version_0" / "metrics.csv").read_text().splitlines()[0].split(",")
+    assert {"optimizer 0/d", "optimizer 0/dlr", "optimizer 1/dlr"} <= set(head)
+    assert "optimizer 1/d" not in head
+    assert [optimizer.param_groups[0].get("train_mode") for optimizer in trainer.optimizers] == [False, None]
