@@ -193,7 +193,7 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
             sharded.step(groups, rules, self.state, ledger, team, scaling, self._compiles)
             self._settle(wait=False)
             return
-        if scaling == Scaling() and backends.again(groups, rules, self.state, ledger, self._workspace):
+        if backends.again(groups, rules, self.state, ledger, self._workspace, scaling):
             self._settle(wait=False)
             return
         rosters = plan.recognised(groups, rules, self.state, self._rosters)
@@ -226,7 +226,7 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
             return
         for index, (group, rule, param) in enumerate(there):
             if param.grad is not None:
-                layout = layout_of(param, self._layouts, f"parameter {index}") if anything_sharded() else None
+                layout = layout_of(param, self._layouts, f"parameter {index}") if anything_sharded([param]) else None
                 plan.check_parameter(param, f"parameter {index}")
                 prepare(self.state[param], param, rule, plan.may_adapt(group, rule), layout)
         self._ahead = True

@@ -37,7 +37,7 @@ def check(state_dict: Mapping[str, Any], groups: Sequence[Group], revision: Revi
         check_groups(saved, revision)
     for key, param, stride in _parameters(saved, groups, revision):
         where = f"parameter {key}"
-        layout = layout_of(param, Known(), where) if anything_sharded() else None
+        layout = layout_of(param, Known(), where) if anything_sharded([param]) else None
         flat = layout is not None and not is_dtensor(param)
         samples = layout.sampled(param, stride).numel() if layout is not None and flat else None
         check_shapes(state_dict["state"].get(key, {}), param, stride, where, samples)
@@ -58,7 +58,7 @@ def restored(state_dict: Mapping[str, Any], groups: Sequence[Group], revision: R
     state: defaultdict[Any, Any] = defaultdict(dict)
     for key, param, stride in _parameters(state_dict["param_groups"], groups, revision):
         if key in state_dict["state"]:
-            layout = layout_of(param, Known(), f"parameter {key}") if anything_sharded() else None
+            layout = layout_of(param, Known(), f"parameter {key}") if anything_sharded([param]) else None
             state[param] = checkpoints.restored(state_dict["state"][key], param, layout, stride, revision)
     known = {key for key, _, _ in _parameters(state_dict["param_groups"], groups, revision)}
     state.update({key: values for key, values in state_dict["state"].items() if key not in known})
@@ -70,7 +70,7 @@ def completed(
 ) -> dict[str, Any]:
     """A state dict in which sharded state says which part of the whole it is; all processes have to make theirs."""
     params = list(_parameters(state_dict["param_groups"], groups, revision))
-    if not anything_sharded():
+    if not anything_sharded([param for _, param, _ in params]):
         return state_dict
     there = {
         key: checkpoints.saved(states[param], layout_of(param, Known(), f"parameter {key}"), stride)

@@ -218,16 +218,17 @@ class SpreadSession(TorchSession):
     def _merged(self, place: Place, found: Sequence[Any]) -> tuple[ParamState, Mapping[str, str]]:
         """A parameter from its runs, in their order."""
         runs = [param for _, param, _ in sorted(found, key=lambda each: each[0])]
-        arrays: dict[str, Array | None] = {}
-        for name in ARRAYS:
-            parts = [getattr(run, name) for run in runs]
-            merged: Array | None = parts[0]
-            if merged is not None and name in CUT:
-                merged = np.concatenate([part.reshape(-1) for part in parts])
-            if merged is not None and name in SHAPED:
-                merged = merged.reshape(self._places[place].shape)
-            arrays[name] = merged
+        shape = self._places[place].shape
+        arrays = {name: self._joined(name, [getattr(run, name) for run in runs], shape) for name in ARRAYS}
         return ParamState(**arrays), found[0][2]
+
+    @staticmethod
+    def _joined(name: str, parts: Sequence[Array | None], shape: tuple[int, ...]) -> Array | None:
+        there = [part for part in parts if part is not None]
+        if not there or name not in CUT:
+            return parts[0]
+        joined = np.concatenate([part.reshape(-1) for part in there])
+        return joined.reshape(shape) if name in SHAPED else joined
 
     def _set_gradients(self, gradients: Gradients) -> None:
         for (i, j), piece in self._places.items():

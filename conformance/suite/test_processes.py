@@ -28,7 +28,7 @@ from ppsf_fast.state import factored_axes
 from ppsf_ref import load_revision
 
 pytestmark = pytest.mark.xdist_group("processes")
-QUICK, NIGHTLY = 9, 400
+QUICK, NIGHTLY = 5, 400
 #: What has to be evaluated in any run: sums over parameters, rows, columns and pools, and random bits.
 STATISTICS = {"PPSF-D-002", "PPSF-D-004", "PPSF-V-003", "PPSF-V-005", "PPSF-C-001", "PPSF-R-004"}
 #: Uneven pieces of what is factored, in turn with what is not.
