@@ -125,7 +125,8 @@ class Machine:
 
 
 #: Eight H100 in a node, joined by NVLink, each with a network card of 400 Gbit/s. The times of a hop are those by which
-#: NCCL chooses between its algorithms (src/graph/tuning.cc), in microseconds; the rest is what such machines reach.
+#: NCCL chooses between its algorithms (src/graph/tuning.cc), in microseconds; the rest is assumed: shares of
+#: what is written on them.
 H100 = Machine(
     name="H100",
     per_node=8,

@@ -85,11 +85,10 @@ def _cells(found: Cost) -> tuple[str, ...]:
 
 def growth() -> Picture:
     """How the overhead grows with the number of GPUs."""
-    gpus = [2**power for power in range(3, 15)]
     curves = []
     for one in MODELS:
-        costs = [cost(one, number) for number in gpus]
-        curves.append(Curve(one.workload.title, gpus, [100 * each.extra for each in costs]))
+        gpus = [number for number in (2**power for power in range(3, 15)) if cost(one, number).fits]
+        curves.append(Curve(one.workload.title, gpus, [100 * cost(one, number).extra for number in gpus]))
     panel = Panel(curves, "GPUs", "% of a training step", xlog=True, ylog=True)
     return Picture([panel], "What the step costs more than AdamW's, as a share of a training step, against the GPUs.")
 
@@ -105,7 +104,9 @@ def machine() -> Table:
     ]
     for way in H100.ways:
         name = ("tree" if not way.ring else "ring") + (", short messages" if way.share == 0.5 else ", long messages")
-        rows.append((name, f"{way.start:g} + {way.near:g} per hop in a node + {way.far:g} per hop between nodes, µs"))
+        hops = f"{way.start:g} + {way.near:g} per hop in a node + {way.far:g} per hop between nodes, µs"
+        reached = f"{_bytes(min(way.most, way.share * H100.link))}/s"
+        rows.append((name, f"{hops}; at most {reached}"))
     return Table(("", H100.name), tuple(rows))
 
 
