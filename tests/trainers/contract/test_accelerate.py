@@ -46,6 +46,7 @@ def test_its_own_state_is_loaded_before_the_first_step(make: Make) -> None:
     assert numbers(other) == numbers(one)
 
 
+@pytest.mark.need(32)
 def test_step_may_be_replaced_on_the_instance_and_put_back(make: Make) -> None:
     """So it finds out whether a scaler has skipped a step."""
     plain, patched = network(), network()
@@ -123,6 +124,7 @@ def test_a_saved_state_is_plain_and_is_loaded_on_the_cpu_as_weights_only(make: M
     assert weights(again) == weights(net)
 
 
+@pytest.mark.need(17)
 def test_what_loggers_take_is_a_float(make: Make) -> None:
     """A tracker drops values that are no numbers, and says nothing."""
     net = network()
@@ -165,6 +167,7 @@ def test_a_schedule_writes_floats_into_groups(make: Make) -> None:
     assert rates == [0.875, 0.75, 0.625, 0.5]
 
 
+@pytest.mark.need(32)
 def test_the_wrapper_is_copied_and_pickled(make: Make) -> None:
     net = network()
     optimizer = make(net.parameters(), d0=1e-3)

@@ -52,6 +52,7 @@ def test_a_scale_that_is_a_power_of_two_changes_nothing(make: Make) -> None:
     assert ends[0] == ends[1]
 
 
+@pytest.mark.need(25)
 def test_a_step_that_overflows_is_none(make: Make) -> None:
     net = network()
     optimizer = make(net.parameters(), d0=1e-3)
@@ -81,6 +82,7 @@ def test_its_files_are_loaded(make: Make, tmp_path: Path) -> None:
     assert numbers(resumed) == numbers(optimizer)
 
 
+@pytest.mark.need(18)
 @pytest.mark.parametrize("how", ["constant", "constant_with_warmup", "linear", "cosine", "polynomial"])
 def test_the_schedules_of_diffusers_drive_it(make: Make, how: str) -> None:
     net = network()

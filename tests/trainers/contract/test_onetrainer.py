@@ -171,6 +171,7 @@ def test_a_parameter_that_its_scaler_skips_does_not_shift_the_step(make: Make) -
     assert [group["k"] for group in optimizer.state_dict()["param_groups"]] == [6, 6]
 
 
+@pytest.mark.need(3)
 def test_modes_are_switched_again_and_again(make: Make) -> None:
     """Around sampling, backup, saving, validation, each epoch and the end; also before the first step."""
     plain, switched = network(), network()
@@ -201,6 +202,7 @@ def test_its_constant_schedule_starts_at_the_step_of_a_backup(make: Make) -> Non
     assert [group["lr"] for group in optimizer.param_groups] == [1.0, 1.0]
 
 
+@pytest.mark.need(17)
 def test_the_rate_that_it_logs_is_the_step_size_in_use(make: Make) -> None:
     net = network()
     optimizer = make(named(net), d0=1e-3)
@@ -245,6 +247,7 @@ def regrouped(saved: dict[str, Any], optimizer: Any) -> dict[str, Any]:
     return {**saved, "state": state, "param_groups": groups}
 
 
+@pytest.mark.need(1)
 def test_a_backup_goes_on(make: Make) -> None:
     net = network()
     optimizer = make(named(net), d0=1e-3)

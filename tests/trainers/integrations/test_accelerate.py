@@ -37,6 +37,7 @@ def epoch(accelerator: Accelerator, net: Any, optimizer: Any, loader: Any) -> No
             optimizer.zero_grad()
 
 
+@pytest.mark.need(34)
 def test_accumulated_micro_batches_are_one_step() -> None:
     accelerator, net, optimizer, loader = prepared(accumulate=4)
     epoch(accelerator, net, optimizer, loader)
@@ -58,6 +59,7 @@ def test_a_saved_state_goes_on_as_if_nothing_had_been(tmp_path: Path) -> None:
     assert again[2].param_groups[0]["d"] == d
 
 
+@pytest.mark.need(3)
 def test_weights_are_exported_without_a_change_of_mode(tmp_path: Path) -> None:
     accelerator, net, optimizer, loader = prepared()
     epoch(accelerator, net, optimizer, loader)

@@ -81,6 +81,7 @@ SAVES = {
 }
 
 
+@pytest.mark.need(3)
 @pytest.mark.parametrize("how", SAVES)
 def test_checkpoints_hold_the_average(tmp_path: Path, how: str) -> None:
     module = Module()
@@ -137,6 +138,7 @@ def test_a_checkpoint_in_the_midst_of_training_holds_the_average_and_changes_not
     assert saved["optimizer_states"][0]["param_groups"][0]["train_mode"] == (cls is Prodigy)
 
 
+@pytest.mark.need(1)
 def test_an_interrupted_run_goes_on_as_one_that_was_not(tmp_path: Path) -> None:
     def keeping(name: str) -> ModelCheckpoint:
         return ModelCheckpoint(dirpath=tmp_path / name, filename="{step}", every_n_train_steps=8, save_top_k=-1)

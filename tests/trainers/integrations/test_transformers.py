@@ -56,6 +56,7 @@ def test_it_learns_and_ends_in_eval_mode(tmp_path: Path) -> None:
     assert trainer.evaluate()["eval_loss"] < before / 10
 
 
+@pytest.mark.need(3)
 @pytest.mark.parametrize("how", ["steps", "epoch"])
 def test_a_checkpoint_holds_the_average_without_an_evaluation_before(tmp_path: Path, how: str) -> None:
     seen: list[dict[str, torch.Tensor]] = []
@@ -84,6 +85,7 @@ def test_without_the_callback_a_checkpoint_holds_the_weights_of_training(tmp_pat
     assert state["param_groups"][0]["train_mode"]
 
 
+@pytest.mark.need(1)
 def test_an_interrupted_run_goes_on_as_one_that_was_not(tmp_path: Path) -> None:
     whole = trainer_for(tmp_path / "whole", save_strategy="steps", save_steps=6)
     whole.train()
@@ -120,6 +122,7 @@ def test_the_best_checkpoint_that_is_loaded_at_the_end_stays_as_it_was_saved(tmp
     assert same(load_file(tmp_path / "out" / "model.safetensors"), load_file(best / "model.safetensors"))
 
 
+@pytest.mark.need(17)
 def test_logs_history_and_tensorboard_have_the_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "tb"))
     trainer = trainer_for(tmp_path, report_to="tensorboard")
