@@ -49,7 +49,7 @@ from ppsf_fast.backends.triton.traffic import scratch, tables, traffic
 RESULTS = Path(__file__).parent / "results"
 REHEARSED = Path("build") / "gpu_step"
 OURS, FUSED = "ppsf_fast", "torch AdamW, fused"
-DTYPES = (torch.float32, torch.bfloat16)
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 #: Bytes that a step at defaults moves at least, in widths of a weight: g three times, y and z read and written.
 FLOOR = 7
 
@@ -289,9 +289,9 @@ def document(machine: Machine, given: argparse.Namespace) -> dict[str, Any]:
     results = []
     chosen = [workload for workload in workloads() if not given.workload or workload.key in given.workload]
     for workload in map(rehearsed, chosen) if given.dry_run else chosen:
-        for dtype in DTYPES:
-            found = measure(machine, workload, dtype, factories, given.rounds, bandwidth)
-            facts = {"workload": workload.key, "title": workload.title, "dtype": str(dtype).removeprefix("torch.")}
+        for dtype in given.dtype or DTYPES:
+            found = measure(machine, workload, DTYPES[dtype], factories, given.rounds, bandwidth)
+            facts = {"workload": workload.key, "title": workload.title, "dtype": dtype}
             results.append({**facts, **found})
             print(f"\n{workload.title}, {dtype}\n{json.dumps(found, indent=1)}", flush=True)
             machine.clear()
@@ -317,6 +317,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--problems", type=int, default=None, help="how many are judged of each revision (54)")
     keys = [workload.key for workload in workloads()]
     parser.add_argument("--workload", action="append", choices=keys, help="only this one; may be repeated")
+    parser.add_argument("--dtype", action="append", choices=list(DTYPES), help="only this one; may be repeated")
     parser.add_argument("--dry-run", action="store_true", help="rehearse on a CPU: does it run?")
     parser.add_argument("--out", type=Path, default=None, help="folder of results")
     found = parser.parse_args(given)

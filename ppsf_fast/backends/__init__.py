@@ -67,8 +67,8 @@ class Triton:
     """A few kernels for all parameters, on a GPU."""
 
     def judge(self, plan: Plan) -> bool:
-        """Nothing is known before the step, which looks itself."""
-        return True
+        """Nothing is known before the step, which looks itself, but what a GradScaler knows on the host."""
+        return not plan.scaling.skips
 
     def step(self, plan: Plan, ledger: Ledger, workspace: dict[object, object]) -> None:
         """Execute a plan."""
@@ -99,7 +99,7 @@ def choose(plan: Plan) -> Backend:
     choice = os.environ.get(CHOICE, "torch")
     if choice not in ("torch", "triton"):
         raise ValueError(f"{CHOICE}={choice!r}: allowed are 'torch' and 'triton'. Set one of them, or unset it.")
-    if choice == "torch" or plan.scaling != Scaling() or not _has_triton():
+    if choice == "torch" or not _has_triton():
         return Torch()
     from ppsf_fast.backends import triton
 
@@ -112,6 +112,7 @@ def again(
     states: Mapping[Tensor, State],
     ledger: Ledger,
     workspace: dict[object, object],
+    scaling: Scaling,
 ) -> bool:
     """Take the last step once more, if nothing has changed that a plan depends on; returns whether it is taken.
 
@@ -119,9 +120,10 @@ def again(
         groups, rules, states: all of the optimizer's, as :func:`ppsf_fast.plan.gather` takes them.
         ledger: holds the scalars.
         workspace: what a backend keeps between steps.
+        scaling: of the gradients.
     """
     if not workspace or os.environ.get(CHOICE) != "triton":
         return False
     from ppsf_fast.backends import triton
 
-    return triton.again(groups, rules, states, ledger, workspace)
+    return triton.again(groups, rules, states, ledger, workspace, scaling)

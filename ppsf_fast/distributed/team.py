@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import torch.distributed as dist
@@ -36,7 +37,9 @@ class Team:
         team = Team(sharing and connected(group), group, known)
         if team.sharing.sums:
             return team
-        params = [param for each in groups for param in each["params"]] if anything_sharded() else []
+        params = list(chain.from_iterable(each["params"] for each in groups))
+        if not anything_sharded(params):
+            return None
         layouts = (team.layout(param, f"parameter {index}") for index, param in enumerate(params))
         return team if any(layout is not None for layout in layouts) else None
 

@@ -108,6 +108,16 @@ def get(row, AT: tl.constexpr, BY: tl.constexpr, at, mask, dtype: tl.constexpr, 
 
 
 @triton.jit
+def unscaled(row, at, mask, F: tl.constexpr):
+    """Elements of the gradient as the arithmetic reads them, in float32: nobody else reads it."""
+    grad = get(row, C.G, C.BY_G, at, mask, F.g, F)
+    if F.scaled:
+        # clause: PPSF-L-012 5cabe394
+        grad = grad * tl.load(pointer(row, C.UNSCALE, tl.float32))
+    return grad
+
+
+@triton.jit
 def put(row, AT: tl.constexpr, BY: tl.constexpr, at, mask, values, dtype: tl.constexpr, F: tl.constexpr):
     """Write elements of a tensor, rounded to nearest."""
     tl.store(operand(row, AT, BY, at, dtype, F), nearest(values, dtype), mask=mask)

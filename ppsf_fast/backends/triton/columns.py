@@ -27,12 +27,12 @@ import triton.language as tl
 #: Sizes of the five axes: two outer ones, one in the depth of a tile, and the two that its sides lie along.
 SIZES = tl.constexpr(21)
 #: Addresses; 0 where there is none.
-Y, G, Z, M, V, VP, VQ, X0, S, FILLED, PULL, L1, L2, TURNED, RMS_SQ = map(tl.constexpr, range(26, 41))
+Y, G, Z, M, V, VP, VQ, X0, S, FILLED, PULL, L1, L2, TURNED, RMS_SQ, UNSCALE = map(tl.constexpr, range(26, 42))
 #: Strides over the five axes, in elements; those of E are the strides of row-major logical order.
-BY_Y, BY_G, BY_Z, BY_M, BY_V, BY_TURNED, BY_E, BY_VP, BY_VQ = map(tl.constexpr, range(41, 86, 5))
+BY_Y, BY_G, BY_Z, BY_M, BY_V, BY_TURNED, BY_E, BY_VP, BY_VQ = map(tl.constexpr, range(42, 87, 5))
 #: Strides of the samples; its position among all parameters of its device.
-BY_X0, BY_S, ITEM = map(tl.constexpr, range(86, 89))
-ITEM_WIDTH = 89
+BY_X0, BY_S, ITEM = map(tl.constexpr, range(87, 90))
+ITEM_WIDTH = 90
 
 # ------------------------------------------------------------------------- one group: what the host sets (float64)
 

@@ -6,7 +6,7 @@ import triton
 import triton.language as tl
 
 from ppsf_fast.backends.triton import columns as C
-from ppsf_fast.backends.triton.blocks import get, has_moment, is_set, of, size
+from ppsf_fast.backends.triton.blocks import get, has_moment, is_set, of, size, unscaled
 from ppsf_fast.backends.triton.maths import atan2, negated, sign
 
 #: What is found of a parameter on the way, float64: the divisor of its update; the share of an agreement; what of the
@@ -18,7 +18,7 @@ FOUND_WIDTH = 5
 @triton.jit
 def gradient(row, numbers, at, mask, y, F: tl.constexpr):
     """The gradient, with the decay that is a part of it."""
-    grad = get(row, C.G, C.BY_G, at, mask, F.g, F)
+    grad = unscaled(row, at, mask, F)
     if F.penalizes:
         # clause: PPSF-W-011 32971b9c
         grad = grad + y * of(numbers, C.N_DECAY)

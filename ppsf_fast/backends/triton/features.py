@@ -36,6 +36,7 @@ class Features:
         y, g, z, m, v, vf, x0, s: dtypes of the tensors; that of a tensor which is not there is that of float32.
         muon: whether torch has found the direction of the update.
         penalizes, orthograd, focus, adopt, averages, keeps_moment, amplifies: as the rule has them.
+        scaled: whether the gradient is multiplied by something as it is read.
         corrected: whether the second moment is bias-corrected in the divisor.
         clip: "", "bounded" or "soft".
         eps: whether the update is a quotient.
@@ -74,6 +75,7 @@ class Features:
     averages: bool
     keeps_moment: bool
     amplifies: bool
+    scaled: bool
     corrected: bool
     clip: str
     eps: bool
@@ -110,6 +112,17 @@ class Features:
     def of_turned(self) -> Features:
         """The same for a tensor that can be read several elements at a time, not in logical order."""
         return replace(self, vector=True)
+
+    @property
+    def of_small(self) -> Features:
+        """The same for a bucket's small tensors, which have no blocks of the rarer shapes."""
+        return replace(self, deep=False, turned=False)
+
+    @property
+    def small_blocks(self) -> tuple[tuple[int, int, int], ...]:
+        """Blocks for small tensors: tall ones are half as high, so that all of a step fits in registers."""
+        wide, (height, width, depth), deep = self.blocks
+        return wide, (height // 2, width, depth), deep
 
     @property
     def whole(self) -> bool:
@@ -178,11 +191,12 @@ def is_early(revision: Revision) -> bool:
     return revision.estimate != "none" and (revision.unit == "new_d" or revision.without_evidence == "rests")
 
 
-def features_of(item: Item, rule: Rule, reach: int) -> Features:
+def features_of(item: Item, rule: Rule, reach: int, scaled: bool) -> Features:
     """What the kernels for a parameter are compiled for, but for what they share with others of its bucket.
 
     Args:
         reach: the largest position in any of its tensors.
+        scaled: whether its gradient is.
     """
     state, revision = item.state, rule.revision
     z = state.get("z") if rule.averages else None
@@ -206,6 +220,7 @@ def features_of(item: Item, rule: Rule, reach: int) -> Features:
         averages=rule.averages,
         keeps_moment=rule.keeps_moment,
         amplifies=rule.amplifies and statistics != "",
+        scaled=scaled,
         corrected=revision.second_moment == "corrected",
         clip=revision.clipping if rule.clip else "",
         eps=rule.eps is not None,

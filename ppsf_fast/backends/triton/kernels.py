@@ -182,7 +182,7 @@ def apply(table, tiles, found, slots, numbers, parts, means, F: tl.constexpr):
 def _measured(row, found, tiles, args, PASS: tl.constexpr, WHAT: tl.constexpr, F: tl.constexpr):
     """Take all tiles of a parameter to a pass, and see what follows from its sums."""
     for tile in range(tiles):
-        _take(row, tile, found, args, PASS, F.blocks, F)
+        _take(row, tile, found, args, PASS, F.small_blocks, F)
     tl.debug_barrier()
     slots, numbers, _, _ = args
     finish(row, found, slots, numbers, WHAT, F)
@@ -217,4 +217,4 @@ def whole(table, found, slots, numbers, parts, means, first, F: tl.constexpr):
     if F.counts and F.averages:
         _measured(row, found, tiles, args, _agreement_of_y, "agreement of y", F)
     for tile in range(tiles):
-        _take(row, tile, found, args, _apply, F.blocks, F)
+        _take(row, tile, found, args, _apply, F.small_blocks, F)

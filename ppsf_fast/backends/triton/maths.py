@@ -17,6 +17,8 @@ from triton.language.extra import libdevice
 #: Whether kernels are interpreted; Triton itself decides so by this variable when it is asked to compile them.
 INTERPRETED = os.environ.get("TRITON_INTERPRET", "").lower() in ("1", "true", "yes", "on", "y")
 
+#: Neighbours that are summed at once.
+FOLD = tl.constexpr(4)
 _HALF_PI = tl.constexpr(float(torch.tensor(math.pi / 2)))
 _HALF_PI_REST = tl.constexpr(math.pi / 2 - float(torch.tensor(math.pi / 2)))
 #: (atan(q) / q - 1) / q^2 as a polynomial in q^2, minimax over [0, 1]: good to 2^-28 of atan(q).
@@ -107,3 +109,9 @@ def atan2(y, x):
 def total(values):
     """The sum of a block of three dimensions, in float64."""
     return tl.sum(tl.sum(tl.sum(values.to(tl.float64), axis=2), axis=1), axis=0)
+
+
+@triton.jit
+def folded(values):
+    """Sums of `FOLD` neighbours in a block, in one row: a thread has these, and needs fewer registers for the sums."""
+    return tl.sum(tl.reshape(values, (values.numel // FOLD, FOLD)), axis=1)

@@ -31,6 +31,7 @@ class _Ready:
     """A bucket with its tables and scratch on the device.
 
     Attributes:
+        features, of_small: what its kernels are compiled for, and those of its small parameters.
         tiles, looks, pieces: numbers of tiles, of programs that look first, of pieces of rows and columns; those of
             small parameters count for the first look only.
         members: positions of its parameters among all of the device, in the order of the rows.
@@ -40,6 +41,7 @@ class _Ready:
     """
 
     features: Features
+    of_small: Features
     tiles: int
     looks: int
     pieces: int
@@ -98,6 +100,7 @@ class Part:
         of_tiles, of_sums = at.sent(layout.tiles, torch.int32), at.sent(layout.sums, torch.int32)
         return _Ready(
             features,
+            features.of_small,
             bucket.large_tiles,
             looks(bucket, cut()),
             len(layout.work) // 2,
@@ -163,7 +166,7 @@ class Part:
                 self._over(ready, apply, ready.found, self.slots, self.numbers, ready.parts, ready.means)
                 launch(
                     whole, len(ready.members) - ready.large, ready.rows, ready.found, self.slots, self.numbers,
-                    ready.parts, ready.means, ready.large, F=ready.features,
+                    ready.parts, ready.means, ready.large, F=ready.of_small,
                 )  # fmt: skip
 
     def finish(self) -> None:

@@ -22,6 +22,7 @@ from ppsf_fast.backends.triton.blocks import (
     pointer,
     put,
     rows,
+    unscaled,
 )
 from ppsf_fast.backends.triton.direction import (
     SHARE,
@@ -38,7 +39,7 @@ from ppsf_fast.backends.triton.direction import (
     seen,
     update_of,
 )
-from ppsf_fast.backends.triton.maths import sign, signed_root, total
+from ppsf_fast.backends.triton.maths import FOLD, folded, sign, signed_root, total
 from ppsf_fast.backends.triton.rounding import nearest, stochastic, widened, words, words_in_fours
 from ppsf_fast.plan import TOO_LARGE
 
@@ -50,12 +51,12 @@ _TOO_LARGE = tl.constexpr(TOO_LARGE)
 @triton.jit
 def find_bad(row, tile, bad, F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr):
     """Write whether a tile holds a gradient that is not finite in float32, or that this cannot square."""
-    # clause: PPSF-L-004 447f40b1
+    # clause: PPSF-L-004 23507e34
     start = corner(row, tile, C.SUMS_L, BQ, BL)
     count = tl.zeros((BP, BQ, BL), tl.int32)
     for down in range(0, rows(row, start, C.SUMS_L), BP):
         at, _, mask = block(row, start, down, F, BP, BQ, BL)
-        grad = get(row, C.G, C.BY_G, at, mask, F.g, F)
+        grad = unscaled(row, at, mask, F)
         count += 1 - (tl.abs(grad) < _TOO_LARGE).to(tl.int32)
     _tell(row, tile, bad, count)
 
@@ -88,7 +89,7 @@ def add_squares(row, tile, found, parts, bad, F: tl.constexpr, BP: tl.constexpr,
     count = tl.zeros((BP, BQ, BL), tl.int32)
     for down in range(0, rows(row, start, C.SUMS_L), BP):
         at, _, mask = block(row, start, down, F, BP, BQ, BL)
-        grad = get(row, C.G, C.BY_G, at, mask, F.g, F)
+        grad = unscaled(row, at, mask, F)
         count += 1 - (tl.abs(grad) < _TOO_LARGE).to(tl.int32)
         if F.orthograd:
             grad = seen(grad, get(row, C.Y, C.BY_Y, at, mask, F.y, F), found, F)
@@ -114,7 +115,7 @@ def add_components(row, tile, slot, slots, bad, F: tl.constexpr, BP: tl.constexp
     of_grad = tl.zeros((BP, BQ, BL), tl.float64)
     for down in range(0, rows(row, start, C.TILES_L), BP):
         at, _, mask = block(row, start, down, F, BP, BQ, BL)
-        grad, y = get(row, C.G, C.BY_G, at, mask, F.g, F), get(row, C.Y, C.BY_Y, at, mask, F.y, F)
+        grad, y = unscaled(row, at, mask, F), get(row, C.Y, C.BY_Y, at, mask, F.y, F)
         count += 1 - (tl.abs(grad) < _TOO_LARGE).to(tl.int32)
         of_y += (y * y).to(tl.float64)
         of_both += (y * grad).to(tl.float64)
@@ -129,13 +130,13 @@ def add_components(row, tile, slot, slots, bad, F: tl.constexpr, BP: tl.constexp
 def add_part(row, tile, slot, slots, found, F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr):
     """Write the sum of squares of what OrthoGrad leaves of a gradient, before it is made longer again."""
     start = corner(row, tile, C.TILES_L, BQ, BL)
-    squares = tl.zeros((BP, BQ, BL), tl.float64)
+    squares = tl.zeros((BP * BQ * BL // FOLD,), tl.float64)
     for down in range(0, rows(row, start, C.TILES_L), BP):
         at, _, mask = block(row, start, down, F, BP, BQ, BL)
         y = get(row, C.Y, C.BY_Y, at, mask, F.y, F)
-        part = seen(get(row, C.G, C.BY_G, at, mask, F.g, F), y, found, F)
-        squares += (part * part).to(tl.float64)
-    tl.store(slots + slot * SLOT, total(squares))
+        part = seen(unscaled(row, at, mask, F), y, found, F)
+        squares += folded((part * part).to(tl.float64))
+    tl.store(slots + slot * SLOT, tl.sum(squares, axis=0))
 
 
 @triton.jit
@@ -201,12 +202,12 @@ def count_steered(
 def add_size(row, tile, slot, slots, F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr):
     """Write the sum of squares of the direction in which Muon moves a parameter."""
     start = corner(row, tile, C.TILES_L, BQ, BL)
-    squares = tl.zeros((BP, BQ, BL), tl.float64)
+    squares = tl.zeros((BP * BQ * BL // FOLD,), tl.float64)
     for down in range(0, rows(row, start, C.TILES_L), BP):
         at, _, mask = block(row, start, down, F, BP, BQ, BL)
         values = get(row, C.TURNED, C.BY_TURNED, at, mask, tl.float32, F)
-        squares += (values * values).to(tl.float64)
-    tl.store(slots + slot * SLOT, total(squares))
+        squares += folded((values * values).to(tl.float64))
+    tl.store(slots + slot * SLOT, tl.sum(squares, axis=0))
 
 
 @triton.jit
@@ -217,7 +218,7 @@ def add_norm(
     """Write the sum of squares of the update."""
     start = corner(row, tile, C.TILES_L, BQ, BL)
     mean = _mean(row, means, start, F, BL)
-    squares = tl.zeros((BP, BQ, BL), tl.float64)
+    squares = tl.zeros((BP * BQ * BL // FOLD,), tl.float64)
     for down in range(0, rows(row, start, C.TILES_L), BP):
         at, _, mask = block(row, start, down, F, BP, BQ, BL)
         y = get(row, C.Y, C.BY_Y, at, mask & F.norm_sees_y, F.y, F)
@@ -225,8 +226,8 @@ def add_norm(
         point, _ = _point(row, numbers, roots, mean, start, at, mask, grad, y, F)
         moment, source = _moment(row, numbers, grad, point, y, at, mask, F)
         update = tl.where(mask, update_of(moment, source, grad, point, y, numbers, found, F), 0.0)
-        squares += (update * update).to(tl.float64)
-    tl.store(slots + slot * SLOT, total(squares))
+        squares += folded((update * update).to(tl.float64))
+    tl.store(slots + slot * SLOT, tl.sum(squares, axis=0))
 
 
 @triton.jit
@@ -348,31 +349,31 @@ def measured(row, numbers, element, mask, grad, y, z, F: tl.constexpr):
         keeps = is_set(numbers, C.N_OK) & is_set(numbers, C.N_OPENED) & has_moment(row, F)
         tl.store(to, nearest(s, F.s), mask=only_if(taken, keeps))
         # clause: PPSF-D-004 58e6761c
-        return inner, tl.where(taken, tl.abs(s), 0.0).to(tl.float64), 0.0
+        return inner, tl.where(taken, tl.abs(s), 0.0).to(tl.float64), tl.zeros_like(inner)
 
 
 @triton.jit
 def _keep_sums(slots, slot, inner, norm, third, F: tl.constexpr):
-    tl.store(slots + slot * SLOT, total(inner))
-    tl.store(slots + slot * SLOT + 1, total(norm))
+    tl.store(slots + slot * SLOT, tl.sum(inner, axis=0))
+    tl.store(slots + slot * SLOT + 1, tl.sum(norm, axis=0))
     if F.statistics == "displacement":
-        tl.store(slots + slot * SLOT + 2, total(third))
+        tl.store(slots + slot * SLOT + 2, tl.sum(third, axis=0))
 
 
 @triton.jit
 def measure(row, tile, slot, slots, numbers, F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr):
     """Write the sums of the estimate, before any weight moves."""
     start = corner(row, tile, C.TILES_L, BQ, BL)
-    inner = tl.zeros((BP, BQ, BL), tl.float64)
-    norm = tl.zeros((BP, BQ, BL), tl.float64)
-    third = tl.zeros((BP, BQ, BL), tl.float64)
+    inner = tl.zeros((BP * BQ * BL // FOLD,), tl.float64)
+    norm = tl.zeros((BP * BQ * BL // FOLD,), tl.float64)
+    third = tl.zeros((BP * BQ * BL // FOLD,), tl.float64)
     for down in range(0, rows(row, start, C.TILES_L), BP):
         at, element, mask = block(row, start, down, F, BP, BQ, BL)
         taken = mask & (element % F.stride == 0)
         y = get(row, C.Y, C.BY_Y, at, taken, F.y, F)
         z = get(row, C.Z, C.BY_Z, at, taken, F.z, F) if F.at_z else y
         one, two, three = measured(row, numbers, element, taken, gradient(row, numbers, at, taken, y, F), y, z, F)
-        inner, norm, third = inner + one, norm + two, third + three
+        inner, norm, third = inner + folded(one), norm + folded(two), third + folded(three)
     _keep_sums(slots, slot, inner, norm, third, F)
 
 
@@ -384,9 +385,9 @@ def apply(
     """Move moments and weights, and write the sums of the estimate unless that is done already."""
     start = corner(row, tile, C.TILES_L, BQ, BL)
     mean = _mean(row, means, start, F, BL)
-    inner = tl.zeros((BP, BQ, BL), tl.float64)
-    norm = tl.zeros((BP, BQ, BL), tl.float64)
-    third = tl.zeros((BP, BQ, BL), tl.float64)
+    inner = tl.zeros((BP * BQ * BL // FOLD,), tl.float64)
+    norm = tl.zeros((BP * BQ * BL // FOLD,), tl.float64)
+    third = tl.zeros((BP * BQ * BL // FOLD,), tl.float64)
     good, has = is_set(numbers, C.N_OK), has_moment(row, F)
     moves = is_set(numbers, C.N_MOVES) & has
     for down in range(0, rows(row, start, C.TILES_L), BP):
@@ -396,7 +397,7 @@ def apply(
         grad = gradient(row, numbers, at, mask, y, F)
         if F.statistics != "" and F.unit != "new_d":
             one, two, three = measured(row, numbers, element, mask, grad, y, z, F)
-            inner, norm, third = inner + one, norm + two, third + three
+            inner, norm, third = inner + folded(one), norm + folded(two), third + folded(three)
         grad = seen(grad, y, found, F)
         point, after = _point(row, numbers, roots, mean, start, at, mask, grad, y, F)
         moment, source = _moment(row, numbers, grad, point, y, at, mask, F)

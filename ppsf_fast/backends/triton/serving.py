@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from ppsf_fast.options import Group
 from ppsf_fast.plan import Item, Plan
 from ppsf_fast.rule import Rule
 from ppsf_fast.scalars import Ledger
+from ppsf_fast.scaling import Scaling
 from ppsf_fast.state import State
 
 #: Where in the workspace is kept what graphs use.
@@ -56,8 +57,10 @@ def step(plan: Plan, workspace: dict[object, object], skipped: Tensor) -> Tensor
     lead = plan.pools[0].device
     found: dict[object, list[tuple[Entry, Rule]]] = {}
     items = [(row, group.rule, item) for row, group in enumerate(plan.groups) for item in group.items]
+    scales = _share_scale(workspace, {item.param.device for _, _, item in items}, plan.scaling)
     for position, (row, rule, item) in enumerate(items):
-        found.setdefault(place(item), []).append((entry_of(item, rule, row, cut(), position), rule))
+        entry = entry_of(item, rule, row, cut(), position, scales.get(item.param.device))
+        found.setdefault(place(item), []).append((entry, rule))
     devices = {key: entries[0][0].item.param.device for key, entries in found.items()}
     keys = sorted(found, key=lambda key: devices[key] != lead)
     parts = [Part(found[key], _workspace(workspace, key, devices[key]), len(plan.groups)) for key in keys]
@@ -71,6 +74,7 @@ def again(
     states: Mapping[Tensor, State],
     ledger: Ledger,
     workspace: dict[object, object],
+    scaling: Scaling,
 ) -> bool:
     """Take the step of the last plan once more if nothing but numbers and the places of gradients has changed.
 
@@ -80,20 +84,35 @@ def again(
         states: the state of every parameter that has one.
         ledger: holds the scalars.
         workspace: what the backend keeps between steps.
+        scaling: of the gradients.
 
     Returns:
         whether the step is taken.
     """
     standing = workspace.get(STANDING)
-    if not isinstance(standing, Standing):
+    if not isinstance(standing, Standing) or scaling.skips:
         return False
-    if not standing.holds(groups, rules, states):
+    if not standing.holds(groups, rules, states, scaling):
         del workspace[STANDING]
         return False
+    _share_scale(workspace, {part.device for part in standing.parts}, scaling)
     plan = standing.plan(groups, rules, ledger)
+    plan.scaling = scaling
     values = _taken(plan, standing.parts, workspace, ledger.counter(plan.pools[0].device))
     ledger.publish(plan.changed, values)
     return True
+
+
+def _share_scale(
+    workspace: dict[object, object], devices: Collection[torch.device], scaling: Scaling
+) -> dict[torch.device, Tensor]:
+    """Where each device finds what multiplies the gradients: the same place in every step; none if nothing does."""
+    if scaling.unscale is None:
+        return {}
+    found = {each: _workspace(workspace, ("scale", each), each).kept("unscale", 1, torch.float32) for each in devices}
+    for kept in found.values():
+        kept.copy_(scaling.unscale.reshape(1), non_blocking=True)
+    return found
 
 
 def _taken(plan: Plan, parts: Sequence[Part], workspace: dict[object, object], skipped: Tensor) -> Tensor:

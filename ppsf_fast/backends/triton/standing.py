@@ -24,6 +24,7 @@ from ppsf_fast.options import Group
 from ppsf_fast.plan import GroupPlan, Plan, PoolPlan
 from ppsf_fast.rule import Rule
 from ppsf_fast.scalars import Ledger
+from ppsf_fast.scaling import Scaling
 from ppsf_fast.state import State
 
 #: Where it is kept in the workspace.
@@ -114,12 +115,14 @@ class Standing:
         seen: when the step was taken.
         parts: what each device does.
         pools: those that take part.
+        scaled: whether gradients are multiplied by something as they are read.
         lost: whether a tensor of the state is gone, so that its identity may be that of another one.
     """
 
     seen: Sight
     parts: list[Part]
     pools: list[_Pool]
+    scaled: bool
     lost: bool = False
     watched: list[weakref.ref[Tensor]] = field(default_factory=list)
 
@@ -141,7 +144,7 @@ class Standing:
             _Pool(next(each for each in members if not taking.isdisjoint(each)), sorted(taking), pool.device)
             for taking, pool in zip(active, plan.pools, strict=True)
         ]
-        made = Standing(seen, parts, pools)
+        made = Standing(seen, parts, pools, plan.scaling.unscale is not None)
         known = weakref.ref(made)
 
         def lose(_: object) -> None:
@@ -151,9 +154,11 @@ class Standing:
         made.watched = [weakref.ref(tensor, lose) for tensor in kept]
         return made
 
-    def holds(self, groups: Sequence[Group], rules: Sequence[Rule], states: Mapping[Tensor, State]) -> bool:
+    def holds(
+        self, groups: Sequence[Group], rules: Sequence[Rule], states: Mapping[Tensor, State], scaling: Scaling
+    ) -> bool:
         """Whether it does; if gradients have moved, the tables are told."""
-        if self.lost:
+        if self.lost or self.scaled != (scaling.unscale is not None):
             return False
         now, _ = sight(groups, rules, states)
         if not now.is_of(self.seen):

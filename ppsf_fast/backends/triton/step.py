@@ -96,9 +96,12 @@ class Step:
         return self.at.table("estimates", rows, lambda: rows), tensors
 
     def _bad_elsewhere(self) -> Tensor:
-        """Whether another device has seen a gradient that is not finite, int32."""
+        """Whether another device, or a GradScaler, has seen a gradient that is not finite, int32."""
         found = self.at.kept("elsewhere", 1, torch.int32)
         others = [part.bad[: part.looks].sum() for part in self.parts[1:] if part.looks]
+        if self.plan.scaling.found is not None:
+            # clause: PPSF-L-013 ad4b6833
+            others.append(self.plan.scaling.found != 0)
         if not others:
             return found
         return torch.stack([flag.to(self.at.device) for flag in others]).sum().int()

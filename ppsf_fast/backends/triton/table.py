@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
-from ppsf_fast import muon
+from ppsf_fast import muon, scaling
 from ppsf_fast.backends.triton import columns as C
 from ppsf_fast.backends.triton.features import NEAR, Features, features_of
 from ppsf_fast.backends.triton.geometry import (
@@ -110,17 +110,20 @@ class Layout:
     means: int
 
 
-def entry_of(item: Item, rule: Rule, group: int, by: Cut, place: int = 0) -> Entry:
+def entry_of(item: Item, rule: Rule, group: int, by: Cut, place: int = 0, unscale: Tensor | None = None) -> Entry:
     """A parameter with its geometry.
 
     Args:
         group: row of its group.
         by: how it is cut.
         place: its position among all parameters of the plan.
+        unscale: what multiplies its gradient, float32, on its device; None: nothing does.
     """
     state = item.state
     # Products of matrices are left to torch.
-    direction = muon.direction(item.grad.float()) if muon.moves(item.param.shape, rule.muon) else None
+    direction = (
+        muon.direction(scaling.unscaled(item.grad, unscale)) if muon.moves(item.param.shape, rule.muon) else None
+    )
     factored = "exp_avg_sq" not in state and "exp_avg_sq_row" in state
     found = {
         "y": item.param,
@@ -138,7 +141,7 @@ def entry_of(item: Item, rule: Rule, group: int, by: Cut, place: int = 0) -> Ent
         strides[-2], strides[-1] = _without(strides[-2], axes[0]), _without(strides[-1], axes[1])
     geometry = seen(tuple(item.param.shape), tuple(strides), axes, by)
     names = ("p0", "s", FILLED, *COURSE, "rms_sq")
-    found |= {name: state.get(name) for name in names}
+    found |= {"unscale": unscale, **{name: state.get(name) for name in names}}
     tensors = {name: tensor for name, tensor in found.items() if isinstance(tensor, Tensor)}
     addresses = tuple(tensor.data_ptr() for tensor in tensors.values())
     return Entry(item, group, place, 0, geometry, factored, tensors, _shape(geometry, tensors, addresses))
@@ -153,7 +156,7 @@ def _shape(geometry: Geometry, tensors: Mapping[str, Tensor], addresses: Sequenc
 def _is_small(entry: Entry, by: Cut) -> bool:
     geometry = entry.geometry
     few = geometry.count <= FEW and (not entry.factored or geometry.pieces(by) <= FEW)
-    return geometry.numel <= by.small and few
+    return geometry.numel <= by.small and few and entry.shape not in (DEEP, TURNED)
 
 
 def _strides(tensor: Tensor | None, ndim: int) -> tuple[int, ...]:
@@ -174,7 +177,7 @@ def buckets_of(entries: Sequence[tuple[Entry, Rule]], by: Cut) -> list[Bucket]:
     for entry, rule in entries:
         kind = entry.kind(rule)
         if kind not in kinds:
-            features = features_of(entry.item, rule, entry.geometry.reach)
+            features = features_of(entry.item, rule, entry.geometry.reach, "unscale" in entry.tensors)
             kinds[kind] = found.setdefault(features, Bucket(features))
         kinds[kind].entries.append(entry)
     first = first_look = 0
@@ -265,7 +268,7 @@ def _row(entry: Entry, layout: Layout, tile: int, look: int, sums: tuple[int, in
     put(C.MEAN, layout.means, _pieces(p if geometry.row_is_p else q, by), int(geometry.row_is_p))
     put(C.SIZES, *geometry.sizes)
     sides = ("row", "column") if geometry.row_is_p else ("column", "row")
-    addressed = ("y", "g", "z", "m", "v", *sides, "p0", "s", FILLED, *COURSE, "direction", "rms_sq")
+    addressed = ("y", "g", "z", "m", "v", *sides, "p0", "s", FILLED, *COURSE, "direction", "rms_sq", "unscale")
     put(C.Y, *(tensors[name].data_ptr() if name in tensors else 0 for name in addressed))
     y, g, z, m, v, turned, of_row, of_column, logical = geometry.strides
     of_p, of_q = (of_row, of_column) if geometry.row_is_p else (of_column, of_row)

@@ -34,6 +34,7 @@ BF16, FP32 = torch.bfloat16, torch.float32
 CONFIGURATIONS: dict[str, tuple[Any, torch.dtype, tuple[tuple[int, ...], ...], dict[str, Any]]] = {
     "default-bf16": (ProdigyPlusScheduleFree, BF16, SHAPES, {}),
     "default-fp32": (ProdigyPlusScheduleFree, FP32, SHAPES, {}),
+    "scaled-bf16": (ProdigyPlusScheduleFree, BF16, SHAPES, {}),
     "mixed-bf16": (ProdigyPlusScheduleFree, BF16, MIXED, {}),
     "atan2-dense": (ProdigyPlusScheduleFree, BF16, SHAPES, {"eps": None, "factored": False, "weight_decay": 0.1}),
     "cautious": (ProdigyPlusScheduleFree, BF16, SHAPES, {"use_cautious": True}),
@@ -68,7 +69,8 @@ def buckets(name: str) -> tuple[list[Features], Law]:
     rules = optimizer._rules()
     work = plan.gather(optimizer.param_groups, rules, optimizer.state, optimizer._ledger)
     plan.equip(work, optimizer.param_groups, rules, optimizer.state, optimizer._ledger)
-    entries = [(entry_of(item, rules[0], 0, cut()), rules[0]) for item in work.items]
+    scale = torch.ones(1) if name.startswith("scaled") else None
+    entries = [(entry_of(item, rules[0], 0, cut(), unscale=scale), rules[0]) for item in work.items]
     found = [bucket.features for bucket in buckets_of(entries, cut())]
     assert all(features.early == is_early(rules[0].revision) for features in found)
     return found, Law.of(rules[0].revision)
@@ -89,7 +91,7 @@ def needed(features: Features, law: Law) -> Iterator[tuple[Any, dict[str, Any], 
         yield totals.finish_sums, {"F": features, "WHAT": what}, 1
     yield kernels.apply, {"F": features}, WARPS
     if features.whole:
-        yield kernels.whole, {"F": features}, WARPS
+        yield kernels.whole, {"F": features.of_small}, WARPS
     if features.by_item:
         yield totals.finish_items, {"F": features, "MEASURED": features.statistics != ""}, 1
     yield numbers.begin, {"L": law}, WARPS

@@ -21,8 +21,8 @@ REGISTERS = {
 #: Compiled in every run; the rest, on every architecture, with PPSF_TRITON_COMPILE=all.
 QUICK = (("90", ("default-bf16",)),)
 EVERY = (
-    "default-bf16", "default-fp32", "mixed-bf16", "atan2-dense", "cautious", "adopt-orthograd", "focus-speed", "muon",
-    "2.0", "2.0-not-averaged", "2.0-speed", "update3", "prodigy", "schedulefree",
+    "default-bf16", "default-fp32", "scaled-bf16", "mixed-bf16", "atan2-dense", "cautious", "adopt-orthograd",
+    "focus-speed", "muon", "2.0", "2.0-not-averaged", "2.0-speed", "update3", "prodigy", "schedulefree",
 )  # fmt: skip
 CHOSEN = (
     tuple((arch, (name,)) for arch in ("80", "90", "100") for name in EVERY)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from benchmarks.gpu_step import workloads
 from ppsf_fast import ProdigyPlusScheduleFree, plan
 from ppsf_fast.backends.triton import geometry, launch
 from ppsf_fast.backends.triton.traffic import scratch, tables, traffic
@@ -136,3 +139,28 @@ def test_channels_last_is_read_in_vectors() -> None:
     assert seen.shape == geometry.WIDE
     assert seen.block([0], list(range(6))) == geometry.TURNED
     assert geometry.seen((8, 64, 64), ((4096, 64, 1),) * 8, (2, 1), by).block([0], list(range(6))) == geometry.EVEN
+
+
+PAGE = Path(__file__).parents[3] / "docs/kernels.md"
+ROWS = [
+    [cell.strip() for cell in line.strip("| \n").split("|")]
+    for line in PAGE.read_text("utf-8").splitlines()
+    if re.match(r"\| \w+ \| (float32|bfloat16) ", line)
+]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: " ".join(row[:2]))
+def test_the_page_says_what_the_tables_predict(monkeypatch: pytest.MonkeyPatch, row: list[str]) -> None:
+    monkeypatch.setattr(geometry, "SMALL", 16384)
+    name, dtype, *said, share = row
+    workload = next(each for each in workloads() if each.key == name)
+    work = planned(getattr(torch, dtype), workload.shapes)
+    found = traffic(work)
+    launches = [found[each] / workload.numel for each in ("look", "factors", "reduce (norm)", "apply", "whole")]
+    assert [f"{each:.2f}" for each in (*launches, sum(found.values()) / workload.numel)] == said
+    width = getattr(torch, dtype).itemsize
+    assert f"{100 * scratch(work) / width / workload.numel:.1f} %" == share
+
+
+def test_the_page_has_its_table() -> None:
+    assert {row[0] for row in ROWS} == {"large", "lora", "gpt2"}

@@ -12,6 +12,7 @@ from torch import Tensor
 from ppsf_fast import ProdigyPlusScheduleFree
 from ppsf_fast.backends.triton import serving
 from ppsf_fast.plan import Item
+from ppsf_fast.scaling import Scaling
 from tests.fast.helpers import bits, give_gradients, parameters, snapshot, train
 from tests.fast.revised import CASES, build
 
@@ -85,6 +86,44 @@ def test_gradients_may_have_another_dtype(by_torch: Choose, dtype: torch.dtype) 
     of_triton = stepped()
     by_torch(True)
     assert stepped() == of_triton
+
+
+def test_scaled_gradients_are_unscaled_as_they_are_read(by_torch: Choose) -> None:
+    """As a GradScaler asks for it: the same bits as those of torch, and none changed where it has found infinity."""
+
+    def moved() -> object:
+        params = parameters(torch.float16, ((1,), (), (1, 1)))
+        optimizer: Any = ProdigyPlusScheduleFree(params, d0=1e-3, use_stableadamw=False, factored=False)
+        for step, scale in enumerate((1024.0, 512.0, 512.0, None)):
+            give_gradients(params, step)
+            optimizer.grad_scale = None if scale is None else torch.tensor(scale)
+            for param in params:
+                assert param.grad is not None
+                param.grad *= scale or 1.0
+            optimizer.step()
+        before = snapshot(optimizer, params)
+        optimizer.found_inf = torch.tensor(1.0)
+        optimizer.step()
+        assert optimizer.metrics()[0]["skipped_steps"] == 1
+        assert snapshot(optimizer, params) == before
+        return before["weights"], before["state"]
+
+    of_triton = moved()
+    by_torch(True)
+    assert moved() == of_triton
+
+
+def test_infinity_that_only_the_device_knows_of_leaves_every_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    params = parameters()
+    optimizer: Any = ProdigyPlusScheduleFree(params)
+    train(optimizer, params, [0])
+    before = snapshot(optimizer, params)
+    give_gradients(params, 1)
+    monkeypatch.setattr(Scaling, "skips", False)
+    optimizer.found_inf = torch.tensor(1.0)
+    optimizer.step()
+    assert optimizer.metrics()[0]["skipped_steps"] == 1
+    assert snapshot(optimizer, params) == before
 
 
 def test_memory_layout_does_not_matter() -> None:
