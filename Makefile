@@ -86,7 +86,7 @@ format: $(READY) ## put the code in the one style
 	$(BIN)/ruff format
 
 clean: ## remove what commands wrote (keeps .venv)
-	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf build dist docs/errata .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -path ./$(VENV) -prune -o -type d -name __pycache__ -exec rm -rf {} +
 
 distclean: clean ## as clean, and .venv too
