@@ -15,6 +15,7 @@ from torch.optim.optimizer import ParamsT
 from ppsf_fast import backends, plan
 from ppsf_fast.checkpoint import STATE_VERSION
 from ppsf_fast.distributed import step as sharded
+from ppsf_fast.distributed.layout import local
 from ppsf_fast.distributed.sharding import anything_sharded, layout_of
 from ppsf_fast.domains import flag
 from ppsf_fast.options import (
@@ -210,20 +211,25 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
         self._settle(wait=False)
 
     def _create_ahead(self, rules: list[Rule]) -> None:
-        """Create the state of parameters that have a gradient, if there is none at all.
+        """Create the state of parameters that have a gradient, if there is none at all and all gradients are zeros.
 
         So do checkpoints prepare an optimizer that is to load one: by a step with learning rates of 0.
         """
-        # clause: PPSF-L-001 96915c07
-        if self.state:
+        # clause: PPSF-L-001 4278dfe5
+        pairs = zip(self.param_groups, rules, strict=True)
+        there = [(group, rule, param) for group, rule in pairs for param in group["params"]]
+        grads = [local(param.grad) for _, _, param in there if param.grad is not None]
+        if any(bool(grad.any()) for grad in grads):
+            self._drop_ahead()
             return
-        for group, rule in zip(self.param_groups, rules, strict=True):
-            for index, param in enumerate(group["params"]):
-                if param.grad is not None:
-                    layout = layout_of(param, self._layouts, f"parameter {index}") if anything_sharded() else None
-                    plan.check_parameter(param, f"parameter {index}")
-                    prepare(self.state[param], param, rule, plan.may_adapt(group, rule), layout)
-        self._ahead = bool(self.state)
+        if self.state or not grads:
+            return
+        for index, (group, rule, param) in enumerate(there):
+            if param.grad is not None:
+                layout = layout_of(param, self._layouts, f"parameter {index}") if anything_sharded([param]) else None
+                plan.check_parameter(param, f"parameter {index}")
+                prepare(self.state[param], param, rule, plan.may_adapt(group, rule), layout)
+        self._ahead = True
 
 
 def _listed(params: Any) -> Any:

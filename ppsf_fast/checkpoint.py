@@ -37,10 +37,20 @@ def check(state_dict: Mapping[str, Any], groups: Sequence[Group], revision: Revi
         check_groups(saved, revision)
     for key, param, stride in _parameters(saved, groups, revision):
         where = f"parameter {key}"
-        layout = layout_of(param, Known(), where) if anything_sharded() else None
+        layout = layout_of(param, Known(), where) if anything_sharded([param]) else None
         flat = layout is not None and not is_dtensor(param)
         samples = layout.sampled(param, stride).numel() if layout is not None and flat else None
         check_shapes(state_dict["state"].get(key, {}), param, stride, where, samples)
+
+
+def groups_of(state_dict: Mapping[str, Any], revision: Revision) -> list[Group]:
+    """Its groups, checked before, with options as they are kept: on its way a pair may have become a list."""
+    return [{**group, **checked(_options(group, revision), revision)} for group in state_dict["param_groups"]]
+
+
+def _options(group: Group, revision: Revision) -> Group:
+    """The options of a saved group but lr, which a scheduler may have brought down to 0."""
+    return {name: group[name] for name in revision.options if name != "lr"}
 
 
 def restored(state_dict: Mapping[str, Any], groups: Sequence[Group], revision: Revision) -> defaultdict[Tensor, Any]:
@@ -48,7 +58,7 @@ def restored(state_dict: Mapping[str, Any], groups: Sequence[Group], revision: R
     state: defaultdict[Any, Any] = defaultdict(dict)
     for key, param, stride in _parameters(state_dict["param_groups"], groups, revision):
         if key in state_dict["state"]:
-            layout = layout_of(param, Known(), f"parameter {key}") if anything_sharded() else None
+            layout = layout_of(param, Known(), f"parameter {key}") if anything_sharded([param]) else None
             state[param] = checkpoints.restored(state_dict["state"][key], param, layout, stride, revision)
     known = {key for key, _, _ in _parameters(state_dict["param_groups"], groups, revision)}
     state.update({key: values for key, values in state_dict["state"].items() if key not in known})
@@ -60,7 +70,7 @@ def completed(
 ) -> dict[str, Any]:
     """A state dict in which sharded state says which part of the whole it is; all processes have to make theirs."""
     params = list(_parameters(state_dict["param_groups"], groups, revision))
-    if not anything_sharded():
+    if not anything_sharded([param for _, param, _ in params]):
         return state_dict
     there = {
         key: checkpoints.saved(states[param], layout_of(param, Known(), f"parameter {key}"), stride)
@@ -100,7 +110,7 @@ def _check_group(group: Group, revision: Revision, where: str) -> None:
             "the release of ppsf_fast that saved it, or start anew without it."
         )
     check_lr(group["lr"])
-    checked({name: group[name] for name in revision.options if name != "lr"}, revision)
+    checked(_options(group, revision), revision)
     for name in scalars:
         _check_scalar(name, group[name], where)
 

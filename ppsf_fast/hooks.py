@@ -97,7 +97,7 @@ def fuse_backward(optimizer: RevisedOptimizer) -> FusedBackward:
 
     Call `optimizer.step()` after each `loss.backward()`, which ends the step. Parameters that are added later get their
     hook at once; one that is frozen now gets none, so unfreeze first. A second backward pass before `step()` is
-    refused, unless all but the last are made in :meth:`FusedBackward.accumulating`. Gradients cannot be clipped by
+    refused, unless all but the last are made in `FusedBackward.accumulating()`. Gradients cannot be clipped by
     their common norm.
 
     Args:

@@ -49,7 +49,7 @@ class Persistence(Core):
         def take(_: Optimizer, given: dict[str, Any]) -> dict[str, Any]:
             checkpoint.check(given, self.param_groups, self._revision)
             taken.update(given)
-            return {**given, "state": {}}
+            return {**given, "param_groups": checkpoint.groups_of(given, self._revision), "state": {}}
 
         def put(_: Optimizer) -> None:
             self.state = checkpoint.restored(taken, self.param_groups, self._revision)

@@ -23,8 +23,8 @@ from ppsf_fast.scaling import Scaling, unscaled
 from ppsf_fast.state import State, check_shapes, prepare
 
 PARAMETER_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
-#: Where the squares of gradients leave the range of float32.
-TOO_LARGE = 2.0**64
+#: From here on a sum of squares of gradients may leave the range of float32.
+TOO_LARGE = 2.0**56
 
 
 @dataclass(slots=True)
@@ -252,7 +252,7 @@ def judge(plan: Plan, items: Sequence[Item]) -> bool:
     Returns:
         False if the step is known to be bad; True if it is good, or good where `plan.ok`, set here, is true.
     """
-    # clause: PPSF-L-004 447f40b1
+    # clause: PPSF-L-004 23507e34
     here: list[Tensor] = []
     flags: dict[torch.device, list[Tensor]] = {}
     unscale, allowed = plan.scaling.unscale, plan.scaling.allows()

@@ -99,6 +99,12 @@ class Stepwise(Core):
     def _begin_fused_step(self, param: Tensor) -> None:
         """End the step that runs and begin the next one with a parameter, if that takes part."""
         self._check_ready()
+        if self._team(self._rules()) is not None:
+            raise RuntimeError(
+                "step_param() was called with parameters on several processes, and each of them would have to ask the "
+                "others in the middle of the backward pass: allowed are parameters of one process, and replicas. Leave "
+                "fused_back_pass out and call step()."
+            )
         fresh = FusedStep(self.param_groups, self._rules(), self.state, self._ledger, self._compiles)
         if param not in fresh:
             raise ValueError(

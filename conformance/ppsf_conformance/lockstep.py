@@ -177,10 +177,11 @@ def play(implementation: Implementation, problem: pb.Problem) -> Iterator[Transi
         gradients = pb.gradients(problem, t, before)
         raised = _attempt(session.step, gradients)
         after = session.snapshot()
-        yield Transition(problem, "step", t, rates, before, gradients, after, raised)
+        transition = Transition(problem, "step", t, rates, before, gradients, after, raised)
+        yield transition
         if raised:
             return
-        before = after
+        before = before if _creates_ahead(transition) else after
         for kind in _switches(problem, t):
             raised = _attempt(session.eval if kind == "eval" else session.train)
             after = session.snapshot()
@@ -340,7 +341,7 @@ def _compare(expected: State, transition: Transition, config: Config) -> Iterato
         for name in config.revision.scalars:
             yield _number(name, f"groups[{i}]", getattr(want, name), np.asarray(getattr(got, name)))
         for j, (p, q) in enumerate(zip(want.params, got.params, strict=True)):
-            visited = transition.kind != "step" or transition.gradients[i][j] is not None
+            visited = transition.kind != "step" or _takes_part(transition, i, j)
             forms = formats(config.groups[i], config.dtypes[i][j])
             where = f"groups[{i}].params[{j}]"
             for name in ARRAYS:
@@ -353,6 +354,20 @@ def _compare(expected: State, transition: Transition, config: Config) -> Iterato
                     yield _number(WEIGHTS[transition.kind] if name == "y" else name, where, want, got)
                 elif visited:  # what a parameter that took no part keeps or lacks is not observable in this step
                     yield _fact("presence", f"{where}.{name}", _kept(want), _kept(got)), NO_RATIOS
+
+
+def _takes_part(transition: Transition, i: int, j: int) -> bool:
+    """Whether a parameter has to have state after a step: where lr and gradient are 0 it may or may not (L-001)."""
+    gradient = transition.gradients[i][j]
+    return gradient is not None and (transition.rates[i] != 0 or bool(np.any(gradient)))
+
+
+def _creates_ahead(transition: Transition) -> bool:
+    """Whether a step may have created state that the next one starts without (L-001)."""
+    params = [param for group in transition.before.state.groups for param in group.params]
+    nothing = all(getattr(param, name) is None for param in params for name in ARRAYS if name != "y")
+    given = [gradient for row in transition.gradients for gradient in row if gradient is not None]
+    return nothing and not any(transition.rates) and not any(bool(np.any(gradient)) for gradient in given)
 
 
 def _kept(value: object) -> str:

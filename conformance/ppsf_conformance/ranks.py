@@ -191,8 +191,6 @@ def _work(rank: int, world: int, line: Connection, store: str, stack: str) -> No
             # The group stays: the others hang rather than complain of this one, until the caller ends them.
             line.send_bytes(pickle.dumps((False, traceback.format_exc())))
             signal.pause()
-        dist.barrier()  # nobody leaves while another may still need it
-        dist.destroy_process_group()
         line.send_bytes(answer)
-        line.close()
-        faulthandler.unregister(signal.SIGUSR1)
+        # Nobody leaves while another may still need it: the caller ends all of them when it has all answers.
+        signal.pause()

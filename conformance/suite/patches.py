@@ -110,7 +110,7 @@ PATCHES = (
         "return start.to(dtype_of_state(param), copy=True)", "return torch.zeros_like(start)",
     ),
     Patch("runs on NaN", "PPSF-L-004", "plan.py", "(sizes < TOO_LARGE / 2).all()", "torch.ones((), dtype=torch.bool)"),
-    Patch("squares anything", "PPSF-L-004", "plan.py", "TOO_LARGE = 2.0**64", "TOO_LARGE = 2.0**126"),
+    Patch("squares anything", "PPSF-L-004", "plan.py", "TOO_LARGE = 2.0**56", "TOO_LARGE = 2.0**126"),
     Patch("adapts by NaN", "PPSF-D-033", ESTIMATE, 'torch.isfinite(estimate["d_numerator"])', "(sums.norm >= 0)"),
     Patch("scale forgotten", "PPSF-L-012", WEIGHTS, "unscaled(stack.grad, by.unscale)", "stack.grad.float()"),
     Patch("found_inf ignored", "PPSF-L-013", "scaling.py", "bool(self.found != 0)", "False"),

@@ -127,8 +127,11 @@ def _dictionary(facts: Mapping[str, Any], name: str, depth: int) -> Iterator[nod
         yield facts_of(single)
     rest = {key: value for key, value in facts.items() if key not in single}
     alike = [key for key, value in rest.items() if isinstance(value, dict) and all(map(is_single, value.values()))]
-    if alike:
-        yield _table([{"": key.replace("_", " "), **rest.pop(key)} for key in alike])
+    columns: dict[tuple[str, ...], list[str]] = {}  # only what has the same columns is one table
+    for key in alike:
+        columns.setdefault(tuple(rest[key]), []).append(key)
+    for keys in columns.values():
+        yield _table([{"": key.replace("_", " "), **rest.pop(key)} for key in keys])
     for key, value in rest.items():
         yield from _headed(key, shown(value, f"{name}-{key}", depth + 1), name, depth)
 
@@ -140,7 +143,8 @@ def _is_series(value: Any) -> bool:
 def _titled(item: Mapping[str, Any], name: str, depth: int) -> list[nodes.Node]:
     """One of many results: what it is called, then the rest of it."""
     named = [key for key in ("title", "workload", "name", "model", "dtype") if isinstance(item.get(key), str)]
-    title = ", ".join(item[key] for key in named) or name
+    first = next((f"{key} {text(value)}" for key, value in item.items() if isinstance(value, int | str)), name)
+    title = ", ".join(item[key] for key in named) or first
     rest = {key: value for key, value in item.items() if key not in named}
     return _headed(title, shown(rest, name, depth + 1), name, depth)
 

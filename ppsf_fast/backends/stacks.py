@@ -17,10 +17,10 @@ from ppsf_fast.plan import Item
 from ppsf_fast.rule import Rule
 from ppsf_fast.state import State
 
-#: Elements that are stacked or worked on at once, for each byte of one: some arrays of that size stay in a processor's
-#: caches, and narrow ones take more room beside them. Other devices have more threads to feed.
-_AT_ONCE = {"cpu": 1 << 15}
-_AT_ONCE_ELSEWHERE = 1 << 22
+#: Elements that are stacked or worked on at once: some arrays of that size stay in a processor's caches. Other devices
+#: have more threads to feed.
+_AT_ONCE = {"cpu": 1 << 17}
+_AT_ONCE_ELSEWHERE = 1 << 24
 #: Above this torch may split one sum over threads, so that its last bits tell whether it was stacked.
 _MOST = 1 << 14
 #: Sizes of panels are multiples of it, since random bits come in fours.
@@ -80,7 +80,7 @@ class Stack:
     def parts(self, splits: bool) -> list[slice]:
         """Panels along the first axis of the parameters: all of it in one unless it `splits` and is large."""
         rows = self.y.shape[1] if self.y.dim() > 1 else 1
-        most = _most(self.y)
+        most = _AT_ONCE.get(self.y.device.type, _AT_ONCE_ELSEWHERE)
         if not splits or self.y.numel() <= most or rows == 0:
             return [slice(0, rows)]
         step = max(1, most * rows // self.y.numel() // _ROWS) * _ROWS
@@ -94,11 +94,6 @@ def piece(values: Tensor, part: slice, rows: int) -> Tensor:
     return values.narrow(1, part.start, part.stop - part.start)
 
 
-def _most(like: Tensor) -> int:
-    """How many elements like these are worked on at once."""
-    return _AT_ONCE.get(like.device.type, _AT_ONCE_ELSEWHERE) * like.element_size()
-
-
 def _joined(values: Sequence[Tensor]) -> Tensor:
     return values[0].detach().unsqueeze(0) if len(values) == 1 else torch.stack([value.detach() for value in values])
 
@@ -110,7 +105,7 @@ def stacked(items: Iterable[Item], rule: Rule) -> list[list[Item]]:
         alike.setdefault(_kind(item, rule), []).append(item)
     found = []
     for here in alike.values():
-        most = _most(here[0].param)
+        most = _AT_ONCE.get(here[0].param.device.type, _AT_ONCE_ELSEWHERE)
         count = max(1, most // max(here[0].param.numel(), 1))
         found += [here[first : first + count] for first in range(0, len(here), count)]
     return found

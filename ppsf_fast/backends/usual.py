@@ -43,8 +43,8 @@ class _Step:
         d = outcome.d if rule.revision.unit == "new_d" else by.d
         plain = rule.revision.unit == "g"
         self._unit = None if plain else d.float()
-        assert rule.eps is not None
-        self._eps = rule.eps if plain else (d * rule.eps).float()
+        eps = rule.eps or 0.0
+        self._eps = eps if plain else (d * eps).float()
         size = max(piece(stack.y, part, self._rows).numel() for part in self._parts)
         rooms = 2 if stack.y.dtype == torch.float32 else 3
         self._rooms = [torch.empty(size, dtype=torch.float32, device=stack.y.device) for _ in range(rooms)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -42,6 +42,33 @@ def declare_flat(param: Tensor, shape: Sequence[int], first: int, group: Process
             f"{tuple(shape)}: allowed is a one-dimensional tensor that lies inside it. Pass the shape of the whole."
         )
     _LAYOUTS[param] = FlatLayout.of(shape, first, param.numel(), group)
+
+
+def declare_fsdp(model: torch.nn.Module) -> None:
+    """Declare the parameters of a model that ``FullyShardedDataParallel`` has wrapped with `use_orig_params=True`.
+
+    Of each parameter a process has a run of elements, or none. Call it after the model is wrapped.
+
+    Raises:
+        ValueError: nothing in the model is wrapped so.
+    """
+    found = 0
+    for flat, group in _flat_parameters(model):
+        for param, shape, info in zip(flat._params, flat._shapes, flat._shard_param_infos, strict=True):
+            declare_flat(param, shape, info.intra_param_start_idx if info.in_shard else 0, group)
+            found += 1
+    if not found:
+        raise ValueError(
+            "declare_fsdp() was given a model without parameters that FullyShardedDataParallel has flattened: allowed "
+            "is one wrapped with use_orig_params=True. What fully_shard() has sharded needs no declaration."
+        )
+
+
+def _flat_parameters(model: torch.nn.Module) -> Iterator[tuple[Any, ProcessGroup]]:
+    for module in model.modules():
+        handle = getattr(module, "_handle", None)
+        if handle is not None and getattr(handle.flat_param, "_params", None) is not None:
+            yield handle.flat_param, handle.process_group
 
 
 def declare_positions(params: Iterable[Tensor]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from transformers import DefaultFlowCallback, Trainer, TrainerCallback
 
+from ppsf_fast.trainers.advice import check
 from ppsf_fast.trainers.watching import rates
 
 
@@ -21,10 +22,26 @@ class ScheduleFreeCallback(TrainerCallback):  # type: ignore[misc]
 
     Args:
         log: whether to add :func:`~ppsf_fast.trainers.rates` to what is logged in training.
+        advise: whether to :func:`~ppsf_fast.trainers.check` the settings of the Trainer when training begins. Its own
+            defaults clip gradients and lower the learning rate, of which this warns.
     """
 
-    def __init__(self, log: bool = True) -> None:
-        self._log = log
+    def __init__(self, log: bool = True, advise: bool = True) -> None:
+        self._log, self._advise = log, advise
+
+    def on_train_begin(
+        self, args: Any, state: Any, control: Any, optimizer: Any = None, lr_scheduler: Any = None, **_: Any
+    ) -> None:
+        """Warn of pitfalls."""
+        if self._advise and optimizer is not None:
+            check(
+                optimizer,
+                scheduler=lr_scheduler,
+                max_grad_norm=args.max_grad_norm,
+                warmup_steps=args.get_warmup_steps(state.max_steps),
+                total_steps=state.max_steps,
+                accumulation_steps=args.gradient_accumulation_steps,
+            )
 
     def on_step_begin(self, args: Any, state: Any, control: Any, optimizer: Any = None, **_: Any) -> None:
         """The Trainer does so itself in releases since 4.46."""
@@ -56,9 +73,9 @@ def _switch(optimizer: Any, mode: str) -> None:
         switch()
 
 
-def attach(trainer: Trainer, log: bool = True) -> ScheduleFreeCallback:
+def attach(trainer: Trainer, log: bool = True, advise: bool = True) -> ScheduleFreeCallback:
     """Give a Trainer the callback, before those that report, so that TensorBoard and others see the numbers."""
-    callback, others = ScheduleFreeCallback(log), trainer.callback_handler.callbacks
+    callback, others = ScheduleFreeCallback(log, advise), trainer.callback_handler.callbacks
     deciding = [place for place, other in enumerate(others) if isinstance(other, DefaultFlowCallback)]
     others.insert(deciding[-1] + 1 if deciding else 0, callback)  # behind the one that decides when to save
     return callback

@@ -7,6 +7,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from ppsf_fast.base import RevisedOptimizer
+from ppsf_fast.trainers.advice import check
 from ppsf_fast.trainers.watching import rates
 
 
@@ -19,10 +20,24 @@ class ScheduleFreeCallback(Callback):  # type: ignore[misc]
 
     Args:
         log: whether to log :func:`~ppsf_fast.trainers.rates`, also on the progress bar.
+        advise: whether to :func:`~ppsf_fast.trainers.check` the settings of the trainer when training begins.
     """
 
-    def __init__(self, log: bool = True) -> None:
-        self._log = log
+    def __init__(self, log: bool = True, advise: bool = True) -> None:
+        self._log, self._advise = log, advise
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Warn of pitfalls."""
+        for optimizer in trainer.optimizers if self._advise else ():
+            schedulers = [
+                each.scheduler for each in trainer.lr_scheduler_configs if each.scheduler.optimizer is optimizer
+            ]
+            check(
+                optimizer,
+                scheduler=schedulers[0] if schedulers else None,
+                max_grad_norm=trainer.gradient_clip_val,
+                accumulation_steps=trainer.accumulate_grad_batches,
+            )
 
     def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Costs nothing in train mode."""

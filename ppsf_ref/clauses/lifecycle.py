@@ -51,7 +51,7 @@ def _start_of_moment(param: ParamState, axes: Axes | None, numbers: Numbers, use
     return {"v_row": row, "v_col": col}
 
 
-@clause("PPSF-L-001", "96915c07")
+@clause("PPSF-L-001", "4278dfe5")
 def created(
     param: ParamState,
     axes: Axes | None,
@@ -88,16 +88,16 @@ def mode_after(train_mode: bool, call: Literal["train", "eval"], averages: bool 
     return call == "train" or not averages
 
 
-#: Its square is the first power of two that float32 does not hold.
-TOO_LARGE = 2.0**64
+#: A sum of 2**16 squares of smaller numbers is a number of float32.
+TOO_LARGE = 2.0**56
 
 
 def _can_be_squared(gradient: Array) -> bool:
-    """Whether no element is NaN, infinite, or too large for float32 to square."""
+    """Whether no element is NaN, infinite, or too large for sums of squares."""
     return bool((np.abs(gradient) < TOO_LARGE).all())
 
 
-@clause("PPSF-L-004", "447f40b1")
+@clause("PPSF-L-004", "23507e34")
 def all_finite(gradients: Sequence[Array]) -> bool:
     """Whether a step may run at all."""
     return all(map(_can_be_squared, gradients))

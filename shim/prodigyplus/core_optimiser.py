@@ -46,7 +46,9 @@ class CoreOptimiser(ProdigyPlusScheduleFree):
         """Load as ppsf_fast does; a state dict of prodigy-plus-schedule-free 2.x is taken over too."""
         if migration.is_of_release(state_dict):
             state_dict = migration.migrated(state_dict, self.param_groups)
-        super().load_state_dict(state_dict)
+        # ppsf_fast tells the releases by these sums, so that a state that is not one of theirs is loaded without.
+        groups = [_without_sums(group) for group in state_dict["param_groups"]]
+        super().load_state_dict({**state_dict, "param_groups": groups})
         self._show_running_sums()
 
     def _show_running_sums(self) -> None:
@@ -78,3 +80,9 @@ class CoreOptimiser(ProdigyPlusScheduleFree):
             "update_prodigy() is a part of the step of prodigy-plus-schedule-free; ppsf_fast gathers its statistics "
             "inside step(). Call step()."
         )
+
+
+def _without_sums(group: dict[str, Any]) -> dict[str, Any]:
+    if "state_version" not in group:
+        return group
+    return {name: value for name, value in group.items() if name not in RUNNING}

@@ -40,7 +40,7 @@ def migrated(state_dict: Mapping[str, Any], groups: Sequence[Mapping[str, Any]])
 
 def _group(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in theirs.items() if name not in _LEFT_OUT}
-    own = {name: ours[name] for name in ("rounding_seed", "beta4", "amplify_gradients")}
+    own = {name: ours[name] for name in ("rounding_seed", "beta4", "amplify_gradients", "state_version")}
     return {**own, "weight_sum": 0.0, **kept, "n_max": theirs["max_d_numerator"]}
 
 

@@ -61,14 +61,11 @@ def optimizer_of(model: torch.nn.Module, revision: str = "1.9", **options: Any) 
 def set_gradients(model: torch.nn.Module, t: int, without: Sequence[int] = ()) -> None:
     """The gradients of step t; parameters in `without` have none here."""
     for index, param in enumerate(model.parameters()):
-        if index in without:
-            param.grad = None
-            continue
         pull = drawn(t, index, tuple(param.shape)) - (index + 1)
         grad = pull.to(param.dtype)
         if isinstance(param, DTensor):
-            grad = distribute_tensor(grad, param.device_mesh, param.placements)
-        param.grad = grad
+            grad = distribute_tensor(grad, param.device_mesh, param.placements)  # takes all processes
+        param.grad = None if index in without else grad
 
 
 def whole(value: Any) -> Any:
@@ -81,7 +78,11 @@ def seen(model: torch.nn.Module, optimizer: RevisedOptimizer) -> dict[str, Any]:
     """Weights, state and numbers, whole: what processes have to agree on."""
     saved = optimizer.state_dict()
     state = {key: {name: whole(value) for name, value in entries.items()} for key, entries in saved["state"].items()}
-    groups = [{key: value for key, value in group.items() if key != "params"} for group in saved["param_groups"]]
+    # torch hands a pair out as a list.
+    groups = [
+        {key: tuple(value) if isinstance(value, list) else value for key, value in group.items() if key != "params"}
+        for group in saved["param_groups"]
+    ]
     return {"weights": [whole(param.detach()) for param in model.parameters()], "state": state, "groups": groups}
 
 
@@ -89,7 +90,7 @@ def same(left: Any, right: Any) -> bool:
     """Whether two such records agree bit for bit."""
     if isinstance(left, dict):
         return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
-    if isinstance(left, list):
+    if isinstance(left, (list, tuple)):
         return len(left) == len(right) and all(map(same, left, right))
     if isinstance(left, torch.Tensor):
         return left.dtype == right.dtype and torch.equal(left, right)

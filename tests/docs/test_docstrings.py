@@ -45,10 +45,11 @@ def examples(thing: object) -> int:
     return len(doctest.DocTestParser().get_examples(inspect.getdoc(thing) or ""))
 
 
-#: Shown by the docstring of their package or by its guide, or no more than what another function returns.
+#: Shown by the docstring of their package or by its guide, no more than what another function returns, or in need of
+#: another package.
 ELSEWHERE = {
     "FusedBackward", "Advice", "AdviceWarning", "EveryDream", "Mistake", "Schedule", "check", "from_everydream",
-    "from_onetrainer",
+    "from_onetrainer", "progress",
 }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import importlib.util
+import math
 import struct
 from pathlib import Path
 from types import ModuleType
@@ -93,7 +94,8 @@ def test_digits_are_learned_without_a_learning_rate(tmp_path: Path) -> None:
 def test_characters_are_learned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = example("characters").main(["--out", str(tmp_path), "--steps", "60", "--every", "20"])
     assert [row["step"] for row in rows] == [20, 40, 60]
-    assert rows[-1]["average"] < rows[0]["average"] < 4.5
+    assert rows[-1]["average"] < rows[0]["average"]
+    assert rows[-1]["average"] < math.log(96)  # of blind guessing
     shown = capsys.readouterr()
     assert "def " in shown.out
     assert "d=" in shown.err  # the progress bar

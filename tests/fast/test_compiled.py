@@ -218,6 +218,14 @@ def test_without_a_compiler_the_step_goes_on_uncompiled(monkeypatch: pytest.Monk
     assert snapshot(optimizer, params) == snapshot(plain, whole)
 
 
+def test_a_device_without_a_kernel_is_named_once() -> None:
+    rule = made(torch.float32)[1]._rules()[0]
+    run._warn_of.cache_clear()
+    with pytest.warns(UserWarning, match="'mps', which are stepped by operations of torch") as caught:
+        assert not any(run.available(rule, torch.device("mps")) for _ in range(2))
+    assert len(caught) == 1
+
+
 @needs_compiler
 def test_state_of_other_sizes_is_refused_as_without_it() -> None:
     params, optimizer = made(torch.float32, ((40, 33),))

@@ -218,3 +218,16 @@ def test_a_paused_group_can_be_saved_and_loaded() -> None:
     _, twin = build(torch.float32, {})
     twin.load_state_dict(optimizer.state_dict())
     assert twin.param_groups[0]["lr"] == 0.0
+
+
+def test_a_pair_that_has_become_a_list_on_its_way_is_a_pair_again() -> None:
+    """As it does where a state dict is handed to other processes, or written as JSON."""
+    params = parameters()
+    optimizer = ProdigyPlusScheduleFree(params, betas=(0.8, 0.9))
+    train(optimizer, params, range(3))
+    saved = optimizer.state_dict()
+    changed = {**saved, "param_groups": [{**group, "betas": list(group["betas"])} for group in saved["param_groups"]]}
+    other = ProdigyPlusScheduleFree(parameters())
+    other.load_state_dict(changed)
+    assert other.param_groups[0]["betas"] == (0.8, 0.9)
+    assert changed["param_groups"][0]["betas"] == [0.8, 0.9]

@@ -26,11 +26,13 @@ CLASSES = [ProdigyPlusScheduleFree, Prodigy, AdamWScheduleFree]
 @pytest.mark.need(11)
 @pytest.mark.parametrize("cls", CLASSES)
 def test_a_dummy_step_changes_nothing(cls: Any) -> None:
-    """As torch makes it for distributed checkpoints, with gradients of 0 and lr 0."""
+    """As torch makes it for distributed checkpoints, with gradients and lr 0: it creates the state to load into."""
     (params, optimizer), (others, other) = ((made, cls(made)) for made in (parameters(), parameters()))
     before = snapshot(optimizer, params)
     _init_optim_state(optimizer)
-    assert snapshot(optimizer, params) == before
+    after = snapshot(optimizer, params)
+    assert {**after, "state": {}} == before
+    assert after["state"].keys() == dict(enumerate(params)).keys()
     train(optimizer, params, range(3))
     train(other, others, range(3))
     assert snapshot(optimizer, params) == snapshot(other, others)

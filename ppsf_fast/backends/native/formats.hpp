@@ -72,7 +72,7 @@ struct Reader {  // an array that is read as float32
       for (i64 i = 0; i < n; ++i) buffer[i] = widened(values[i * stride]);
     });
   }
-  // Whether elements first .. first + n are finite and below 2^64: the exponent says both.
+  // Whether elements first .. first + n are finite and below 2^56: the exponent says both.
   bool allowed(i64 first, i64 n) const {
     u32 found = 0;
     typed(data, half, [&](const auto* values) {
@@ -85,6 +85,6 @@ struct Reader {  // an array that is read as float32
       }
       found = most;
     });
-    return found < bits_of(0x1p64f);
+    return found < bits_of(0x1p56f);
   }
 };

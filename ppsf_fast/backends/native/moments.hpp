@@ -194,7 +194,7 @@ class Factored {
   }
 
   // Means, rounded once to float32, from the sums of the parts in their order; returns whether all sums are so small
-  // that no square in them reaches 2^128; the half leaves room for rounding.
+  // that no square in them reaches 2^112; the half leaves room for rounding.
   // clause: PPSF-V-003 e56301e2
   // clause: PPSF-V-011 bfc8a7dc
   bool mean(double* sums, i64 parts, i64 n, i64 count, float* means) const {
@@ -206,7 +206,7 @@ class Factored {
 #pragma omp simd reduction(+ : whole)
       for (i64 j = 0; j < n; ++j) whole += sums[j];
     }
-    return whole < 0x1p127;
+    return whole < 0x1p111;
   }
 
   void blend(void* state, Array which, float* mean, i64 n) const {

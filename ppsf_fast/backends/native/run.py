@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import functools
+import warnings
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +20,20 @@ from ppsf_fast.rule import Rule
 
 
 def available(rule: Rule, device: torch.device) -> bool:
-    """Whether the kernel can step parameters of a rule on a device."""
-    return device.type == "cpu" and layout.serves(rule) and library() is not None
+    """Whether the kernel can step parameters of a rule on a device; where it never does, a warning says so once."""
+    if device.type != "cpu":
+        _warn_of(device.type)
+        return False
+    return layout.serves(rule) and library() is not None
+
+
+@functools.cache
+def _warn_of(kind: str) -> None:
+    warnings.warn(
+        f"compile=True: there is no compiled step for parameters on {kind!r}, which are stepped by operations of "
+        "torch. Leave compile out, or keep it for the parameters on the CPU.",
+        stacklevel=2,
+    )
 
 
 @dataclass(slots=True)

@@ -51,7 +51,7 @@ _TOO_LARGE = tl.constexpr(TOO_LARGE)
 @triton.jit
 def find_bad(row, tile, bad, F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr):
     """Write whether a tile holds a gradient that is not finite in float32, or that this cannot square."""
-    # clause: PPSF-L-004 447f40b1
+    # clause: PPSF-L-004 23507e34
     start = corner(row, tile, C.SUMS_L, BQ, BL)
     count = tl.zeros((BP, BQ, BL), tl.int32)
     for down in range(0, rows(row, start, C.SUMS_L), BP):

@@ -55,20 +55,31 @@ def test_under_its_wrapper_training_is_the_same(make: Make) -> None:
     assert weights(wrapped) == weights(plain)
 
 
-def test_the_step_inside_the_backward_pass_is_reached_through_the_wrapper(make: Make) -> None:
-    """The wrapper passes step_param() on to nobody; hooks go to the optimizer inside."""
+@pytest.mark.parametrize("hooks", ["its own", "ours"])
+def test_the_step_inside_the_backward_pass_is_reached_through_the_wrapper(make: Make, hooks: str) -> None:
+    """The wrapper has no step_param(): hooks go to the optimizer inside. Its own loop never calls step()."""
     plain, fused = network(), network()
     one, inner = make(plain.parameters(), d0=1e-3), make(fused.parameters(), d0=1e-3, fused_back_pass=True)
     wrapped = Accelerator(cpu=True).prepare_optimizer(inner)
     assert not hasattr(wrapped, "step_param")
-    with fuse_backward(wrapped.optimizer) as hooks:
-        assert isinstance(hooks, FusedBackward)
-        for step in range(5):
-            backward(plain, step)
-            one.step()
-            one.zero_grad()
-            backward(fused, step)  # and step() is never called
+    if hooks == "ours":
+        assert isinstance(fuse_backward(wrapped.optimizer), FusedBackward)
+    else:
+        for param in fused.parameters():
+            param.register_post_accumulate_grad_hook(lambda tensor: stepped(wrapped, tensor))
+    for step in range(5):
+        backward(plain, step)
+        one.step()
+        one.zero_grad()
+        backward(fused, step)
+        if hooks == "ours":
+            wrapped.step()
     assert weights(fused) == weights(plain)
+
+
+def stepped(wrapped: Any, tensor: torch.Tensor) -> None:
+    wrapped.optimizer.step_param(tensor, wrapped.param_groups[0])
+    tensor.grad = None
 
 
 def test_its_groups_of_optimizers_each_have_their_estimate(make: Make) -> None:

@@ -154,7 +154,7 @@ def test_a_state_of_an_older_release_is_refused() -> None:
     theirs, ours = old.ProdigyPlusScheduleFree(net.parameters()), SHIMMED.ProdigyPlusScheduleFree(again.parameters())
     train(net, theirs, range(3))
     before = weights(again)
-    with pytest.raises(ValueError, match="not saved by this optimizer, or under another revision"):
+    with pytest.raises(ValueError, match="saved by prodigy-plus-schedule-free"):
         ours.load_state_dict(theirs.state_dict())
     train(again, ours, range(2))
     assert weights(again) != before

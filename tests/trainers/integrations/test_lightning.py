@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader
 
 from ppsf_fast import Prodigy, ProdigyPlusScheduleFree
+from ppsf_fast.trainers import AdviceWarning
 from ppsf_fast.trainers.lightning import ScheduleFreeCallback
 from tests.trainers.integrations.helpers import Net, Points, copied, same
 
@@ -20,6 +21,7 @@ pytestmark = [
     pytest.mark.xdist_group("integrations"),
     # Lightning advises on loaders and loggers, and uses what torch has deprecated.
     pytest.mark.filterwarnings("ignore::UserWarning", "ignore:.*LeafSpec.*:FutureWarning"),
+    pytest.mark.filterwarnings("error::ppsf_fast.trainers.AdviceWarning"),
 ]
 
 
@@ -187,3 +189,16 @@ def test_several_optimizers_are_told_apart(tmp_path: Path) -> None:
     assert {"optimizer 0/d", "optimizer 0/dlr", "optimizer 1/dlr"} <= set(head)
     assert "optimizer 1/d" not in head
     assert [optimizer.param_groups[0].get("train_mode") for optimizer in trainer.optimizers] == [False, None]
+
+
+def test_clipping_and_a_schedule_are_warned_of(tmp_path: Path) -> None:
+    class Scheduled(Module):
+        def configure_optimizers(self) -> Any:
+            optimizer = super().configure_optimizers()
+            return [optimizer], [torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 2)]
+
+    trainer = trainer_for(tmp_path, gradient_clip_val=0.5, max_epochs=1)
+    with pytest.warns(AdviceWarning) as caught:
+        trainer.fit(Scheduled(), **loaders())
+    text = " ".join(str(each.message) for each in caught)
+    assert all(f"[{rule}" in text for rule in ("clipping-outside", "schedule-and-average"))

@@ -12,6 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from transformers import Trainer, TrainingArguments
 
 from ppsf_fast import Prodigy, ProdigyPlusScheduleFree
+from ppsf_fast.trainers import AdviceWarning
 from ppsf_fast.trainers.huggingface import ScheduleFreeCallback, attach
 from tests.trainers.integrations.helpers import Net, Points, copied, same
 
@@ -155,3 +156,15 @@ def test_the_trainer_makes_the_optimizer_from_class_and_options(tmp_path: Path) 
     made.train()
     groups = inner(made).param_groups
     assert [group["k"] for group in groups] == [5, 5]  # with and without decay
+
+
+def test_the_defaults_of_the_trainer_are_warned_of(tmp_path: Path) -> None:
+    defaults = {"max_grad_norm": 1.0, "lr_scheduler_type": "linear", "warmup_steps": 2, "max_steps": 4}
+    trainer = trainer_for(tmp_path, **defaults)
+    with pytest.warns(AdviceWarning) as caught:
+        trainer.train()
+    text = " ".join(str(each.message) for each in caught)
+    assert all(f"[{rule}" in text for rule in ("clipping-outside", "schedule-and-average"))
+    silent = trainer_for(tmp_path, callback=False, **defaults)
+    attach(silent, advise=False)
+    silent.train()

@@ -16,8 +16,8 @@ from ppsf_ref.clauses.moment import Axes
 from ppsf_ref.formats import FORMATS
 from ppsf_ref.state import GroupState
 
-#: The largest number of float32 that it can square.
-LARGEST_SQUARED = 2.0**64 - 2.0**40
+#: The largest number of float32 whose squares are summed.
+LARGEST_SQUARED = 2.0**56 - 2.0**32
 WEIGHTS = np.array([1.0, -2.0, f32(0.3)])
 WIDE = np.arange(24.0).reshape(2, 12) - 5
 KEPT = ("z", "m", "v", "v_row", "v_col", "rms_sq", "x0", "s")
@@ -129,11 +129,11 @@ LIFECYCLE = (
         case("a NaN", "NonFinite", gradients=[[1.0, -2.0], [math.nan]]),
         case("an infinity", "NonFinite", gradients=[[1.0, math.inf], [0.0]]),
         case("a negative infinity in the first", "NonFinite", gradients=[[-math.inf], [0.0]]),
-        case("large and small numbers", "WideMagnitudes", gradients=[[1e19, -1e-300], [-0.0]]),
+        case("large and small numbers", "WideMagnitudes", gradients=[[1e16, -1e-300], [-0.0]]),
         case("no gradient at all", "Edge", gradients=[]),
         case("a gradient without elements", "Edge", gradients=[[]]),
-        case("too large to be squared", "Overflow", gradients=[[1.0], [2.0**64, 0.0]]),
-        case("too large, negative", "Overflow", gradients=[[-(2.0**64)]]),
+        case("too large to be squared", "Overflow", gradients=[[1.0], [2.0**56, 0.0]]),
+        case("too large, negative", "Overflow", gradients=[[-(2.0**56)]]),
         case("just small enough", "NearGuard", gradients=[[LARGEST_SQUARED, -LARGEST_SQUARED]]),
     ),
     exact(
@@ -215,7 +215,7 @@ LIFECYCLE = (
         case("an infinity", "NonFinite", gradient=(math.inf, 1.0)),
         case("a negative infinity", "NonFinite", gradient=(-math.inf,)),
         case("no elements", "Edge", gradient=()),
-        case("too large to be squared", "Overflow", gradient=(1.0, 2.0**64)),
+        case("too large to be squared", "Overflow", gradient=(1.0, 2.0**56)),
         case("just small enough", "NearGuard", gradient=(-LARGEST_SQUARED,)),
     ),
     exact(

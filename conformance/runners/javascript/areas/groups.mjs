@@ -15,7 +15,7 @@ function steps(calls) {
   return made;
 }
 
-const finite = (array) => array.data.every((x) => Math.abs(x) < 2 ** 64);
+const finite = (array) => array.data.every((x) => Math.abs(x) < 2 ** 56);
 
 export default {
   "PPSF-G-001": ({ gradient, lr }) => ({ takes_part: gradient !== null && lr !== 0 }),

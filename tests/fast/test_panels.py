@@ -1,0 +1,60 @@
+"""The step without a kernel: the same bits however it is cut, and little memory beside the parameters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from benchmarks.measure import temporary_bytes
+from ppsf_fast import ProdigyPlusScheduleFree
+from ppsf_fast.backends import usual
+from tests.fast.helpers import give_gradients, parameters, snapshot, train
+
+#: In panels and whole; factored axes that follow each other, and with others behind and between them.
+SHAPES = ((700, 260), (40, 33), (96, 96, 3, 3), (3, 150, 4, 160), (12,))
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"weight_decay": 0.1},
+    {"revision": "2.0"},
+    {"use_stableadamw": False, "stochastic_rounding": False},
+]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_the_usual_step_in_place_is_the_general_one(
+    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, options: dict[str, Any]
+) -> None:
+    def outcome() -> tuple[object, int]:
+        params = parameters(dtype, SHAPES)
+        optimizer = ProdigyPlusScheduleFree(params, **{"d0": 1e-2, **options})
+        train(optimizer, params, range(3))
+        return snapshot(optimizer, params), len(moved)
+
+    moved: list[object] = []
+    move = usual.move
+
+    def noted(*args: Any) -> None:
+        moved.append(args[0])
+        move(*args)
+
+    monkeypatch.setattr(usual, "move", noted)
+    in_place, count = outcome()
+    assert count >= 3 * (len(SHAPES) - 1)
+    monkeypatch.setattr(usual, "serves", lambda *_: False)
+    assert outcome() == (in_place, count)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_memory_beside_the_parameters_does_not_grow_with_them(dtype: torch.dtype) -> None:
+    def held(rows: int) -> int:
+        params = parameters(dtype, [(rows, 1024)])
+        optimizer = ProdigyPlusScheduleFree(params)
+        train(optimizer, params, range(2))
+        give_gradients(params, 2)
+        return temporary_bytes(optimizer)
+
+    # What grows are the sums and the factors of the rows: less than ten float64 numbers for each.
+    assert held(4096) <= held(1024) + 8 * 10 * (4096 - 1024)
