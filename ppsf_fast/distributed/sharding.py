@@ -90,12 +90,7 @@ def _found(table: WeakTensorKeyDictionary, param: Tensor) -> Any:
     return table.get(param, None)  # type: ignore[no-untyped-call]
 
 
-def anything_sharded() -> bool:
-    """Whether this process may have seen a sharded parameter at all."""
-    return "torch.distributed.tensor" in sys.modules or len(_LAYOUTS) > 0
-
-
-def any_sharded(params: Iterable[Tensor]) -> bool:
+def anything_sharded(params: Iterable[Tensor]) -> bool:
     """Whether any of these parameters may be sharded: asked of each kind of tensor once, since it is in every step."""
     there = sys.modules.get("torch.distributed.tensor")
     return len(_LAYOUTS) > 0 or (

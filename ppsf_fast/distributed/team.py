@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ppsf_fast.distributed.layout import Layout
 from ppsf_fast.distributed.reductions import Reduction
-from ppsf_fast.distributed.sharding import Known, any_sharded, layout_of
+from ppsf_fast.distributed.sharding import Known, anything_sharded, layout_of
 from ppsf_fast.options import Group
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Team:
         if team.sharing.sums:
             return team
         params = list(chain.from_iterable(each["params"] for each in groups))
-        if not any_sharded(params):
+        if not anything_sharded(params):
             return None
         layouts = (team.layout(param, f"parameter {index}") for index, param in enumerate(params))
         return team if any(layout is not None for layout in layouts) else None
