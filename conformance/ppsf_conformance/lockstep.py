@@ -181,12 +181,13 @@ def play(implementation: Implementation, problem: pb.Problem) -> Iterator[Transi
         yield transition
         if raised:
             return
-        before = before if _creates_ahead(transition) else after
+        start, before = before, after
         for kind in _switches(problem, t):
             raised = _attempt(session.eval if kind == "eval" else session.train)
             after = session.snapshot()
             yield Transition(problem, kind, t, rates, before, (), after, raised)
             before = after
+        before = start if _creates_ahead(transition) else before
         if not is_finite(before):
             return
 

@@ -13,6 +13,7 @@ from ppsf_conformance import lockstep
 from ppsf_conformance import problems as pb
 from ppsf_conformance.lockstep import Transition, Verdict
 from ppsf_conformance.problems import GroupSpec, ParamSpec, Problem
+from ppsf_conformance.run import implementation_for
 from ppsf_ref import FLOAT32, Allowed, ParamState, Running, State, clause_functions, step
 from ppsf_ref.formats import down
 from ppsf_ref.law import Rule
@@ -64,6 +65,18 @@ def test_the_law_itself_passes_in_every_regime(regime: str) -> None:
 def test_an_empty_parameter_passes() -> None:
     problem = Problem({}, (GroupSpec((ParamSpec((0,)), ParamSpec((0, 33)))),), steps=2)
     assert all(judged(transition).ok for transition in lockstep.play(StubImplementation(), problem))
+
+
+def test_state_that_a_pause_creates_ahead_may_stay_in_either_mode() -> None:
+    """PPSF-L-001; a soak found it: all rates and gradients 0 in a step, then both modes."""
+    options = {"lr": 1.0, "eps": 1e-12, "slice_p": 3, "growth_rate": 2.0, "total_training_steps": 4}
+    problem = Problem(
+        options, (GroupSpec((ParamSpec((23,), "float16", "small"),)),), "zero gradient", steps=8, seed=873338334,
+        missing=0.3, pauses=0.2, switches=True, revision="prodigy",
+    )  # fmt: skip
+    ours = implementation_for("ppsf_fast:Prodigy")
+    found = list(lockstep.play(ours, problem))
+    assert all(lockstep.judge(transition, ours.capabilities).ok for transition in found)
 
 
 #: What is kept only with a switch.
