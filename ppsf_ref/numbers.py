@@ -11,6 +11,7 @@ A clause is written once, with ``+ - * /`` and the functions below. What flows t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -25,6 +26,7 @@ from ppsf_ref.formats import FLOAT32, FLOAT64, Array, Format, down, nearest, up
 Number = Any
 
 DIGITS = 50
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 class Numbers(Protocol):
@@ -194,6 +196,13 @@ def is_positive(x: Number, guard: str, or_zero: bool = False) -> bool:
     """A jump guard ``x > 0``, or ``x >= 0``: decided by the value where the bound allows, else open."""
     value, bound = (x.value, x.bound) if isinstance(x, Bounded) else (x, 0)
     return law.decide(guard, bool(value >= 0 if or_zero else value > 0), bool(np.abs(value) > bound or bound == 0))
+
+
+def is_finite(x: Number, guard: str) -> bool:
+    """A jump guard: neither NaN nor infinite; open beyond the range of float32, where no clause binds (PPSF-R-001)."""
+    value = float(value_of(x))
+    finite = math.isfinite(value)
+    return law.decide(guard, finite, not finite or abs(value) <= _FLOAT32_MAX)
 
 
 def indicator(x: Number) -> Number:

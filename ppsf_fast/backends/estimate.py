@@ -53,7 +53,7 @@ def adapted(pool: PoolPlan, sums: Statistics, by: Coefficients) -> Adapted:
         evidence = _evidence(sums, rule)
         adapts, moves = both(by.adapts, evidence), both(by.ok, _free_to_move(evidence, by.opened))
         estimate = _estimated(old, sums, rule)
-        # clause: PPSF-D-033 2c6924a9
+        # clause: PPSF-D-033 c03a2330
         adapts = both(adapts, torch.isfinite(estimate["d_numerator"]) & torch.isfinite(sums.norm))
     after = estimate.get("d", by.d)
     after = after if adapts is None else torch.where(adapts, after, by.d)

@@ -201,7 +201,7 @@ def over_processes(own: Share, elsewhere: Sequence[Share]) -> Share:
     return Share(*(numbers.add_up(parts, 0 * parts[0]) for parts in (items, norms)))
 
 
-@clause("PPSF-D-033", "2c6924a9")
+@clause("PPSF-D-033", "c03a2330")
 def are_numbers(numerator: Number, denominator: Number) -> bool:
     """Whether a pool may adapt by these statistics."""
-    return all(math.isfinite(numbers.value_of(statistic)) for statistic in (numerator, denominator))
+    return all(numbers.is_finite(statistic, "statistics_finite") for statistic in (numerator, denominator))

@@ -306,7 +306,7 @@ def _estimate(options, scalars, d, inner, norm, adapts, L: tl.constexpr):
         # clause: PPSF-D-005 1fdbffb7
         added = tl.where(d > tl.load(options + C.D0), inner, tl.maximum(inner, 0.0))
     numerator = before * tl.load(options + C.BETA3) + added
-    # clause: PPSF-D-033 2c6924a9
+    # clause: PPSF-D-033 c03a2330
     adapts = adapts & (tl.abs(numerator) < float("inf")) & (tl.abs(norm) < float("inf"))
     d_hat = _candidate(options, d, numerator, norm, L)
     if L.growth == "capped":
