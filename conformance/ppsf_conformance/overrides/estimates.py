@@ -78,5 +78,6 @@ TABLE: Table = {
     "moves_without_evidence": {
         "PPSF-D-030": instead(lambda denominator: True),
         "PPSF-D-025": _nothing_by_nothing,
+        "PPSF-D-033": instead(lambda numerator, denominator: True),
     },
 }

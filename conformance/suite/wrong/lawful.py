@@ -133,7 +133,7 @@ class Lawful(torch.optim.Optimizer):
         for grad in grads:
             if grad.layout != torch.strided or grad.is_complex():
                 raise TypeError("gradients have to be dense and real")
-        if all(bool(grad.isfinite().all()) for grad in grads):
+        if all(bool((grad.abs() < 2.0**56).all()) for grad in grads):
             active = [group["d"] for group in self.param_groups if group["k"] > 1]
             mean = len(active) / sum(1 / d for d in active) if active else None
             for index, (group, params) in enumerate(parts):
@@ -164,8 +164,11 @@ class Lawful(torch.optim.Optimizer):
             self._store(p, torch.lerp(y, z, c) - u * (dlr * (1 - beta1 * (1 - c))), group, noise)
             self._store(state["z"], z - u * dlr, group, noise)
         numerator = beta3 * group["d_numerator"] + (item if d > group["d0"] else max(item, 0.0))
+        group.update(d_prev=d, k=group["k"] + 1)
+        if not (math.isfinite(numerator) and math.isfinite(denom)):
+            return
         d_hat = math.atan2(group["d_coef"] * numerator, denom) if denom > 0 else 0.0
-        group.update(d=max(d, d_hat), d_prev=d, d_numerator=numerator, d_denom=denom, k=group["k"] + 1)
+        group.update(d=max(d, d_hat), d_numerator=numerator, d_denom=denom)
 
     def _state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Tensor]:
         state: dict[str, Tensor] = self.state[p]
