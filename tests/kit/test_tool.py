@@ -213,7 +213,7 @@ THEIR_NUMERATOR = 'theirs(beta3 * group["d_numerator"], item, d > group["d0"])'
 THEIRS = """
 
 def theirs(decayed, item, grown):
-    return decayed + item if item >= 0 else min(decayed, item) if grown else decayed
+    return decayed + item if not item < 0 else min(decayed, item) if grown else decayed
 """
 
 
