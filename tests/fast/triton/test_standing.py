@@ -223,11 +223,14 @@ def _cost(monkeypatch: pytest.MonkeyPatch, number: int, moves: bool = False) -> 
         found["bytecodes"] += event == "opcode"
         return trace
 
+    gc.collect()
+    gc.disable()  # whoever watches collections is called in the middle of the step
     sys.settrace(trace)
     try:
         optimizer.step()
     finally:
         sys.settrace(None)
+        gc.enable()
     with Operations() as counted:
         optimizer.step()
     assert held
