@@ -107,7 +107,7 @@ def test_what_is_no_toml_is_refused_with_the_name_of_the_file() -> None:
         ('v = "exp_avg_sq"\n', "", "state: 'v' is a required property"),
         ('revisions = ["1.9"', 'revisions = ["1.8"', "revisions: the law has no '1.8'; it has 1.9, 2.0"),
         ('dtypes = ["float32", "bfloat16", "float16"]\n', "", "'dtypes' is a required property"),
-        ('dtypes = ["float32", "bfloat16", "float16"]\n', 'dtypes = ["float64"]\n', "dtypes.0: 'float64' is not one of"),
+        ('dtypes = ["float32", "bfloat16", "float16"]\n', 'dtypes = ["float64"]\n', "'float64' is not one of"),
         ('array = "float32"', 'array = "float8"', "arithmetic.array: 'float8' is not one of"),
         ('array = "float32"', 'array = "bfloat16"', "arithmetic.array: 'bfloat16' is not one of"),
         ('order = "any"', 'order = "sorted"', "arithmetic.order: 'sorted' is not one of"),
