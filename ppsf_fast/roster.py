@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ppsf_fast.rule import Rule
-from ppsf_fast.state import State
+from ppsf_fast.state import State, is_complete
 
 #: Tensors whose memory is what it seems to be.
 _PLAIN = {Tensor, torch.nn.Parameter}
@@ -83,8 +83,10 @@ class Roster:
 
     @staticmethod
     def of(params: Sequence[Tensor], states: Mapping[Tensor, State], rule: Rule, adapts: bool) -> Roster | None:
-        """The roster of a group; None if it cannot be recognised by one."""
+        """The roster of a group; None if it cannot be recognised by one, or lacks state that its next step creates."""
         taking = [param for param in params if param.grad is not None]
+        if not all(is_complete(states.get(param, {}), rule, adapts) for param in taking):
+            return None
         entries = chain.from_iterable(states.get(param, {}).values() for param in taking)
         if not _plain([*taking, *entries, *(param.grad for param in taking)]):
             return None

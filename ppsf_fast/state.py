@@ -112,6 +112,11 @@ def prepare(state: State, param: Tensor, rule: Rule, adapts: bool, layout: Layou
         _prepare_statistics(state, param, rule, needed, layout)
 
 
+def is_complete(state: State, rule: Rule, adapts: bool) -> bool:
+    """Whether the step after a prepared one needs nothing more: under ADOPT the course of SPEED begins a step late."""
+    return not (adapts and rule.by_displacement) or COURSE[0] in state
+
+
 def _has_moment(state: State) -> bool:
     """Whether there is a second moment, or the memory of Muon, which takes its place."""
     return moment_names(state)[0] in state or "rms_sq" in state

@@ -106,6 +106,19 @@ def test_a_step_is_the_same_whether_the_step_before_is_remembered(edit: Edit) ->
     assert outcome(forget=True) == outcome(forget=False)
 
 
+def test_the_second_step_creates_what_the_first_one_could_not() -> None:
+    """Of ADOPT under SPEED, whose course begins once there is something to divide by."""
+
+    def outcome(compiles: bool) -> object:
+        params = parameters(torch.float32, SHAPES)
+        options: dict[str, Any] = {"use_adopt": True, "use_speed": True, "d0": 1e-2, "compile": compiles}
+        optimizer = ProdigyPlusScheduleFree(params, revision="2.0", **options)
+        train(optimizer, params, range(4))
+        return snapshot(optimizer, params)
+
+    assert outcome(compiles=True) == outcome(compiles=False)
+
+
 def test_an_unchanged_group_is_recognised_and_looked_at_by_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     tables: list[run.Table] = []
     look = run.look

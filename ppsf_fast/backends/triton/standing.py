@@ -25,7 +25,7 @@ from ppsf_fast.plan import GroupPlan, Plan, PoolPlan
 from ppsf_fast.rule import Rule
 from ppsf_fast.scalars import Ledger
 from ppsf_fast.scaling import Scaling
-from ppsf_fast.state import State
+from ppsf_fast.state import State, is_complete
 
 #: Where it is kept in the workspace.
 STANDING = "standing"
@@ -128,7 +128,7 @@ class Standing:
 
     @staticmethod
     def of(plan: Plan, parts: list[Part]) -> Standing | None:
-        """That of a plan; None if a later step cannot be the same, since torch finds directions in it.
+        """That of a plan; None if the next step cannot be the same: torch finds directions in it, or it creates state.
 
         Args:
             plan: equipped.
@@ -137,6 +137,10 @@ class Standing:
         if plan.of is None or any(ready.features.muon for part in parts for ready in part.ready):
             return None
         groups, rules, states = plan.of
+        for group in plan.groups:
+            adapts = plans.may_adapt(groups[group.index], group.rule)
+            if not all(is_complete(item.state, group.rule, adapts) for item in group.items):
+                return None
         seen, kept = sight(groups, rules, states)
         members = plans.pools_of(rules)
         active = [{group.index for group in pool.groups} for pool in plan.pools]

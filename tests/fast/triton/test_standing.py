@@ -149,6 +149,22 @@ def test_a_step_after_any_change_is_that_of_a_fresh_plan(monkeypatch: pytest.Mon
     assert found == list(moved()[:2])
 
 
+def test_the_second_step_creates_what_the_first_one_could_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of ADOPT under SPEED, whose course begins once there is something to divide by."""
+
+    def outcome() -> object:
+        params = parameters(shapes=SHAPES)
+        optimizer = ProdigyPlusScheduleFree(params, d0=1e-3, revision="2.0", use_adopt=True, use_speed=True)
+        for number in range(4):
+            give_gradients(params, number)
+            optimizer.step()
+        return snapshot(optimizer, params)
+
+    found = outcome()
+    monkeypatch.setattr(backends, "again", lambda *_: False)
+    assert found == outcome()
+
+
 def test_gradients_that_move_are_all_that_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     params = parameters(shapes=SHAPES)
     optimizer = ProdigyPlusScheduleFree(params, d0=1e-3)
