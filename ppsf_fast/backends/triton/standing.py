@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, repeat
 from operator import attrgetter
 from typing import Any
 
@@ -47,9 +47,9 @@ class Sight:
         groups: the number of parameters of each group, its switches, and whether its estimate may adapt.
         tensors: of parameters and gradients, in this order: dtype, strides, shape.
         places: addresses of parameters and of all tensors of the state.
-        absent: which parameters have no gradient.
+        absent: which parameters have no gradient that counts.
         kept: the identities of the parameters, of those that have state, and of its tensors.
-        gradients: addresses of the gradients there are.
+        gradients: addresses of those that count, in the order of a plan.
     """
 
     groups: list[tuple[object, ...]]
@@ -76,7 +76,7 @@ def sight(groups: Sequence[Group], rules: Sequence[Rule], states: Mapping[Tensor
     memory behind it goes unseen; parameters and gradients, which trainers give other strides or dtypes, by these too.
     """
     params = list(chain.from_iterable(group["params"] for group in groups))
-    found = list(map(_gradient, params))
+    found = list(chain.from_iterable(map(_gradients_of, groups, rules)))
     given = [each for each in found if each is not None]
     absent = [] if len(given) == len(found) else [place for place, each in enumerate(found) if each is None]
     kept = list(chain.from_iterable(map(dict.values, states.values())))
@@ -90,6 +90,11 @@ def sight(groups: Sequence[Group], rules: Sequence[Rule], states: Mapping[Tensor
         list(map(Tensor.data_ptr, given)),
     )
     return seen, kept
+
+
+def _gradients_of(group: Group, rule: Rule) -> Iterable[Tensor | None]:
+    """The gradients that count, in the order of a plan: a group that pauses has no part in it."""
+    return map(_gradient, group["params"]) if rule.lr != 0 else repeat(None, len(group["params"]))
 
 
 def _of_group(group: Group, rule: Rule) -> tuple[object, ...]:

@@ -122,8 +122,24 @@ EVENTS: dict[str, Event] = {
 SAME = ("nothing", "learning rate", "an edited d")
 
 
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Of each step from here on, whether it is the last one once more."""
+    found: list[bool] = []
+    original = backends.again
+
+    def told(*args: Any) -> bool:
+        found.append(original(*args))
+        return found[-1]
+
+    monkeypatch.setattr(backends, "again", told)
+    return found
+
+
 @pytest.mark.parametrize("event", EVENTS)
-def test_a_step_after_any_change_is_that_of_a_fresh_plan(monkeypatch: pytest.MonkeyPatch, event: str) -> None:
+def test_a_step_after_any_change_is_that_of_a_fresh_plan(
+    monkeypatch: pytest.MonkeyPatch, taken: list[bool], event: str
+) -> None:
     def moved() -> tuple[object, object, object]:
         params = parameters(shapes=SHAPES)
         optimizer = ProdigyPlusScheduleFree(params, d0=1e-3)
@@ -135,14 +151,6 @@ def test_a_step_after_any_change_is_that_of_a_fresh_plan(monkeypatch: pytest.Mon
         optimizer.step()
         return [bits(param) for param in params], [bits(value) for value in values_of(optimizer)], list(taken)
 
-    taken: list[bool] = []
-    original = backends.again
-
-    def told(*args: Any) -> bool:
-        taken.append(original(*args))
-        return taken[-1]
-
-    monkeypatch.setattr(backends, "again", told)
     *found, again = moved()
     assert (True in again) == (event in SAME)
     monkeypatch.setattr(backends, "again", lambda *_: False)
@@ -163,6 +171,25 @@ def test_the_second_step_creates_what_the_first_one_could_not(monkeypatch: pytes
     found = outcome()
     monkeypatch.setattr(backends, "again", lambda *_: False)
     assert found == outcome()
+
+
+def test_gradients_of_a_group_that_pauses_are_nobody_elses(monkeypatch: pytest.MonkeyPatch, taken: list[bool]) -> None:
+    def outcome() -> tuple[object, bool]:
+        taken.clear()
+        params = parameters(shapes=(*SHAPES, *SHAPES))
+        optimizer = ProdigyPlusScheduleFree([{"params": params[:3]}, {"params": params[3:]}], d0=1e-3)
+        optimizer.param_groups[0]["lr"] = 0.0
+        held = []
+        for number in range(3):
+            give_gradients(params, number)
+            held += [param.grad for param in params]
+            optimizer.step()
+        return snapshot(optimizer, params), any(taken)
+
+    found, again = outcome()
+    assert again
+    monkeypatch.setattr(backends, "again", lambda *_: False)
+    assert found == outcome()[0]
 
 
 def test_gradients_that_move_are_all_that_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
