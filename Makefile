@@ -40,11 +40,9 @@ test: lint trace pytest ## everything that must hold before a change goes in
 trace: $(READY) ## check that every clause has its function, its test and its mutant
 	$(BIN)/python -m tools.trace
 
-# Tests that share a survey or a recording are a group, and stay in one process. The suite has processes of its own: in those that
-# had run all of tests/ before, it has crashed twice, for a reason that is not found yet.
+# Tests that share a survey or a recording are a group, and stay in one process.
 pytest: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n $(JOBS) --dist loadgroup $(ARGS)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest conformance/suite -n $(JOBS) --dist loadgroup $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 nightly: lint trace $(READY) ## as test, with the long forms; every mutant; and 20,000 steps of the soak
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "nightly or not nightly"

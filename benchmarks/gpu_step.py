@@ -25,6 +25,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor
@@ -339,8 +340,8 @@ def main(given: Sequence[str] | None = None) -> int:
         return subprocess.run(command, env=environment, check=False).returncode
     if not found.dry_run and not torch.cuda.is_available():
         raise SystemExit("no GPU here: this measures one. --dry-run rehearses it; see tests/fast/triton, too.")
-    os.environ[CHOICE] = "triton"
-    written = document(Rehearsal() if found.dry_run else Gpu(), found)
+    with mock.patch.dict(os.environ, {CHOICE: "triton"}):
+        written = document(Rehearsal() if found.dry_run else Gpu(), found)
     found.out.mkdir(parents=True, exist_ok=True)
     path = found.out / f"gpu_step-{written['date'][:10]}.json"
     path.write_text(json.dumps(written, indent=1) + "\n", "utf-8")

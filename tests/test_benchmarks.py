@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from benchmarks import gpu_step
 from benchmarks.__main__ import main
 from benchmarks.contenders import UPSTREAM, YARDSTICK
 from benchmarks.workloads import SHAPES, model
+from ppsf_fast.backends import CHOICE
 
 
 def test_a_quick_run_stores_and_draws_its_results(tmp_path: Path) -> None:
@@ -45,6 +47,7 @@ def test_what_measures_a_gpu_can_be_rehearsed_without_one(tmp_path: Path) -> Non
     assert sum(ours["launches"].values()) <= 8
     assert ours["lines"]
     assert ours["waits"] == 0
+    assert os.environ.get(CHOICE) != "triton"  # nobody else's steps are taken by Triton
 
 
 def test_a_gpu_that_is_not_there_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
