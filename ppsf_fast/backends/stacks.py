@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ppsf_fast.numerics import sample
 from ppsf_fast.plan import Item
 from ppsf_fast.rule import Rule
 from ppsf_fast.state import State
@@ -60,10 +59,6 @@ class Stack:
     def shape(self) -> torch.Size:
         """Of each parameter."""
         return self.items[0].param.shape
-
-    def samples(self, values: Tensor, stride: int) -> Tensor:
-        """The samples of each parameter, shape (number, size of a sample)."""
-        return sample(values, stride, batched=True)
 
     def unload(self, weights: bool) -> None:
         """Bring back what has changed: the state, and the weights if they moved."""
