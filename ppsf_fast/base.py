@@ -16,7 +16,7 @@ from ppsf_fast import backends, plan
 from ppsf_fast.checkpoint import STATE_VERSION
 from ppsf_fast.distributed import step as sharded
 from ppsf_fast.distributed.layout import local
-from ppsf_fast.distributed.sharding import anything_sharded, layout_of
+from ppsf_fast.distributed.sharding import layout_of
 from ppsf_fast.domains import flag
 from ppsf_fast.options import (
     SHARED_NAMES,
@@ -226,7 +226,7 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
             return
         for index, (group, rule, param) in enumerate(there):
             if param.grad is not None:
-                layout = layout_of(param, self._layouts, f"parameter {index}") if anything_sharded([param]) else None
+                layout = layout_of(param, self._layouts, f"parameter {index}")
                 plan.check_parameter(param, f"parameter {index}")
                 prepare(self.state[param], param, rule, plan.may_adapt(group, rule), layout)
         self._ahead = True

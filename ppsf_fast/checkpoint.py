@@ -37,7 +37,7 @@ def check(state_dict: Mapping[str, Any], groups: Sequence[Group], revision: Revi
         check_groups(saved, revision)
     for key, param, stride in _parameters(saved, groups, revision):
         where = f"parameter {key}"
-        layout = layout_of(param, Known(), where) if anything_sharded([param]) else None
+        layout = layout_of(param, Known(), where)
         flat = layout is not None and not is_dtensor(param)
         samples = layout.sampled(param, stride).numel() if layout is not None and flat else None
         check_shapes(state_dict["state"].get(key, {}), param, stride, where, samples)
@@ -58,7 +58,7 @@ def restored(state_dict: Mapping[str, Any], groups: Sequence[Group], revision: R
     state: defaultdict[Any, Any] = defaultdict(dict)
     for key, param, stride in _parameters(state_dict["param_groups"], groups, revision):
         if key in state_dict["state"]:
-            layout = layout_of(param, Known(), f"parameter {key}") if anything_sharded([param]) else None
+            layout = layout_of(param, Known(), f"parameter {key}")
             state[param] = checkpoints.restored(state_dict["state"][key], param, layout, stride, revision)
     known = {key for key, _, _ in _parameters(state_dict["param_groups"], groups, revision)}
     state.update({key: values for key, values in state_dict["state"].items() if key not in known})
