@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +11,9 @@ import torch
 from benchmarks.contenders import UPSTREAM, YARDSTICK, contenders
 from benchmarks.draw import draw
 from benchmarks.measure import compare
+from benchmarks.storing import RESULTS, circumstances, store
 from benchmarks.workloads import workloads
-from ppsf_conformance.report.environment import cpu_name, package_version, utc_now
 
-RESULTS = Path(__file__).parent / "results"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 #: What `--quick` measures: enough to see that everything runs.
 QUICK_TENSORS, QUICK_ROUNDS = 8, 2
@@ -53,11 +50,8 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
             results.append({"workload": part.key, "title": part.title, "dtype": dtype, **facts, "rows": rows})
             show(results[-1])
     return {
-        "date": utc_now(),
-        "cpu": cpu_name(),
+        **circumstances(),
         "threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-        "versions": {"torch": torch.__version__, "ppsf": package_version("ppsf")},
         "quick": options.quick,
         "results": results,
     }
@@ -78,9 +72,7 @@ def main(given: list[str] | None = None) -> None:
     """Measure, print, store and draw."""
     options = arguments(given)
     document = measured(options)
-    options.out.mkdir(parents=True, exist_ok=True)
-    path = options.out / f"step-cpu-{document['date'][:10]}.json"
-    path.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+    path = store(document, options.out, "step-cpu")
     draw(document, path.with_suffix(".svg"), YARDSTICK)
     print(f"\n{path}\n{path.with_suffix('.svg')}")
 

@@ -7,9 +7,7 @@ Then it times the exchanges of whole steps, and stores both.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -24,12 +22,11 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
 from benchmarks.scale import exchanges
+from benchmarks.storing import RESULTS, circumstances, store
 from benchmarks.workloads import Shape
 from ppsf_conformance.ranks import run
-from ppsf_conformance.report.environment import cpu_name, package_version, utc_now
 from ppsf_fast import ProdigyPlusScheduleFree
 
-RESULTS = Path(__file__).parent / "results"
 #: Bytes of the buffers that the model is fitted to.
 BUFFERS = (1 << 8, 1 << 15, 1 << 17, 1 << 19)
 #: Shapes that are stepped: the matrices of a small transformer.
@@ -155,18 +152,13 @@ def main(given: list[str] | None = None) -> None:
         rows.append({"world": world, **found, "sent": sent})
         print(f"{world} processes: sent {1e3 * sent['measured']:.2f} ms, predicted {1e3 * sent['predicted']:.2f} ms")
     document = {
-        "date": utc_now(),
-        "cpu": cpu_name(),
+        **circumstances(),
         "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "versions": {"torch": torch.__version__, "ppsf": package_version("ppsf")},
         "rounds": options.rounds,
         "shapes": SHAPES,
         "results": rows,
     }
-    options.out.mkdir(parents=True, exist_ok=True)
-    path = options.out / f"exchange-gloo-{document['date'][:10]}.json"
-    path.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+    path = store(document, options.out, "exchange-gloo")
     print(path)
 
 

@@ -33,6 +33,7 @@ from torch import Tensor
 from benchmarks.contenders import UPSTREAM, Factory, contenders
 from benchmarks.machines import Gpu, Machine, Rehearsal
 from benchmarks.measure import spread, state_bytes
+from benchmarks.storing import RESULTS, store
 from benchmarks.workloads import Workload, model
 from ppsf_conformance.drawing import draw_problems
 from ppsf_conformance.lockstep import judge, play
@@ -47,7 +48,6 @@ from ppsf_fast.backends.triton import launch
 from ppsf_fast.backends.triton.maths import INTERPRETED
 from ppsf_fast.backends.triton.traffic import scratch, tables, traffic
 
-RESULTS = Path(__file__).parent / "results"
 REHEARSED = Path("build") / "gpu_step"
 OURS, FUSED = "ppsf_fast", "torch AdamW, fused"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -342,9 +342,7 @@ def main(given: Sequence[str] | None = None) -> int:
         raise SystemExit("no GPU here: this measures one. --dry-run rehearses it; see tests/fast/triton, too.")
     with mock.patch.dict(os.environ, {CHOICE: "triton"}):
         written = document(Rehearsal() if found.dry_run else Gpu(), found)
-    found.out.mkdir(parents=True, exist_ok=True)
-    path = found.out / f"gpu_step-{written['date'][:10]}.json"
-    path.write_text(json.dumps(written, indent=1) + "\n", "utf-8")
+    path = store(written, found.out, "gpu_step")
     print(f"\n{path}")
     return 0
 

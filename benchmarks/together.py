@@ -8,25 +8,21 @@ draws them.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import matplotlib
-import torch
 
+from benchmarks.storing import RESULTS, circumstances, store
 from benchmarks.text import Setting, trained, writer
 from ppsf_conformance.ranks import run
-from ppsf_conformance.report.environment import cpu_name, package_version, utc_now
 from ppsf_fast import ProdigyPlusScheduleFree
 
 matplotlib.use("agg")
 from matplotlib import pyplot as plt
 
-RESULTS = Path(__file__).parent / "results"
 NAMES = {"1": "one process"}
 #: Below this differences are drawn as on a plain scale; it is a unit in the last place of a loss in float32.
 LEAST = 2.0**-22
@@ -91,11 +87,8 @@ def draw(document: dict[str, Any], path: Path) -> None:
 def document_of(setting: Setting, found: Curves) -> dict[str, Any]:
     """What is stored: curves, and with what they were made."""
     return {
-        "date": utc_now(),
-        "cpu": cpu_name(),
+        **circumstances(),
         "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "versions": {"torch": torch.__version__, "ppsf": package_version("ppsf")},
         "setting": asdict(setting),
         "curves": {str(world): losses for world, losses in found.items()},
         "spread": spread(found),
@@ -117,9 +110,7 @@ def main(given: list[str] | None = None) -> None:
         print(
             f"{world} processes: at most {max(distances):.2e} from one; seeds differ by {min(document['spread']):.2e}"
         )
-    options.out.mkdir(parents=True, exist_ok=True)
-    path = options.out / f"together-gloo-{document['date'][:10]}.json"
-    path.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+    path = store(document, options.out, "together-gloo")
     draw(document, path.with_suffix(".svg"))
     print(f"{path}\n{path.with_suffix('.svg')}")
 
