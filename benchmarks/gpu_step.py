@@ -58,11 +58,11 @@ FLOOR = 7
 def workloads() -> list[Workload]:
     """What is stepped."""
     return [
-        Workload("lora", "LoRA: 1,000 tensors of rank 16", [(16, 640), (640, 16)] * 500),
         Workload("large", "100 M in matrices of 4096 x 4096", [(4096, 4096)] * 6),
         Workload("huge", "1 B in matrices of 8192 x 4096", [(8192, 4096)] * 30),
-        model("sd15_unet", 1),
+        Workload("lora", "LoRA: 1,000 tensors of rank 16", [(16, 640), (640, 16)] * 500),
         model("gpt2", 1),
+        model("sd15_unet", 1),
     ]
 
 
@@ -205,14 +205,14 @@ def _of_kernel(name: str, found: dict[str, tuple[float, float]]) -> float | None
 
 def of_one(machine: Machine, optimizer: torch.optim.Optimizer, numel: int) -> dict[str, Any]:
     """What is found of an optimizer beside its time."""
-    kernels = machine.kernels(optimizer.step, machine.repeats)
+    kernels = machine.kernels(optimizer.step, 1)
     copies = {name for name in kernels if name.startswith("Mem")}
     return {
         "device_launches": sum(count for name, (_, count) in kernels.items() if name not in copies),
         "device_copies": sum(kernels[name][1] for name in copies),
         "waits": machine.waits(optimizer.step),
         "state_bytes_per_parameter": state_bytes(optimizer) / numel,
-        "peak_temporary_bytes_per_parameter": machine.peak(optimizer.step) / numel,
+        "temporary_bytes_per_parameter": machine.peak(optimizer.step) / numel,
     }
 
 
@@ -278,8 +278,8 @@ def measure(
 # -------------------------------------------------------------------------------------------------------------- results
 
 
-def document(machine: Machine, given: argparse.Namespace) -> dict[str, Any]:
-    """Check and measure everything; prints on the way."""
+def document(machine: Machine, given: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Check and measure everything; prints on the way, and yields what there is after each workload."""
     factories, missing = compared()
     held = check_law(machine, given.problems)
     print(f"transitions that hold the law: {held}", flush=True)
@@ -287,16 +287,8 @@ def document(machine: Machine, given: argparse.Namespace) -> dict[str, Any]:
     print(f"a captured step: {capture}", flush=True)
     bandwidth = copy_bandwidth(machine, given.rounds)
     print(f"copy: {bandwidth / 1e12:.2f} TB/s", flush=True)
-    results = []
-    chosen = [workload for workload in workloads() if not given.workload or workload.key in given.workload]
-    for workload in map(rehearsed, chosen) if given.dry_run else chosen:
-        for dtype in given.dtype or DTYPES:
-            found = measure(machine, workload, DTYPES[dtype], factories, given.rounds, bandwidth)
-            facts = {"workload": workload.key, "title": workload.title, "dtype": dtype}
-            results.append({**facts, **found})
-            print(f"\n{workload.title}, {dtype}\n{json.dumps(found, indent=1)}", flush=True)
-            machine.clear()
-    return {
+    results: list[dict[str, Any]] = []
+    facts = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "rehearsal": given.dry_run,
         "hardware": machine.name,
@@ -309,6 +301,14 @@ def document(machine: Machine, given: argparse.Namespace) -> dict[str, Any]:
         "rounds": given.rounds,
         "results": results,
     }
+    chosen = [workload for workload in workloads() if not given.workload or workload.key in given.workload]
+    for workload in map(rehearsed, chosen) if given.dry_run else chosen:
+        for dtype in given.dtype or DTYPES:
+            found = measure(machine, workload, DTYPES[dtype], factories, given.rounds, bandwidth)
+            results.append({"workload": workload.key, "title": workload.title, "dtype": dtype, **found})
+            print(f"\n{workload.title}, {dtype}\n{json.dumps(found, indent=1)}", flush=True)
+            machine.clear()
+            yield facts
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
@@ -341,8 +341,8 @@ def main(given: Sequence[str] | None = None) -> int:
     if not found.dry_run and not torch.cuda.is_available():
         raise SystemExit("no GPU here: this measures one. --dry-run rehearses it; see tests/fast/triton, too.")
     with mock.patch.dict(os.environ, {CHOICE: "triton"}):
-        written = document(Rehearsal() if found.dry_run else Gpu(), found)
-    path = store(written, found.out, "gpu_step")
+        for written in document(Rehearsal() if found.dry_run else Gpu(), found):
+            path = store(written, found.out, "gpu_step")
     print(f"\n{path}")
     return 0
 

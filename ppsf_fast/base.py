@@ -215,7 +215,7 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
 
         So do checkpoints prepare an optimizer that is to load one: by a step with learning rates of 0.
         """
-        # clause: PPSF-L-001 4278dfe5
+        # clause: PPSF-L-001 9017eed6
         pairs = zip(self.param_groups, rules, strict=True)
         there = [(group, rule, param) for group, rule in pairs for param in group["params"]]
         grads = [local(param.grad) for _, _, param in there if param.grad is not None]

@@ -44,6 +44,18 @@ def root(values: Tensor) -> Tensor:
     return values.to(wide_dtype(values.device)).sqrt().float()
 
 
+def over(values: Tensor, number: float) -> Tensor:
+    """Values over a number of the host, rounded once: on a GPU torch would multiply by the inverse, rounded as well.
+
+    Args:
+        values: of any shape.
+        number: not 0.
+    """
+    if values.device.type == "cpu":
+        return values / number
+    return values / torch.full((), number, dtype=values.dtype, device=values.device)
+
+
 def mean_over(values: Tensor, dim: int) -> Tensor:
     """Mean over `dim`, which stays with size 1: accumulated in the wide dtype, rounded once to float32."""
     wide = torch.sum(values, dim=dim, keepdim=True, dtype=wide_dtype(values.device))

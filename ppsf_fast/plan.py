@@ -252,7 +252,7 @@ def judge(plan: Plan, items: Sequence[Item]) -> bool:
     Returns:
         False if the step is known to be bad; True if it is good, or good where `plan.ok`, set here, is true.
     """
-    # clause: PPSF-L-004 23507e34
+    # clause: PPSF-L-004 863a8cde
     here: list[Tensor] = []
     flags: dict[torch.device, list[Tensor]] = {}
     unscale, allowed = plan.scaling.unscale, plan.scaling.allows()

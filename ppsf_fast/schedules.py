@@ -11,6 +11,7 @@ import math
 import torch
 from torch import Tensor
 
+from ppsf_fast.numerics import over
 from ppsf_fast.rectification import rectification, rectification_on_host
 from ppsf_fast.rule import Rule
 
@@ -33,7 +34,7 @@ def warmup(rule: Rule, k: Tensor, wide: torch.dtype) -> Tensor | float:
     # clause: PPSF-M-021 3ca3ff7d
     if not rule.warmup_steps:
         return 1.0
-    return (k.to(wide) / rule.warmup_steps).clamp_max(1.0)
+    return over(k.to(wide), rule.warmup_steps).clamp_max(1.0)
 
 
 def decay(rule: Rule, k: Tensor, peak: Tensor, wide: torch.dtype) -> Tensor:

@@ -93,7 +93,7 @@ def prepare(state: State, param: Tensor, rule: Rule, adapts: bool, layout: Layou
         adapts: whether its pool may still adapt d.
         layout: of a sharded parameter; its state is sharded as it is.
     """
-    # clause: PPSF-L-001 4278dfe5
+    # clause: PPSF-L-001 9017eed6
     # clause: PPSF-R-001 87be6185
     device = param.device
     for name, value in state.items():

@@ -14,6 +14,7 @@ import numpy as np
 
 from ppsf_conformance import problems as pb
 from ppsf_conformance.adapter import ARRAYS, COUNTS, Array, Capabilities, Gradients, Implementation, Session, Snapshot
+from ppsf_conformance.ahead import Ahead, changes_nothing
 from ppsf_ref import (
     BFLOAT16,
     Allowed,
@@ -169,25 +170,25 @@ def play(implementation: Implementation, problem: pb.Problem) -> Iterator[Transi
     except Exception as error:  # whatever it is, it is the implementation's
         raise Refused(f"the constructor raises {type(error).__name__}: {error}") from error
     given = given_rates(problem)
-    before = session.snapshot()
+    before, ahead = session.snapshot(), Ahead()
     for t in range(problem.steps):
         rates = pb.learning_rates(problem, t, given)
         for i, rate in enumerate(rates):
             session.set_lr(i, rate)
         gradients = pb.gradients(problem, t, before)
+        before = ahead.without(before, rates, gradients)
         raised = _attempt(session.step, gradients)
         after = session.snapshot()
-        transition = Transition(problem, "step", t, rates, before, gradients, after, raised)
-        yield transition
+        yield Transition(problem, "step", t, rates, before, gradients, after, raised)
         if raised:
             return
-        start, before = before, after
+        ahead.note(before, rates, gradients)
+        before = after
         for kind in _switches(problem, t):
             raised = _attempt(session.eval if kind == "eval" else session.train)
             after = session.snapshot()
             yield Transition(problem, kind, t, rates, before, (), after, raised)
             before = after
-        before = start if _creates_ahead(transition) else before
         if not is_finite(before):
             return
 
@@ -332,6 +333,7 @@ NO_RATIOS = np.zeros(0)
 
 def _compare(expected: State, transition: Transition, config: Config) -> Iterator[tuple[Comparison, Array]]:
     after = transition.after
+    idle = transition.kind == "step" and changes_nothing(transition.rates, transition.gradients)
     yield _fact("raises", f"{transition.kind}()", "nothing", transition.raised or "nothing"), NO_RATIOS
     yield _fact("mode", "optimizer", expected.train_mode, after.state.train_mode), NO_RATIOS
     for i, (want, got) in enumerate(zip(expected.groups, after.state.groups, strict=True)):
@@ -353,7 +355,7 @@ def _compare(expected: State, transition: Transition, config: Config) -> Iterato
                         NO_RATIOS,
                     )
                     yield _number(WEIGHTS[transition.kind] if name == "y" else name, where, want, got)
-                elif visited:  # what a parameter that took no part keeps or lacks is not observable in this step
+                elif visited and not (idle and want is None):  # what has no part in a step is not observable in it
                     yield _fact("presence", f"{where}.{name}", _kept(want), _kept(got)), NO_RATIOS
 
 
@@ -361,14 +363,6 @@ def _takes_part(transition: Transition, i: int, j: int) -> bool:
     """Whether a parameter has to have state after a step: where lr and gradient are 0 it may or may not (L-001)."""
     gradient = transition.gradients[i][j]
     return gradient is not None and (transition.rates[i] != 0 or bool(np.any(gradient)))
-
-
-def _creates_ahead(transition: Transition) -> bool:
-    """Whether a step may have created state that the next one starts without (L-001)."""
-    params = [param for group in transition.before.state.groups for param in group.params]
-    nothing = all(getattr(param, name) is None for param in params for name in ARRAYS if name != "y")
-    given = [gradient for row in transition.gradients for gradient in row if gradient is not None]
-    return nothing and not any(transition.rates) and not any(bool(np.any(gradient)) for gradient in given)
 
 
 def _kept(value: object) -> str:

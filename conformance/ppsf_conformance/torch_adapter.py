@@ -164,6 +164,9 @@ class TorchSession(TorchEvents):
 
     def _param(self, param: torch.Tensor) -> tuple[ParamState, dict[str, str]]:
         found = {name: self._find(param, path) for name, path in self.names.state.items()}
+        l1 = found.get("l1")
+        if l1 is not None and not l1.any():  # a course that has not begun: from then on l1 > 0
+            found |= dict.fromkeys(("pull", "l1", "l2"))
         tensors = {"y": self._whole(param), **{name: tensor for name, tensor in found.items() if tensor is not None}}
         arrays = {name: to_array(tensor) for name, tensor in tensors.items()}
         arrays |= {name: arrays[name].reshape(-1) for name in self.names.whole & set(arrays)}

@@ -1,7 +1,8 @@
 """The backends: each executes a plan, with one meaning. Which one does is chosen for each step.
 
-Torch serves anything anywhere. Triton has to be asked for, by the environment variable PPSF_BACKEND=triton, as long as
-its kernels have not been run on a GPU; on a CPU it needs Triton's interpreter (TRITON_INTERPRET=1), and is for tests.
+Torch serves anything anywhere. Triton serves what lies on a CUDA device. The environment variable PPSF_BACKEND, "torch"
+or "triton", asks for one of them whatever else holds: for Triton on ROCm, on which it has not been tried, or on a CPU,
+where it needs Triton's interpreter (TRITON_INTERPRET=1) and is for tests.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from ppsf_fast import plan as plans
@@ -24,6 +26,8 @@ from ppsf_fast.scaling import Scaling
 from ppsf_fast.state import State
 
 CHOICE = "PPSF_BACKEND"
+#: The least version of Triton that its kernels have been judged with on a GPU.
+TRIED = (3, 6)
 
 
 class Backend(Protocol):
@@ -79,12 +83,31 @@ class Triton:
 
 
 @functools.cache
-def _has_triton() -> bool:
+def _triton() -> tuple[int, ...]:
+    """The version of Triton; (0,) where there is none."""
     try:
-        import triton  # noqa: F401
+        import triton
     except ImportError:
-        return False
-    return True
+        return (0,)
+    return tuple(int(part) for part in triton.__version__.split("+")[0].split(".")[:2])
+
+
+def _asked() -> str:
+    """The backend that is asked for; "" if none is.
+
+    Raises:
+        ValueError: PPSF_BACKEND names none.
+    """
+    choice = os.environ.get(CHOICE, "")
+    if choice not in ("", "torch", "triton"):
+        raise ValueError(f"{CHOICE}={choice!r}: allowed are 'torch' and 'triton'. Set one of them, or unset it.")
+    return choice
+
+
+def _is_for_triton(plan: Plan) -> bool:
+    """Whether Triton takes a step for which nothing is asked."""
+    on_gpu = all(item.param.device.type == "cuda" for item in plan.items)
+    return on_gpu and torch.version.hip is None and _triton() >= TRIED
 
 
 def choose(plan: Plan) -> Backend:
@@ -96,10 +119,8 @@ def choose(plan: Plan) -> Backend:
     Raises:
         ValueError: PPSF_BACKEND names none.
     """
-    choice = os.environ.get(CHOICE, "torch")
-    if choice not in ("torch", "triton"):
-        raise ValueError(f"{CHOICE}={choice!r}: allowed are 'torch' and 'triton'. Set one of them, or unset it.")
-    if choice == "torch" or not _has_triton():
+    asked = _asked()
+    if asked == "torch" or not (_triton() > (0,) if asked else _is_for_triton(plan)):
         return Torch()
     from ppsf_fast.backends import triton
 
@@ -122,7 +143,7 @@ def again(
         workspace: what a backend keeps between steps.
         scaling: of the gradients.
     """
-    if not workspace or os.environ.get(CHOICE) != "triton":
+    if not workspace or _asked() == "torch":
         return False
     from ppsf_fast.backends import triton
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ppsf_fast import schedules, speed
+from ppsf_fast.numerics import over
 from ppsf_fast.plan import GroupPlan, Plan, PoolPlan
 from ppsf_fast.rectification import corrected_beta2
 from ppsf_fast.rule import Rule
@@ -194,11 +195,11 @@ def _statistic_weights(d: Tensor, full: Tensor, dlr: Tensor, rule: Rule) -> tupl
     kind = rule.revision.statistic_weight
     if kind == "prodigy":
         # clause: PPSF-D-021 80b40fdc
-        ratio = d / rule.d0
+        ratio = over(d, rule.d0)
         return ratio * dlr, ratio * (d if rule.safeguard_warmup else dlr)
     if kind == "d_squared":
         # clause: PPSF-D-020 7a527ae5
-        weight = d * d / math.sqrt(rule.d0)
+        weight = over(d * d, math.sqrt(rule.d0))
     elif kind == "share":
         # clause: PPSF-D-022 7314ec4b
         weight = full * (1 - rule.beta3)

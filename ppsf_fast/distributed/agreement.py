@@ -46,7 +46,7 @@ def agreed(
         device: where the answers meet.
         scaling: of the gradients here.
     """
-    # clause: PPSF-L-004 23507e34
+    # clause: PPSF-L-004 863a8cde
     bad = torch.stack(
         [torch.zeros((), device=device), *(_bad(item, device, scaling) for row in items for item in row)]
     ).sum()

@@ -51,7 +51,7 @@ def _start_of_moment(param: ParamState, axes: Axes | None, numbers: Numbers, use
     return {"v_row": row, "v_col": col}
 
 
-@clause("PPSF-L-001", "4278dfe5")
+@clause("PPSF-L-001", "9017eed6")
 def created(
     param: ParamState,
     axes: Axes | None,
@@ -97,7 +97,7 @@ def _can_be_squared(gradient: Array) -> bool:
     return bool((np.abs(gradient) < TOO_LARGE).all())
 
 
-@clause("PPSF-L-004", "23507e34")
+@clause("PPSF-L-004", "863a8cde")
 def all_finite(gradients: Sequence[Array]) -> bool:
     """Whether a step may run at all."""
     return all(map(_can_be_squared, gradients))

@@ -70,8 +70,9 @@ def test_a_stored_result_says_when_and_on_what_it_was_taken(path: Any) -> None:
     assert words([facts_of({"date": document["date"]})])
 
 
-def test_a_comparison_shows_every_median_with_its_spread_and_one_bar_as_long_as_the_slowest() -> None:
-    document = benchmarks.newest()
+@pytest.mark.parametrize("made_on", [benchmarks.CPU, benchmarks.GPU])
+def test_a_comparison_shows_every_median_with_its_spread_and_one_bar_as_long_as_the_slowest(made_on: str) -> None:
+    document = benchmarks.newest(made_on)
     assert is_comparison(document)
     made = comparison(document, "name")
     assert len(made) == len(document["results"])
@@ -92,3 +93,12 @@ def test_the_summary_has_a_row_for_each_workload_and_its_ratios() -> None:
     assert [row[:2] for row in table.rows] == [(one["title"], one["dtype"]) for one in results]
     first = results[0]["rows"]["ppsf_fast"]["ratio"]
     assert table.rows[0][2].startswith(f"{next(iter(first.values()))['median']:.2f} (")
+
+
+def test_the_table_of_a_gpu_says_of_which_share_of_a_copy_and_how_often_a_step_waits() -> None:
+    table, results = benchmarks.gpu(), benchmarks.newest(benchmarks.GPU)["results"]
+    assert len(table.rows) == len(results)
+    for row, one in zip(table.rows, results, strict=True):
+        ours = one["rows"]["ppsf_fast"]
+        assert row[-4:-2] == (f"{ours['ms']['median']:.3g}", f"{100 * ours['share_of_copy_bandwidth']:.0f} %")
+        assert row[-1] == str(ours["waits"])

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from ppsf_fast import ProdigyPlusScheduleFree, scalars
-from tests.fast.helpers import SHAPES, parameters, snapshot, train
+from tests.fast.helpers import SHAPES, give_gradients, parameters, snapshot, train
 
 
 def kinds(tree: Any) -> set[str]:
@@ -182,3 +182,16 @@ def test_late_values_do_not_change_the_run(
     at_once = run()
     request.getfixturevalue("accelerator")
     assert run() == at_once
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_default_device_elsewhere_is_no_concern_of_a_step(compiled: bool) -> None:
+    """As with torch.set_default_device: what is made on the way lies where the parameters do, or on the host."""
+    params, expected = parameters(), parameters()
+    optimizer = ProdigyPlusScheduleFree(params, compile=compiled)
+    for step in range(3):
+        give_gradients(params, step)
+        with torch.device("meta"):
+            optimizer.step()
+    train(ProdigyPlusScheduleFree(expected, compile=compiled), expected, range(3))
+    assert all(torch.equal(one, other) for one, other in zip(params, expected, strict=True))

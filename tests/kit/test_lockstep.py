@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 
 from ppsf_conformance import lockstep
 from ppsf_conformance import problems as pb
+from ppsf_conformance.adapter import Gradients, Group, Snapshot
 from ppsf_conformance.lockstep import Transition, Verdict
 from ppsf_conformance.problems import GroupSpec, ParamSpec, Problem
 from ppsf_conformance.run import implementation_for
@@ -18,7 +19,7 @@ from ppsf_ref import FLOAT32, Allowed, ParamState, Running, State, clause_functi
 from ppsf_ref.formats import down
 from ppsf_ref.law import Rule
 from ppsf_ref.options import revision_names
-from tests.kit.stub import CAPABILITIES, StubImplementation, capabilities_of
+from tests.kit.stub import CAPABILITIES, StubImplementation, StubSession, capabilities_of
 
 GROUPS = (
     GroupSpec((ParamSpec((5,)), ParamSpec((33, 40), "bfloat16"))),
@@ -77,6 +78,56 @@ def test_state_that_a_pause_creates_ahead_may_stay_in_either_mode() -> None:
     ours = implementation_for("ppsf_fast:Prodigy")
     found = list(lockstep.play(ours, problem))
     assert all(lockstep.judge(transition, ours.capabilities).ok for transition in found)
+
+
+class Eager(StubSession):
+    """Creates state before it knows that a step changes nothing; `off` is added to z."""
+
+    off = 0.0
+
+    def step(self, gradients: Gradients) -> None:
+        before = self.state
+        super().step(gradients)
+        if self.state is before:
+            nothing = [[None if g is None else 0 * np.nan_to_num(g) for g in row] for row in gradients]
+            made = step(self.config, before, nothing)
+            groups = zip(before.groups, made.groups, strict=True)
+            self.state = replace(before, groups=tuple(replace(old, params=new.params) for old, new in groups))
+            self.state = with_z(self.state, self.off)
+
+
+def with_z(state: State, off: float) -> State:
+    """The state with something added to every z that there is."""
+    groups = tuple(
+        replace(group, params=tuple(replace(p, z=None if p.z is None else p.z + off) for p in group.params))
+        for group in state.groups
+    )
+    return replace(state, groups=groups)
+
+
+@pytest.mark.parametrize("off", [0.0, 1.0])
+def test_a_step_that_changes_nothing_may_create_state_but_that_of_a_first_step(
+    off: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PPSF-L-001, PPSF-L-004; a GPU found it: the host learns of a bad gradient when the step is over."""
+
+    class Implementation(StubImplementation):
+        def new(self, groups: Sequence[Group], options: Mapping[str, Any]) -> StubSession:
+            session = Eager(self, groups, options)
+            session.off = off
+            return session
+
+    def bad_at_first(problem: Problem, t: int, before: Snapshot) -> Gradients:
+        given = drawn(problem, t, before)
+        return [[g if g is None or t else np.full_like(g, np.inf) for g in row] for row in given]
+
+    drawn = pb.gradients
+    monkeypatch.setattr(pb, "gradients", bad_at_first)
+    problem = Problem({}, (GroupSpec((ParamSpec((3, 4)), ParamSpec((5,)))),), "growth", steps=3, seed=3)
+    first, *others = lockstep.play(Implementation(), problem)
+    assert judged(first).ok
+    assert first.after.state.groups[0].params[0].z is not None
+    assert all(judged(transition).ok for transition in others) == (off == 0.0)
 
 
 #: What is kept only with a switch.

@@ -68,7 +68,7 @@ class Table:
 
 def _scratch(kernel: ctypes.CDLL, rows: int, count: int, threads: int) -> Tensor:
     # Allocated by torch, so that whoever watches memory sees it.
-    return torch.empty(kernel.ppsf_scratch(rows, count, threads), dtype=torch.uint8)
+    return torch.empty(kernel.ppsf_scratch(rows, count, threads), dtype=torch.uint8, device="cpu")
 
 
 def look(table: Table, rule: Rule) -> bool:
@@ -78,7 +78,7 @@ def look(table: Table, rule: Rule) -> bool:
     threads, rows, count = torch.get_num_threads(), table.words.buffer_info()[0], len(table.served)
     scratch, room = _scratch(kernel, rows, count, threads), None
     if not rule.penalizes:  # else it is not the gradient whose squares are summed
-        table.room = torch.empty(kernel.ppsf_kept(rows, count), dtype=torch.float32)
+        table.room = torch.empty(kernel.ppsf_kept(rows, count), dtype=torch.float32, device="cpu")
         room = table.room.data_ptr()
     return bool(kernel.ppsf_look(rows, count, scratch.data_ptr(), scratch.numel(), threads, room))
 
@@ -106,7 +106,7 @@ def step(
     """
     kernel = library()
     assert kernel is not None
-    results = torch.empty(len(items), 2, dtype=torch.float64)
+    results = torch.empty(len(items), 2, dtype=torch.float64, device="cpu")
     numbers = layout.numbers(rule, by, outcome, measures, moves)
     threads, rows = torch.get_num_threads(), table.words.buffer_info()[0]
     scratch = _scratch(kernel, rows, len(items), threads)

@@ -6,8 +6,20 @@ import triton
 import triton.language as tl
 
 from ppsf_fast.backends.triton import columns as C
-from ppsf_fast.backends.triton.blocks import get, has_moment, is_set, of, size, unscaled
-from ppsf_fast.backends.triton.maths import atan2, negated, sign
+from ppsf_fast.backends.triton.blocks import (
+    FACTORED,
+    LEFT,
+    OF_M,
+    OF_V,
+    START,
+    get,
+    has_moment,
+    is_set,
+    of,
+    only_if,
+    unscaled,
+)
+from ppsf_fast.backends.triton.maths import atan2, negated, quotient, quotients, sign
 
 #: What is found of a parameter on the way, float64: the divisor of its update; the share of an agreement; what of the
 #: weights is taken from its gradient, and what the rest is multiplied by; what Muon divides by.
@@ -16,9 +28,20 @@ FOUND_WIDTH = 5
 
 
 @triton.jit
-def gradient(row, numbers, at, mask, y, F: tl.constexpr):
+def known(found):
+    """What is found of a parameter so far, by its columns; what is not used is not read."""
+    return tl.load(found), tl.load(found + 1), tl.load(found + 2), tl.load(found + 3), tl.load(found + 4)
+
+
+@triton.jit
+def gradient(tile, numbers, at, mask, y, F: tl.constexpr):
     """The gradient, with the decay that is a part of it."""
-    grad = unscaled(row, at, mask, F)
+    return penalized(unscaled(tile, at, mask, F), numbers, y, F)
+
+
+@triton.jit
+def penalized(grad, numbers, y, F: tl.constexpr):
+    """A gradient with the decay that is a part of it."""
     if F.penalizes:
         # clause: PPSF-W-011 32971b9c
         grad = grad + y * of(numbers, C.N_DECAY)
@@ -35,15 +58,13 @@ def seen(grad, y, found, F: tl.constexpr):
 
 
 @triton.jit
-def row_mean(row, means, start, BL: tl.constexpr):
-    """The mean of the row of the second moment, float32 of shape [1, 1, BL]."""
-    depth = tl.load(row + C.SIZES + 2)
-    l = start[2] + tl.arange(0, BL).to(tl.int64)[None, None, :]
+def _row_mean(row, means, start, l, there, F: tl.constexpr):
+    """The mean of the row of the second moment, float32 of shape [1, 1, bl]."""
     parts = tl.load(row + C.MEANS)
     first = tl.load(row + C.MEAN) + _slice(row, start, l) * parts
-    sums = tl.zeros((1, 1, BL), tl.float64)
+    sums = tl.full((1, 1, F.bl), 0, tl.float64)
     for part in range(parts.to(tl.int32)):
-        sums += tl.load(means + first + part, mask=l < depth, other=0.0)
+        sums += tl.load(means + first + part, mask=there, other=0.0)
     length = tl.where(tl.load(row + C.ROW_IS_P) != 0, tl.load(row + C.SIZES + 3), tl.load(row + C.SIZES + 4))
     return (sums / length.to(tl.float64)).to(tl.float32)
 
@@ -52,7 +73,7 @@ def row_mean(row, means, start, BL: tl.constexpr):
 def _slice(row, start, l):
     """The position of a slice along the two sides of a tile among all of them."""
     outer = start[0] * tl.load(row + C.SIZES + 1) + start[1]
-    return outer * tl.load(row + C.SIZES + 2) + l
+    return outer * tl.load(row + C.SIZES + 2) + start[2] + l
 
 
 @triton.jit
@@ -64,23 +85,37 @@ def _side(values, mean, is_row):
 
 
 @triton.jit
-def factored_root(row, roots, mean, start, at, F: tl.constexpr):
-    """The root of a second moment of a row and a column, [BP, BQ, BL]."""
-    # clause: PPSF-V-005 170be250
-    _, _, l, p, q = at
-    size_l, size_p, size_q = size(row, 2, F), size(row, 3, F), size(row, 4, F)
-    at_p = tl.load(row + C.PART_P) + _slice(row, start, l) * tl.load(row + C.SUMS_Q) * size_p + p
-    at_q = tl.load(row + C.PART_Q) + _slice(row, start, l) * tl.load(row + C.SUMS_P) * size_q + q
-    of_p = tl.load(roots + at_p, mask=(p < size_p) & (l < size_l), other=0.0)
-    of_q = tl.load(roots + at_q, mask=(q < size_q) & (l < size_l), other=0.0)
-    is_p = tl.load(row + C.ROW_IS_P) != 0
-    return _side(of_p, mean, is_p) * _side(of_q, mean, is_p == 0)
+def opened_root(row, tile, roots, means, F: tl.constexpr):
+    """What all blocks of a tile share of the root of a second moment of a row and a column: the side along a block's
+    second axis, where the other one begins, whether that is the row, and the row's mean. Of another moment nothing."""
+    start, left = tile[START], tile[LEFT]
+    l, q = tl.arange(0, F.bl).to(tl.int64)[None, None, :], tl.arange(0, F.bq).to(tl.int64)[None, :, None]
+    there = only_if(l < left[0], tile[FACTORED])
+    at = _slice(row, start, l)
+    size_p, size_q = tl.load(row + C.SIZES + 3), tl.load(row + C.SIZES + 4)
+    of_q = roots + tl.load(row + C.PART_Q) + at * tl.load(row + C.SUMS_P) * size_q + start[4]
+    of_p = roots + tl.load(row + C.PART_P) + at * tl.load(row + C.SUMS_Q) * size_p + start[3]
+    mean, is_p = _row_mean(row, means, start, l, there, F), tl.load(row + C.ROW_IS_P) != 0
+    along_q = tl.load(of_q + q, mask=(q < left[2]) & there, other=0.0)
+    # As wide as a block from here on: else the compiler finds the root again for every block.
+    return tl.broadcast_to(_side(along_q, mean, is_p == 0), (F.bp, F.bq, F.bl)), of_p, is_p, mean
 
 
 @triton.jit
-def renewed(row, numbers, grad, at, mask, F: tl.constexpr):
+def factored_root(tile, root, at):
+    """The root of a second moment of a row and a column, [bp, bq, bl]."""
+    # clause: PPSF-V-005 170be250
+    l, p, _ = at
+    along_q, of_p, is_p, mean = root
+    left_l, left_p, _, _ = tile[LEFT]
+    along_p = tl.load(of_p + p, mask=(p < left_p) & (l < left_l), other=0.0)
+    return _side(along_p, mean, is_p) * along_q
+
+
+@triton.jit
+def renewed(row, tile, numbers, grad, at, mask, F: tl.constexpr):
     """The second moment of each element: before this step and after it."""
-    before = get(row, C.V, C.BY_V, at, mask, F.v, F)
+    before = get(tile[OF_V], at, mask, F)
     keep, gain = of(numbers, C.N_KEEP), of(numbers, C.N_GAIN)
     if F.adopt:
         # clause: PPSF-M-005 dfcd9473
@@ -92,9 +127,9 @@ def renewed(row, numbers, grad, at, mask, F: tl.constexpr):
 
 
 @triton.jit
-def renewed_average(row, numbers, y, at, mask, F: tl.constexpr):
+def renewed_average(row, tile, numbers, y, at, mask, F: tl.constexpr):
     """The average of the weights that FOCUS keeps: before this step and after it."""
-    before = get(row, C.V, C.BY_V, at, mask, F.v, F)
+    before = get(tile[OF_V], at, mask, F)
     gain = of(numbers, C.N_RENEWAL)
     if F.adopt:
         gain = tl.where(has_moment(row, F), gain, 1.0)
@@ -131,7 +166,7 @@ def divided(over, point, d, y, numbers, F: tl.constexpr):
     if F.unit == "g":
         if F.eps:
             # clause: PPSF-U-002 9f1c013e
-            return tl.div_rn(over, point + of(numbers, C.N_EPS))
+            return quotients(over, point + of(numbers, C.N_EPS), numbers[C.N_EPS])
         else:
             # clause: PPSF-U-003 fd609a87
             bound = of(numbers, C.N_BOUND)
@@ -139,7 +174,8 @@ def divided(over, point, d, y, numbers, F: tl.constexpr):
     else:
         if F.eps:
             # clause: PPSF-U-012 a1c3be3d
-            return tl.div_rn(over, point + (d * tl.load(numbers + C.N_EPS)).to(tl.float32))
+            least = d * numbers[C.N_EPS]
+            return quotients(over, point + least.to(tl.float32), least)
         else:
             # clause: PPSF-U-013 abd36150
             return atan2(over, point) * of(numbers, C.N_SCALE)
@@ -164,21 +200,21 @@ def steered(moment, grad, found, F: tl.constexpr):
 
 
 @triton.jit
-def moment_of(row, numbers, grad, point, y, at, mask, F: tl.constexpr):
+def moment_of(row, tile, numbers, grad, point, y, at, mask, F: tl.constexpr):
     """Where weights are not averaged: the first moment after this step, and the gradient it is made of."""
     if F.adopt:
-        d = tl.load(numbers + C.N_D)
+        d = numbers[C.N_D]
         grad = divided(weighted(grad, d, F), point, d, y, numbers, F)
         # clause: PPSF-M-032 4f307814
         limit = of(numbers, C.N_LIMIT)
         moment = tl.maximum(tl.minimum(grad, limit), negated(limit))
         if F.keeps_moment:
-            beta1 = tl.load(numbers + C.N_BETA1)
-            before = get(row, C.M, C.BY_M, at, mask, F.m, F)
+            beta1 = numbers[C.N_BETA1]
+            before = get(tile[OF_M], at, mask, F)
             moment = before * beta1.to(tl.float32) + moment * (1 - beta1).to(tl.float32)
         return moment, grad
     # clause: PPSF-U-010 3667548e
-    before = get(row, C.M, C.BY_M, at, mask, F.m, F)
+    before = get(tile[OF_M], at, mask, F)
     return before * of(numbers, C.N_BETA1) + grad * of(numbers, C.N_MOMENT), grad
 
 
@@ -193,10 +229,10 @@ def update_of(moment, source, grad, point, y, numbers, found, F: tl.constexpr):
     """
     if F.muon:
         # clause: PPSF-M-018 5e9f3f6c
-        return tl.div_rn(point, of(found, SIZE))
+        return quotient(point, of(found, SIZE))
     if F.adopt and not F.averages:
         return steered(moment, source, found, F)
-    d = tl.load(numbers + C.N_NEW_D) if F.unit == "new_d" else tl.load(numbers + C.N_D)
+    d = numbers[C.N_NEW_D] if F.unit == "new_d" else numbers[C.N_D]
     if F.keeps_moment:
         return divided(steered(moment, source, found, F), point, d, y, numbers, F)
     return divided(weighted(grad, d, F), point, d, y, numbers, F)
@@ -206,7 +242,7 @@ def update_of(moment, source, grad, point, y, numbers, found, F: tl.constexpr):
 def clipped(update, found, F: tl.constexpr):
     """The update after what limits its root mean square."""
     if F.clip != "":
-        return tl.div_rn(update, of(found, CUT))
+        return quotient(update, of(found, CUT))
     return update
 
 

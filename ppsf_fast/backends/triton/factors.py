@@ -6,11 +6,10 @@ import triton
 import triton.language as tl
 
 from ppsf_fast.backends.triton import columns as C
-from ppsf_fast.backends.triton.blocks import has_moment, is_set, of, only_if, pointer
+from ppsf_fast.backends.triton.blocks import has_moment, is_set, of, of_group, only_if, pointer
 from ppsf_fast.backends.triton.rounding import nearest, widened
 
 _ITEM = tl.constexpr(C.ITEM_WIDTH)
-_NUMBERS = tl.constexpr(C.NUMBERS_WIDTH)
 
 
 @triton.jit
@@ -27,7 +26,7 @@ def _side(
     size, tiles = tl.load(row + C.SIZES + AXIS), tl.load(row + TILES)
     along = piece * F.piece + tl.arange(0, F.piece)
     inside = along < size
-    sums = tl.zeros((F.piece,), tl.float64)
+    sums = tl.full((F.piece,), 0, tl.float64)
     first = tl.load(row + PART) + slice_ * tiles * size
     for tile in range(tiles.to(tl.int32)):
         sums += tl.load(parts + first + tile * size + along, mask=inside, other=0.0).to(tl.float64)
@@ -90,5 +89,4 @@ def factors(table, work, numbers, parts, means, F: tl.constexpr):
     """Renew rows and columns: one program for each piece of them."""
     to = work + 2 * tl.program_id(0).to(tl.int64)
     row = table + tl.load(to).to(tl.int64) * _ITEM
-    numbers += tl.load(row + C.GROUP) * _NUMBERS
-    renew(row, tl.load(to + 1).to(tl.int64), numbers, parts, means, F)
+    renew(row, tl.load(to + 1).to(tl.int64), of_group(row, numbers), parts, means, F)

@@ -10,6 +10,8 @@ import torch
 import triton.language as tl
 from torch import Tensor
 
+from ppsf_fast.backends.triton.geometry import DEEP, TALL, WIDE
+from ppsf_fast.backends.triton.launch import MOST, REGISTERS, THREADS
 from ppsf_fast.muon import moves
 from ppsf_fast.plan import Item
 from ppsf_fast.revisions import Revision
@@ -52,11 +54,13 @@ class Features:
         index: dtype of positions: int32 where no tensor reaches farther.
         factored, dense: whether some second moment is a row and a column, and whether some is not.
         wide, tall, deep: the shapes of blocks there are.
-        even, turned: whether there are tensors that can be read several elements at a time; where these follow each
-            other in logical order, and where they do not.
+        even, turned, slim: whether there are tensors that can be read several elements at a time: wide ones, where
+            these follow each other in logical order and where they do not; and tall ones, where they do.
         vector, fours: whether the kernel's tensor is one of these, and of the former kind.
         blocks, sum_blocks, piece: the sides of blocks, of those that sums of squares are made over, and the length of
             a piece of a row or column.
+        bp, bq, bl: the sides of the kernel's block.
+        sampled: the most samples in a row of it, made a power of 2, if they are looked for by themselves; else 0.
     """
 
     y: Any
@@ -97,32 +101,72 @@ class Features:
     deep: bool = False
     even: bool = False
     turned: bool = False
+    slim: bool = False
     vector: bool = False
     fours: bool = False
     blocks: tuple[tuple[int, int, int], ...] = ()
     sum_blocks: tuple[tuple[int, int, int], ...] = ()
     piece: int = 1
+    bp: int = 1
+    bq: int = 1
+    bl: int = 1
+    sampled: int = 0
+
+    def _over(self, shape: int, **what: Any) -> Features:
+        bp, bq, bl = self.blocks[shape]
+        return replace(self, bp=bp, bq=bq, bl=bl, **what)
+
+    @property
+    def of_wide(self) -> Features:
+        """The same for a matrix, or what lies in one piece."""
+        return self._over(WIDE)
+
+    @property
+    def of_tall(self) -> Features:
+        """The same for what is narrow along its memory."""
+        return self._over(TALL)
+
+    @property
+    def of_deep(self) -> Features:
+        """The same for what has a short axis inside."""
+        return self._over(DEEP)
 
     @property
     def of_even(self) -> Features:
         """The same for a tensor that can be read several elements at a time, in logical order."""
-        return replace(self, vector=True, fours=True)
+        return self._in_order(WIDE)
+
+    @property
+    def of_slim(self) -> Features:
+        """The same for what is narrow along its memory, where it can be read so."""
+        return self._in_order(TALL)
+
+    def _in_order(self, shape: int) -> Features:
+        height, width, _ = self.blocks[shape]
+        most = -(-width // self.stride)
+        # A block of fewer elements than threads has some of them twice, and one would read what the other has written.
+        enough = max(1 << (most - 1).bit_length(), THREADS // height)
+        return self._over(shape, vector=True, fours=True, sampled=0 if self.stride == 1 else enough)
 
     @property
     def of_turned(self) -> Features:
         """The same for a tensor that can be read several elements at a time, not in logical order."""
-        return replace(self, vector=True)
+        return self._over(WIDE, vector=True)
 
     @property
-    def of_small(self) -> Features:
-        """The same for a bucket's small tensors, which have no blocks of the rarer shapes."""
-        return replace(self, deep=False, turned=False)
+    def of_sums(self) -> Features:
+        """The same over the blocks that sums of squares are made over."""
+        return replace(self, blocks=self.sum_blocks)
 
     @property
-    def small_blocks(self) -> tuple[tuple[int, int, int], ...]:
-        """Blocks for small tensors: tall ones are half as high, so that all of a step fits in registers."""
-        wide, (height, width, depth), deep = self.blocks
-        return wide, (height // 2, width, depth), deep
+    def registers(self) -> int:
+        """How many a thread may have. What cannot be read in vectors needs more; there are few such tensors."""
+        return MOST if self.wide or self.tall or self.deep else REGISTERS
+
+    @property
+    def measures(self) -> bool:
+        """Whether the weights move while the sums of the estimate are made."""
+        return self.statistics != "" and not self.early
 
     @property
     def whole(self) -> bool:

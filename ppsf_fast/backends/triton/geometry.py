@@ -9,16 +9,18 @@ from dataclasses import dataclass
 
 #: The sides of the blocks: for matrices and whatever lies in one piece; for what is narrow along its memory; for what
 #: has a short axis inside, as kernels of a convolution.
-BLOCKS = ((4, 256, 1), (64, 16, 1), (1, 64, 16))
+BLOCKS = ((4, 256, 1), (32, 16, 1), (1, 32, 16))
 #: Of the blocks that sums of squares are made over: the longer a row in one, the fewer partial sums there are.
-SUM_BLOCKS = ((4, 256, 1), (64, 16, 1), (1, 128, 16))
+SUM_BLOCKS = ((4, 256, 1), (32, 16, 1), (1, 128, 16))
+#: How far a tile of each reaches down the first side, in elements; and one that sums of squares are made over.
+HEIGHTS = (256, 4096, 64)
+SUM_HEIGHTS = (256, 4096, 256)
 WIDE, TALL, DEEP = range(3)
-#: As wide ones, for tensors that can be read several elements at a time: in logical order, or in another one.
-EVEN, TURNED = 3, 4
+#: For tensors that can be read several elements at a time: wide ones in logical order, or in another one; tall ones in
+#: logical order.
+EVEN, TURNED, SLIM = 3, 4, 5
 #: How many elements that is, and by how many bytes their addresses have to be divisible.
 VECTOR, ALIGNED = 8, 16
-#: Blocks in a tile, one below the other; in a tile of sums they count as if they were `LEAST` rows high.
-LOOPS, LEAST = 64, 4
 #: So many times as high are tiles of sums, at most, as long as there are `ENOUGH` of them.
 HIGHER, ENOUGH = 4, 256
 #: Up to so many elements one program takes the whole step of a parameter, if these are few tiles and pieces.
@@ -36,7 +38,8 @@ class Cut:
 
     blocks: tuple[tuple[int, int, int], ...]
     sum_blocks: tuple[tuple[int, int, int], ...]
-    loops: int
+    heights: tuple[int, ...]
+    sum_heights: tuple[int, ...]
     piece: int
     small: int
     enough: int
@@ -44,7 +47,7 @@ class Cut:
 
 def cut() -> Cut:
     """The present one."""
-    return Cut(BLOCKS, SUM_BLOCKS, LOOPS, PIECE, SMALL, ENOUGH)
+    return Cut(BLOCKS, SUM_BLOCKS, HEIGHTS, SUM_HEIGHTS, PIECE, SMALL, ENOUGH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +81,12 @@ class Geometry:
         """
         along = [self.strides[operand] for operand in used]
         aligned = not any(address % ALIGNED for address in addresses)
-        if self.shape != WIDE or not aligned or self.numel % VECTOR or not all(map(self._in_vectors, along)):
+        if self.shape == DEEP or not aligned or self.numel % VECTOR or not all(map(self._in_vectors, along)):
             return self.shape
-        return EVEN if self._in_vectors(self.strides[-1]) else TURNED
+        in_order = self._in_vectors(self.strides[-1])
+        if self.shape == TALL:
+            return SLIM if in_order else TALL
+        return EVEN if in_order else TURNED
 
     def _in_vectors(self, by: Sequence[int]) -> bool:
         others = zip(self.sizes[:4], by[:4], strict=True)
@@ -93,7 +99,7 @@ class Geometry:
 
     def height(self, by: Cut) -> int:
         """How far a tile reaches down the first side."""
-        return by.blocks[self.shape][0] * by.loops
+        return by.heights[self.shape]
 
     def _in_all(self, tiles: tuple[int, int, int]) -> int:
         return self.sizes[0] * self.sizes[1] * math.prod(tiles) if self.numel else 0
@@ -105,9 +111,8 @@ class Geometry:
             by: how the tensor is cut.
             higher: how many times as high they are as other tiles.
         """
-        block = by.sum_blocks[self.shape]
-        height = max(block[0], LEAST) * by.loops * higher
-        tiles = _tiles(self.sizes[2:], block, height)
+        height = by.sum_heights[self.shape] * higher
+        tiles = _tiles(self.sizes[2:], by.sum_blocks[self.shape], height)
         return tiles, self._in_all(tiles), height
 
     @property
@@ -192,7 +197,7 @@ def _laid_out(others: list[_Axis], p: _Axis, q: _Axis, row_is_p: bool, numel: in
     depth = axes[2]
     shape = _shape(depth, p, q)
     sizes = tuple(axis.size for axis in axes)
-    tiles = _tiles(sizes[2:], by.blocks[shape], by.blocks[shape][0] * by.loops)
+    tiles = _tiles(sizes[2:], by.blocks[shape], by.heights[shape])
     strides = tuple(tuple(axis.strides[i] for axis in axes) for i in range(operands))
     reach = max(sum((size - 1) * abs(by) for size, by in zip(sizes, each, strict=True)) for each in strides)
     return Geometry(sizes, strides, shape, row_is_p, tiles, numel, reach)

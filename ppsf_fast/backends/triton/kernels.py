@@ -11,56 +11,61 @@ import triton.language as tl
 
 from ppsf_fast.backends.triton import columns as C
 from ppsf_fast.backends.triton import passes
+from ppsf_fast.backends.triton.blocks import of_group
 from ppsf_fast.backends.triton.direction import FOUND_WIDTH
 from ppsf_fast.backends.triton.factors import pieces_of, renew
 from ppsf_fast.backends.triton.totals import finish
 
 _ITEM = tl.constexpr(C.ITEM_WIDTH)
-_NUMBERS = tl.constexpr(C.NUMBERS_WIDTH)
 _FOUND = tl.constexpr(FOUND_WIDTH)
 
 
 @triton.jit
-def _of_group(row, numbers):
-    return numbers + tl.load(row + C.GROUP) * _NUMBERS
-
-
-@triton.jit
-def _take(row, tile, found, args, PASS: tl.constexpr, BLOCKS: tl.constexpr, F: tl.constexpr):
+def _take(row, tile, found, args, PASS: tl.constexpr, F: tl.constexpr):
     """Take a tile to a pass, with blocks of the shape that suits its parameter.
 
     Args:
         args: what the pass needs besides.
     """
+    # Some versions of Triton pass no object on that has not been given a name.
+    WIDE: tl.constexpr = F.of_wide
+    TALL: tl.constexpr = F.of_tall
+    DEEP: tl.constexpr = F.of_deep
     shape = tl.load(row + C.SHAPE)
-    _take_in_vectors(shape, row, tile, found, args, PASS, BLOCKS, F)
+    _take_in_vectors(shape, row, tile, found, args, PASS, F)
     if F.wide:
         if shape == 0:
-            PASS(row, tile, found, args, F, BLOCKS[0])
+            PASS(row, tile, found, args, WIDE)
     if F.tall:
         if shape == 1:
-            PASS(row, tile, found, args, F, BLOCKS[1])
+            PASS(row, tile, found, args, TALL)
     if F.deep:
         if shape == 2:
-            PASS(row, tile, found, args, F, BLOCKS[2])
+            PASS(row, tile, found, args, DEEP)
 
 
 @triton.jit
-def _take_in_vectors(shape, row, tile, found, args, PASS: tl.constexpr, BLOCKS: tl.constexpr, F: tl.constexpr):
+def _take_in_vectors(shape, row, tile, found, args, PASS: tl.constexpr, F: tl.constexpr):
+    EVEN: tl.constexpr = F.of_even
+    TURNED: tl.constexpr = F.of_turned
+    SLIM: tl.constexpr = F.of_slim
     if F.even:
         if shape == 3:
-            PASS(row, tile, found, args, F.of_even, BLOCKS[0])
+            PASS(row, tile, found, args, EVEN)
     if F.turned:
         if shape == 4:
-            PASS(row, tile, found, args, F.of_turned, BLOCKS[0])
+            PASS(row, tile, found, args, TURNED)
+    if F.slim:
+        if shape == 5:
+            PASS(row, tile, found, args, SLIM)
 
 
 @triton.jit
-def _over(table, tiles, found, args, PASS: tl.constexpr, BLOCKS: tl.constexpr, F: tl.constexpr):
+def _over(table, tiles, found, args, PASS: tl.constexpr, F: tl.constexpr):
     """Take the tile of this program to a pass."""
     to = tiles + 2 * tl.program_id(0).to(tl.int64)
     item, tile = tl.load(to).to(tl.int64), tl.load(to + 1).to(tl.int64)
-    _take(table + item * _ITEM, tile, found + item * _FOUND, args, PASS, BLOCKS, F)
+    _take(table + item * _ITEM, tile, found + item * _FOUND, args, PASS, F)
 
 
 @triton.jit
@@ -69,120 +74,122 @@ def _slot(row, tile):
 
 
 @triton.jit
-def _look(row, tile, found, args, F: tl.constexpr, B: tl.constexpr):
+def _look(row, tile, found, args, F: tl.constexpr):
     parts, slots, bad = args
     if F.orthograd:
-        passes.add_components(row, tile, _slot(row, tile), slots, bad, F, B[0], B[1], B[2])
+        passes.add_components(row, tile, _slot(row, tile), slots, bad, F)
     elif F.factored:
         if tl.load(row + C.FACTORED) != 0:
-            passes.add_squares(row, tile, found, parts, bad, F, B[0], B[1], B[2])
+            passes.add_squares(row, tile, found, parts, bad, F)
         else:
-            passes.find_bad(row, tile, bad, F, B[0], B[1], B[2])
+            passes.find_bad(row, tile, bad, F)
     else:
-        passes.find_bad(row, tile, bad, F, B[0], B[1], B[2])
+        passes.find_bad(row, tile, bad, F)
 
 
 @triton.jit
 def look(table, tiles, found, parts, slots, bad, F: tl.constexpr):
     """See every gradient before anything is written."""
     if F.orthograd:
-        _over(table, tiles, found, (parts, slots, bad), _look, F.blocks, F)
+        _over(table, tiles, found, (parts, slots, bad), _look, F)
     else:
-        _over(table, tiles, found, (parts, slots, bad), _look, F.sum_blocks, F)
+        SUMS: tl.constexpr = F.of_sums
+        _over(table, tiles, found, (parts, slots, bad), _look, SUMS)
 
 
 @triton.jit
-def _part(row, tile, found, args, F: tl.constexpr, B: tl.constexpr):
-    passes.add_part(row, tile, _slot(row, tile), args[0], found, F, B[0], B[1], B[2])
+def _part(row, tile, found, args, F: tl.constexpr):
+    passes.add_part(row, tile, _slot(row, tile), args[0], found, F)
 
 
 @triton.jit
 def part(table, tiles, found, slots, F: tl.constexpr):
     """Measure what OrthoGrad leaves of the gradients."""
-    _over(table, tiles, found, (slots,), _part, F.blocks, F)
+    _over(table, tiles, found, (slots,), _part, F)
 
 
 @triton.jit
-def _squares(row, tile, found, args, F: tl.constexpr, B: tl.constexpr):
+def _squares(row, tile, found, args, F: tl.constexpr):
     parts, bad = args
     if tl.load(row + C.FACTORED) != 0:
-        passes.add_squares(row, tile, found, parts, bad, F, B[0], B[1], B[2])
+        passes.add_squares(row, tile, found, parts, bad, F)
 
 
 @triton.jit
 def squares(table, tiles, found, parts, bad, F: tl.constexpr):
     """Sum the squares of what OrthoGrad makes of the gradients."""
-    _over(table, tiles, found, (parts, bad), _squares, F.sum_blocks, F)
+    SUMS: tl.constexpr = F.of_sums
+    _over(table, tiles, found, (parts, bad), _squares, SUMS)
 
 
 @triton.jit
-def _measure(row, tile, found, args, F: tl.constexpr, B: tl.constexpr):
+def _measure(row, tile, found, args, F: tl.constexpr):
     slots, numbers = args
-    passes.measure(row, tile, _slot(row, tile), slots, _of_group(row, numbers), F, B[0], B[1], B[2])
+    passes.measure(row, tile, _slot(row, tile), slots, of_group(row, numbers), F)
 
 
 @triton.jit
 def measure(table, tiles, found, slots, numbers, F: tl.constexpr):
     """Sum what the estimate needs, where it is renewed before the weights move."""
-    _over(table, tiles, found, (slots, numbers), _measure, F.blocks, F)
+    _over(table, tiles, found, (slots, numbers), _measure, F)
 
 
 @triton.jit
-def _norm(row, tile, found, args, F: tl.constexpr, B: tl.constexpr):
+def _norm(row, tile, found, args, F: tl.constexpr):
     slots, numbers, parts, means = args
-    numbers = _of_group(row, numbers)
-    passes.add_norm(row, tile, _slot(row, tile), slots, found, numbers, parts, means, F, B[0], B[1], B[2])
+    numbers = of_group(row, numbers)
+    passes.add_norm(row, tile, _slot(row, tile), slots, found, numbers, parts, means, F)
 
 
 @triton.jit
-def _size(row, tile, found, args, F: tl.constexpr, B: tl.constexpr):
-    passes.add_size(row, tile, _slot(row, tile), args[0], F, B[0], B[1], B[2])
+def _size(row, tile, found, args, F: tl.constexpr):
+    passes.add_size(row, tile, _slot(row, tile), args[0], F)
 
 
 @triton.jit
-def _agreement_of_y(row, tile, found, args, F: tl.constexpr, B: tl.constexpr):
+def _agreement_of_y(row, tile, found, args, F: tl.constexpr):
     slots, numbers, parts, means = args
-    numbers = _of_group(row, numbers)
-    passes.count_averaged(row, tile, _slot(row, tile), slots, found, numbers, parts, means, F, B[0], B[1], B[2])
+    numbers = of_group(row, numbers)
+    passes.count_averaged(row, tile, _slot(row, tile), slots, found, numbers, parts, means, F)
 
 
 @triton.jit
-def _agreement(row, tile, found, args, F: tl.constexpr, B: tl.constexpr):
+def _agreement(row, tile, found, args, F: tl.constexpr):
     slots, numbers, parts, means = args
-    numbers = _of_group(row, numbers)
-    passes.count_steered(row, tile, _slot(row, tile), slots, found, numbers, parts, means, F, B[0], B[1], B[2])
+    numbers = of_group(row, numbers)
+    passes.count_steered(row, tile, _slot(row, tile), slots, found, numbers, parts, means, F)
 
 
 @triton.jit
 def reduce(table, tiles, found, slots, numbers, parts, means, WHAT: tl.constexpr, F: tl.constexpr):
     """Measure the updates: their squares, or how far they agree in sign."""
     if WHAT == "norm":
-        _over(table, tiles, found, (slots, numbers, parts, means), _norm, F.blocks, F)
+        _over(table, tiles, found, (slots, numbers, parts, means), _norm, F)
     elif WHAT == "size":
-        _over(table, tiles, found, (slots, numbers, parts, means), _size, F.blocks, F)
+        _over(table, tiles, found, (slots, numbers, parts, means), _size, F)
     elif WHAT == "agreement of y":
-        _over(table, tiles, found, (slots, numbers, parts, means), _agreement_of_y, F.blocks, F)
+        _over(table, tiles, found, (slots, numbers, parts, means), _agreement_of_y, F)
     else:
-        _over(table, tiles, found, (slots, numbers, parts, means), _agreement, F.blocks, F)
+        _over(table, tiles, found, (slots, numbers, parts, means), _agreement, F)
 
 
 @triton.jit
-def _apply(row, tile, found, args, F: tl.constexpr, B: tl.constexpr):
+def _apply(row, tile, found, args, F: tl.constexpr):
     slots, numbers, parts, means = args
-    passes.apply(row, tile, _slot(row, tile), slots, found, _of_group(row, numbers), parts, means, F, B[0], B[1], B[2])
+    passes.apply(row, tile, _slot(row, tile), slots, found, of_group(row, numbers), parts, means, F)
 
 
 @triton.jit
 def apply(table, tiles, found, slots, numbers, parts, means, F: tl.constexpr):
     """Move moments and weights."""
-    _over(table, tiles, found, (slots, numbers, parts, means), _apply, F.blocks, F)
+    _over(table, tiles, found, (slots, numbers, parts, means), _apply, F)
 
 
 @triton.jit
 def _measured(row, found, tiles, args, PASS: tl.constexpr, WHAT: tl.constexpr, F: tl.constexpr):
     """Take all tiles of a parameter to a pass, and see what follows from its sums."""
     for tile in range(tiles):
-        _take(row, tile, found, args, PASS, F.small_blocks, F)
+        _take(row, tile, found, args, PASS, F)
     tl.debug_barrier()
     slots, numbers, _, _ = args
     finish(row, found, slots, numbers, WHAT, F)
@@ -208,7 +215,7 @@ def whole(table, found, slots, numbers, parts, means, first, F: tl.constexpr):
             of_p, of_q = pieces_of(row, F)
             slices = tl.load(row + C.SIZES) * tl.load(row + C.SIZES + 1) * tl.load(row + C.SIZES + 2)
             for piece in range((slices * (of_p + of_q)).to(tl.int32)):
-                renew(row, piece, _of_group(row, numbers), parts, means, F)
+                renew(row, piece, of_group(row, numbers), parts, means, F)
             tl.debug_barrier()
     if F.counts and F.averages == False:  # noqa: E712
         _measured(row, found, tiles, args, _agreement, "agreement", F)
@@ -217,4 +224,4 @@ def whole(table, found, slots, numbers, parts, means, first, F: tl.constexpr):
     if F.counts and F.averages:
         _measured(row, found, tiles, args, _agreement_of_y, "agreement of y", F)
     for tile in range(tiles):
-        _take(row, tile, found, args, _apply, F.small_blocks, F)
+        _take(row, tile, found, args, _apply, F)

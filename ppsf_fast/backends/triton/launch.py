@@ -8,10 +8,12 @@ from typing import Any
 
 import torch
 
-#: How kernels are compiled. Told how many registers there may be, the assembler does not spill to take still fewer.
-OPTIONS: dict[str, Any] = {"enable_fp_fusion": False, **({} if torch.version.hip else {"maxnreg": 128})}
 _observers: list[Callable[[str, int], None]] = []
-WARPS = 8
+WARPS = 4
+#: In a program of so many.
+THREADS = WARPS * (64 if torch.version.hip else 32)
+#: Registers that a thread may have so that four programs share a multiprocessor; and the most there are.
+REGISTERS, MOST = 128, 255
 
 
 @contextmanager
@@ -29,16 +31,26 @@ def context(device: torch.device) -> AbstractContextManager[Any]:
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
-def launch(kernel: Any, programs: int, *args: Any, warps: int = WARPS, **constants: Any) -> None:
+def options(warps: int, registers: int) -> dict[str, Any]:
+    """How a kernel is compiled. Told how many registers there may be, the assembler does not spill to take fewer."""
+    limit = {} if torch.version.hip else {"maxnreg": registers}
+    return {"enable_fp_fusion": False, "num_warps": warps, **limit}
+
+
+def launch(
+    kernel: Any, programs: int, *args: Any, warps: int = WARPS, registers: int = REGISTERS, **constants: Any
+) -> None:
     """Launch a kernel, if there is anything for it to do.
 
     Args:
         programs: how many.
         args: its tensors and numbers.
+        warps: in a program.
+        registers: that a thread may have.
         constants: its compile-time arguments.
     """
     if programs == 0:
         return
     for observer in _observers:
         observer(kernel.fn.__name__, programs)
-    kernel[(programs,)](*args, **constants, num_warps=warps, **OPTIONS)
+    kernel[(programs,)](*args, **constants, **options(warps, registers))

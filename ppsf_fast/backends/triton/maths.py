@@ -17,8 +17,9 @@ from triton.language.extra import libdevice
 #: Whether kernels are interpreted; Triton itself decides so by this variable when it is asked to compile them.
 INTERPRETED = os.environ.get("TRITON_INTERPRET", "").lower() in ("1", "true", "yes", "on", "y")
 
-#: Neighbours that are summed at once.
-FOLD = tl.constexpr(4)
+_INTERPRETED = tl.constexpr(INTERPRETED)
+#: Whether there is an instruction for an approximate inverse, and from where on it is good to a unit in the last place.
+_QUICK, _LEAST_QUICK = tl.constexpr(not INTERPRETED and torch.version.hip is None), tl.constexpr(2.0**-100)
 _HALF_PI = tl.constexpr(float(torch.tensor(math.pi / 2)))
 _HALF_PI_REST = tl.constexpr(math.pi / 2 - float(torch.tensor(math.pi / 2)))
 #: (atan(q) / q - 1) / q^2 as a polynomial in q^2, minimax over [0, 1]: good to 2^-28 of atan(q).
@@ -82,6 +83,48 @@ def signed_root(values):
 
 
 @triton.jit
+def quotient(values, by):
+    """Float32 values over one number, to half a unit in the last place and a little.
+
+    Its reciprocal is found once; what the product with that leaves is known exactly but for what underflows.
+    """
+    if _INTERPRETED:  # which multiplies and adds one after the other
+        return tl.div_rn(values, by)
+    inverse = tl.div_rn(1.0, by)
+    near = values * inverse
+    return tl.fma(tl.fma(near, negated(by), values), inverse, near)
+
+
+@triton.jit
+def quotients(values, by, least):
+    """Float32 values over others, to half a unit in the last place and a little; |values| < 2^100.
+
+    Args:
+        by: no less than `least`, and below 2^100.
+        least: float64, one number for all.
+    """
+    if _QUICK:
+        if least >= _LEAST_QUICK:
+            found = _quick(values, by)
+        else:
+            found = tl.div_rn(values, by)
+        return found
+    else:
+        return tl.div_rn(values, by)
+
+
+@triton.jit
+def _quick(values, by):
+    """The same by an approximate inverse; what the first product leaves is known exactly. It takes a third of the
+    instructions of a division that has to expect everything."""
+    inverse = tl.inline_asm_elementwise(
+        "rcp.approx.ftz.f32 $0, $1;", "=f,f", [by], dtype=tl.float32, is_pure=True, pack=1
+    )
+    near = values * inverse
+    return tl.fma(tl.fma(near, negated(by), values), inverse, near)
+
+
+@triton.jit
 def atan2(y, x):
     """The angle of float32 numbers, x >= 0, to 0.8 units in the last place.
 
@@ -107,11 +150,8 @@ def atan2(y, x):
 
 @triton.jit
 def total(values):
-    """The sum of a block of three dimensions, in float64."""
+    """The sum of a block of three dimensions, in float64.
+
+    One axis after the other: Triton 3.6 sums a block that was reshaped wrongly.
+    """
     return tl.sum(tl.sum(tl.sum(values.to(tl.float64), axis=2), axis=1), axis=0)
-
-
-@triton.jit
-def folded(values):
-    """Sums of `FOLD` neighbours in a block, in one row: a thread has these, and needs fewer registers for the sums."""
-    return tl.sum(tl.reshape(values, (values.numel // FOLD, FOLD)), axis=1)

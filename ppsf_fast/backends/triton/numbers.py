@@ -67,10 +67,10 @@ def _step_estimate(own, estimates, groups):
 
 
 @triton.jit
-def _correction(options, k):
+def _correction(settings, k):
     """The bias correction of the step size."""
-    kind = tl.load(options + C.CORRECTION)
-    beta1, beta2 = tl.load(options + C.BETA1), tl.load(options + C.BETA2)
+    kind = tl.load(settings + C.CORRECTION)
+    beta1, beta2 = tl.load(settings + C.BETA1), tl.load(settings + C.BETA2)
     factor = tl.full((), 1.0, tl.float64)
     if kind > 2.5:
         # clause: PPSF-M-020 d4ecea4e
@@ -87,21 +87,21 @@ def _correction(options, k):
 
 
 @triton.jit
-def _warmup(options, k):
+def _warmup(settings, k):
     # clause: PPSF-M-021 3ca3ff7d
-    steps = tl.load(options + C.WARMUP)
+    steps = tl.load(settings + C.WARMUP)
     return tl.where(steps > 0, tl.minimum(k / tl.where(steps > 0, steps, 1.0), 1.0), 1.0)
 
 
 @triton.jit
-def _decay(options, scalars, k, L: tl.constexpr):
+def _decay(settings, scalars, k, L: tl.constexpr):
     """The built-in decay: half a cosine from the peak to the end of training."""
     # clause: PPSF-M-023 db30bb73
     factor = tl.full((), 1.0, tl.float64)
     if L.cosine:
-        if tl.load(options + C.COSINE) != 0:
+        if tl.load(settings + C.COSINE) != 0:
             peak = _count(scalars, C.AT_PEAK).to(tl.float64)
-            total = tl.load(options + C.TOTAL)
+            total = tl.load(settings + C.TOTAL)
             length = tl.where(total < 0, _DECAY_LENGTH, total - peak)
             done = k - 1.0 - peak
             cosine = 0.5 * (1.0 + tl.cos(done * _PI / tl.maximum(length, 1.0)))
@@ -110,35 +110,35 @@ def _decay(options, scalars, k, L: tl.constexpr):
 
 
 @triton.jit
-def _put_weights(options, numbers, d, full, dlr, L: tl.constexpr):
+def _put_weights(settings, numbers, d, full, dlr, L: tl.constexpr):
     """What multiplies the inner product and the gradient in the statistics."""
-    d0 = tl.load(options + C.D0)
+    d0 = tl.load(settings + C.D0)
     if L.statistic_weight == "prodigy":
         # clause: PPSF-D-021 80b40fdc
         ratio = d / d0
         tl.store(numbers + C.N_ITEM, ratio * dlr)
-        tl.store(numbers + C.N_SUM, ratio * tl.where(tl.load(options + C.SAFEGUARD) != 0, d, dlr))
+        tl.store(numbers + C.N_SUM, ratio * tl.where(tl.load(settings + C.SAFEGUARD) != 0, d, dlr))
     else:
         if L.statistic_weight == "d_squared":
             # clause: PPSF-D-020 7a527ae5
             weight = d * d / tl.sqrt(d0)
         elif L.statistic_weight == "share":
             # clause: PPSF-D-022 7314ec4b
-            weight = full * (1.0 - tl.load(options + C.BETA3))
+            weight = full * (1.0 - tl.load(settings + C.BETA3))
         else:
             # clause: PPSF-D-001 6eb47677
             root = tl.sqrt(d)
             # clause: PPSF-M-010 aede28e9
-            weight = tl.where(tl.load(options + C.SIGNS) != 0, root * d0, root)
+            weight = tl.where(tl.load(settings + C.SIGNS) != 0, root * d0, root)
         tl.store(numbers + C.N_ITEM, weight)
         tl.store(numbers + C.N_SUM, weight)
 
 
 @triton.jit
-def _put_memory(options, numbers, scalars, d, k, L: tl.constexpr):
+def _put_memory(settings, numbers, scalars, d, k, L: tl.constexpr):
     """What multiplies the moments and the new gradients in them."""
-    beta1, beta2 = tl.load(options + C.BETA1), tl.load(options + C.BETA2)
-    if tl.load(options + C.CORRECTION) == 2:
+    beta1, beta2 = tl.load(settings + C.BETA1), tl.load(settings + C.BETA2)
+    if tl.load(settings + C.CORRECTION) == 2:
         # clause: PPSF-M-004 f1c65d5a
         beta2 = 1.0 - (1.0 - beta2) / (1.0 - power(beta2, k))
     if L.second_moment == "rescaled":
@@ -153,29 +153,29 @@ def _put_memory(options, numbers, scalars, d, k, L: tl.constexpr):
     tl.store(numbers + C.N_MOMENT, d * (1.0 - beta1))
     if L.second_moment == "corrected":
         # clause: PPSF-V-013 bf5718d5
-        tl.store(numbers + C.N_SHARE, 1.0 - power(tl.load(options + C.BETA2), k))
+        tl.store(numbers + C.N_SHARE, 1.0 - power(tl.load(settings + C.BETA2), k))
 
 
 @triton.jit
-def _bound(options, d):
+def _bound(settings, d):
     # clause: PPSF-M-013 f9aa6e97
     # clause: PPSF-U-001 9d1739ee
-    first, later = tl.load(options + C.BOUND_FIRST), tl.load(options + C.BOUND_LATER)
-    return tl.where((d <= tl.load(options + C.D0)) & (tl.load(options + C.SPEED) == 0), first, later)
+    first, later = tl.load(settings + C.BOUND_FIRST), tl.load(settings + C.BOUND_LATER)
+    return tl.where((d <= tl.load(settings + C.D0)) & (tl.load(settings + C.SPEED) == 0), first, later)
 
 
 @triton.jit
-def _put_averaging(options, numbers, scalars, dlr, k, L: tl.constexpr):
+def _put_averaging(settings, numbers, scalars, dlr, k, L: tl.constexpr):
     """What averages the weights, and by how much they move."""
-    beta1, decay = tl.load(options + C.BETA1), tl.load(options + C.DECAY)
+    beta1, decay = tl.load(settings + C.BETA1), tl.load(settings + C.DECAY)
     mix = tl.full((), 0.0, tl.float64)
-    averages = tl.load(options + C.AVERAGES) != 0
+    averages = tl.load(settings + C.AVERAGES) != 0
     if L.averaging_weight != "none":
         if averages:
             if L.averaging_weight == "largest":
                 # clause: PPSF-Z-010 a50e7a76
                 largest = tl.maximum(_scalar(scalars, C.AT_LARGEST), dlr)
-                weight = power(k, tl.load(options + C.R)) * power(largest, tl.load(options + C.POWER))
+                weight = power(k, tl.load(settings + C.R)) * power(largest, tl.load(settings + C.POWER))
                 tl.store(numbers + C.N_LARGEST, largest)
             else:
                 # clause: PPSF-Z-001 a9f28a09
@@ -183,11 +183,11 @@ def _put_averaging(options, numbers, scalars, dlr, k, L: tl.constexpr):
             total = _scalar(scalars, C.AT_WEIGHT) + weight
             tl.store(numbers + C.N_WEIGHT, total)
             mix = tl.where(total > 0, weight / tl.where(total > 0, total, 1.0), 0.0)
-            refined = tl.load(options + C.REFINED)
+            refined = tl.load(settings + C.REFINED)
             # clause: PPSF-Z-011 dc023cc6
             mix = tl.where(refined != 0, tl.minimum(mix * ((1.0 - beta1) * refined), 1.0), mix)
     reach = 1.0 - beta1 * (1.0 - mix)
-    apart = tl.where(tl.load(options + C.DECAY_BY_LR) != 0, decay * dlr, decay)
+    apart = tl.where(tl.load(settings + C.DECAY_BY_LR) != 0, decay * dlr, decay)
     tl.store(numbers + C.N_MIX, mix)
     tl.store(numbers + C.N_Z, dlr)
     tl.store(numbers + C.N_Y, dlr * reach)
@@ -195,22 +195,22 @@ def _put_averaging(options, numbers, scalars, dlr, k, L: tl.constexpr):
 
 
 @triton.jit(do_not_specialize=["groups", "tiles"])
-def begin(options, scalars, numbers, estimates, groups, bad, tiles, elsewhere, skipped, L: tl.constexpr):
+def begin(settings, scalars, numbers, estimates, groups, bad, tiles, elsewhere, skipped, L: tl.constexpr):
     """The numbers of a group in this step, all known before any array is touched: one program for each group."""
     group = tl.program_id(0).to(tl.int64)
-    options, scalars, numbers = options + group * _OPTIONS, scalars + group * _SCALARS, numbers + group * _NUMBERS
+    settings, scalars, numbers = settings + group * _OPTIONS, scalars + group * _SCALARS, numbers + group * _NUMBERS
     good = _is_good(bad, tiles, elsewhere)
     if group == 0:
         tl.store(skipped, tl.load(skipped) + (1 - good.to(tl.int64)))
     k = _count(scalars, C.AT_K).to(tl.float64)
-    d0 = tl.load(options + C.D0)
+    d0 = tl.load(settings + C.D0)
     d = d0
     if L.estimate != "none":
         d = _scalar(scalars, C.AT_D)
     # clause: PPSF-G-004 1dcdeaaf
-    full = _step_estimate(d, estimates, groups) * tl.load(options + C.LR) * _correction(options, k)
-    dlr = full * _warmup(options, k) * _decay(options, scalars, k, L)
-    window = tl.load(options + C.WINDOW)
+    full = _step_estimate(d, estimates, groups) * tl.load(settings + C.LR) * _correction(settings, k)
+    dlr = full * _warmup(settings, k) * _decay(settings, scalars, k, L)
+    window = tl.load(settings + C.WINDOW)
     # clause: PPSF-D-008 eab78d5a
     opened = (window == 0) | (k <= window)
     tl.store(numbers + C.N_OK, good.to(tl.float64))
@@ -219,17 +219,17 @@ def begin(options, scalars, numbers, estimates, groups, bad, tiles, elsewhere, s
     tl.store(numbers + C.N_D, d)
     tl.store(numbers + C.N_NEW_D, d)
     tl.store(numbers + C.N_MOVES, good.to(tl.float64))
-    tl.store(numbers + C.N_BOUND, _bound(options, d))
+    tl.store(numbers + C.N_BOUND, _bound(settings, d))
     tl.store(numbers + C.N_LIMIT, power(k, d0 * 0 + 0.25))
-    tl.store(numbers + C.N_BETA1, tl.load(options + C.BETA1))
-    tl.store(numbers + C.N_BETA3, tl.load(options + C.BETA3))
-    tl.store(numbers + C.N_DECAY, tl.load(options + C.DECAY))
-    tl.store(numbers + C.N_EPS, tl.load(options + C.EPS))
-    tl.store(numbers + C.N_SEED, tl.load(options + C.SEED))
-    tl.store(numbers + C.N_SCALE, tl.load(options + C.ATAN_SCALE))
-    _put_weights(options, numbers, d, full, dlr, L)
-    _put_memory(options, numbers, scalars, d, k, L)
-    _put_averaging(options, numbers, scalars, dlr, k, L)
+    tl.store(numbers + C.N_BETA1, tl.load(settings + C.BETA1))
+    tl.store(numbers + C.N_BETA3, tl.load(settings + C.BETA3))
+    tl.store(numbers + C.N_DECAY, tl.load(settings + C.DECAY))
+    tl.store(numbers + C.N_EPS, tl.load(settings + C.EPS))
+    tl.store(numbers + C.N_SEED, tl.load(settings + C.SEED))
+    tl.store(numbers + C.N_SCALE, tl.load(settings + C.ATAN_SCALE))
+    _put_weights(settings, numbers, d, full, dlr, L)
+    _put_memory(settings, numbers, scalars, d, k, L)
+    _put_averaging(settings, numbers, scalars, dlr, k, L)
 
 
 # ----------------------------------------------------------------------------------------------------------- the end
@@ -254,8 +254,8 @@ def _sums(pool, ranges, shares, numbers):
 
 
 @triton.jit
-def _candidate(options, d, numerator, denom, L: tl.constexpr):
-    scaled = numerator * tl.load(options + C.D_COEF)
+def _candidate(settings, d, numerator, denom, L: tl.constexpr):
+    scaled = numerator * tl.load(settings + C.D_COEF)
     there = denom > 0
     safe = tl.where(there, denom, 1.0)
     if L.estimate == "atan2":
@@ -265,38 +265,38 @@ def _candidate(options, d, numerator, denom, L: tl.constexpr):
         # clause: PPSF-D-025 a841ffa1
         d_hat = tl.where(there, scaled / safe, 0.0)
     # clause: PPSF-D-026 6540778a
-    d_hat = tl.where(tl.load(options + C.LIMITER) != 0, tl.minimum(d_hat, d * _LARGEST_STEP), d_hat)
+    d_hat = tl.where(tl.load(settings + C.LIMITER) != 0, tl.minimum(d_hat, d * _LARGEST_STEP), d_hat)
     # clause: PPSF-M-012 a96de1b9
-    return tl.where(tl.load(options + C.SIGNS) != 0, tl.minimum(d_hat, power(d, d * 0 + _GROWTH)), d_hat)
+    return tl.where(tl.load(settings + C.SIGNS) != 0, tl.minimum(d_hat, power(d, d * 0 + _GROWTH)), d_hat)
 
 
 @triton.jit
-def _followed(options, d, d_hat):
+def _followed(settings, d, d_hat):
     """The new d where it is a largest candidate, or a moving average of them."""
-    beta4, d0 = tl.load(options + C.BETA4), tl.load(options + C.D0)
+    beta4, d0 = tl.load(settings + C.BETA4), tl.load(settings + C.D0)
     # clause: PPSF-D-027 59fe8cba
     floored = tl.maximum(d_hat, d0)
     # clause: PPSF-D-028 0305121b
     smoothed = d * tl.abs(beta4) + floored * (1.0 - tl.abs(beta4))
     smoothed = tl.where(beta4 > 0, smoothed, tl.maximum(floored, smoothed))
     # clause: PPSF-D-007 671f117d
-    plain = (beta4 == 0) | (tl.load(options + C.SPEED) != 0)
+    plain = (beta4 == 0) | (tl.load(settings + C.SPEED) != 0)
     return tl.where(plain, tl.maximum(d, d_hat), smoothed)
 
 
 @triton.jit
-def _displaced(options, d, numerator, before, largest):
+def _displaced(settings, d, numerator, before, largest):
     """The new d under SPEED, from the numerator, the one before it and the largest so far."""
     # clause: PPSF-M-042 fa0ea389
     at_peak = (numerator >= largest) & (numerator > 0) & (before > 0)
     ratio = tl.sqrt(tl.where(at_peak, numerator, 1.0) / tl.where(at_peak, before, 1.0))
     ratio = tl.minimum(ratio, tl.full((), _LARGEST_STEP, tl.float64))
-    coefficient = power(tl.load(options + C.D_COEF), d * 0 + 0.125)
+    coefficient = power(tl.load(settings + C.D_COEF), d * 0 + 0.125)
     return tl.where(at_peak, tl.maximum(d, d * ratio * coefficient), d)
 
 
 @triton.jit
-def _estimate(options, scalars, d, inner, norm, adapts, L: tl.constexpr):
+def _estimate(settings, scalars, d, inner, norm, adapts, L: tl.constexpr):
     """Write the estimate of a pool; returns d after the step."""
     before = _scalar(scalars, C.AT_NUMERATOR)
     if L.numerator == "add":
@@ -304,23 +304,23 @@ def _estimate(options, scalars, d, inner, norm, adapts, L: tl.constexpr):
         added = inner
     else:
         # clause: PPSF-D-005 1fdbffb7
-        added = tl.where(d > tl.load(options + C.D0), inner, tl.maximum(inner, 0.0))
-    numerator = before * tl.load(options + C.BETA3) + added
+        added = tl.where(d > tl.load(settings + C.D0), inner, tl.maximum(inner, 0.0))
+    numerator = before * tl.load(settings + C.BETA3) + added
     # clause: PPSF-D-033 c03a2330
     adapts = adapts & (tl.abs(numerator) < float("inf")) & (tl.abs(norm) < float("inf"))
-    d_hat = _candidate(options, d, numerator, norm, L)
+    d_hat = _candidate(settings, d, numerator, norm, L)
     if L.growth == "capped":
         # clause: PPSF-D-029 fc8d499b
-        start = tl.where(d == tl.load(options + C.D0), tl.maximum(d, d_hat), d)
+        start = tl.where(d == tl.load(settings + C.D0), tl.maximum(d, d_hat), d)
         largest = tl.maximum(_scalar(scalars, C.AT_D_MAX), d_hat)
-        new = tl.minimum(largest, start * tl.load(options + C.GROWTH))
+        new = tl.minimum(largest, start * tl.load(settings + C.GROWTH))
         _keep(scalars, C.AT_D_MAX, largest, adapts)
     else:
-        new = _followed(options, d, d_hat)
+        new = _followed(settings, d, d_hat)
     if L.speed == "displacement":
         n_max = _scalar(scalars, C.AT_N_MAX)
-        displaced = _displaced(options, d, numerator, before, n_max)
-        new = tl.where(tl.load(options + C.DISPLACEMENT) != 0, displaced, new)
+        displaced = _displaced(settings, d, numerator, before, n_max)
+        new = tl.where(tl.load(settings + C.DISPLACEMENT) != 0, displaced, new)
         _keep(scalars, C.AT_N_MAX, tl.maximum(n_max, numerator), adapts)
     if L.ceiling == "d":
         # clause: PPSF-D-031 677e6bd2
@@ -332,15 +332,15 @@ def _estimate(options, scalars, d, inner, norm, adapts, L: tl.constexpr):
 
 
 @triton.jit
-def _count_step(options, scalars, d, after, moves, L: tl.constexpr):
+def _count_step(settings, scalars, d, after, moves, L: tl.constexpr):
     """Count the step, and what the built-in decay counts."""
     k = _count(scalars, C.AT_K)
     if L.cosine:
-        if tl.load(options + C.COSINE) != 0:
+        if tl.load(settings + C.COSINE) != 0:
             # clause: PPSF-M-022 ac5f6892
             peak = _count(scalars, C.AT_PEAK)
             stalled = tl.where(after > d, 0, _count(scalars, C.AT_STALLED) + 1)
-            begins = (peak < 0) & (stalled >= tl.load(options + C.PATIENCE).to(tl.int64))
+            begins = (peak < 0) & (stalled >= tl.load(settings + C.PATIENCE).to(tl.int64))
             _keep_count(scalars, C.AT_STALLED, stalled, moves)
             _keep_count(scalars, C.AT_PEAK, tl.where(begins, k, peak), moves)
     # clause: PPSF-D-009 bb40aa36
@@ -364,13 +364,13 @@ def _any_moves(member, ranges, shares):
 
 
 @triton.jit
-def _keep_averaging(group, numbers, scalars, options, members, ranges, shares, L: tl.constexpr, ADOPT: tl.constexpr):
+def _keep_averaging(group, numbers, scalars, settings, members, ranges, shares, L: tl.constexpr, ADOPT: tl.constexpr):
     """Write the weight sum and the largest step size of a group, if one of its weights moves."""
     # clause: PPSF-Z-006 c280d816
     numbers, scalars = numbers + group * _NUMBERS, scalars + group * _SCALARS
-    moves = (tl.load(numbers + C.N_OK) != 0) & (tl.load(options + group * _OPTIONS + C.AVERAGES) != 0)
+    moves = (tl.load(numbers + C.N_OK) != 0) & (tl.load(settings + group * _OPTIONS + C.AVERAGES) != 0)
     if ADOPT:
-        if tl.load(options + group * _OPTIONS + C.ADOPT) != 0:
+        if tl.load(settings + group * _OPTIONS + C.ADOPT) != 0:
             moves = moves & _any_moves(members + 2 * group, ranges, shares)
     _keep(scalars, C.AT_WEIGHT, tl.load(numbers + C.N_WEIGHT), moves)
     if L.averaging_weight == "largest":
@@ -396,12 +396,12 @@ def _publish(pool, entries, values):
 
 @triton.jit
 def end(
-    pools, ranges, shares, members, entries, options, scalars, numbers, values, L: tl.constexpr, ADOPT: tl.constexpr
+    pools, ranges, shares, members, entries, settings, scalars, numbers, values, L: tl.constexpr, ADOPT: tl.constexpr
 ):
     """The estimate of a pool after the step, and what its groups keep: one program for each pool."""
     pool = pools + tl.program_id(0).to(tl.int64) * _POOL
     first = tl.load(pool + C.FIRST_GROUP)
-    own, mine, state = options + first * _OPTIONS, numbers + first * _NUMBERS, scalars + first * _SCALARS
+    own, mine, state = settings + first * _OPTIONS, numbers + first * _NUMBERS, scalars + first * _SCALARS
     good, opened = tl.load(mine + C.N_OK) != 0, tl.load(mine + C.N_OPENED) != 0
     d = tl.load(mine + C.N_D)
     after, moves = d, good
@@ -418,7 +418,7 @@ def end(
         tl.store(numbers + group * _NUMBERS + C.N_NEW_D, after)
         tl.store(numbers + group * _NUMBERS + C.N_MOVES, moves.to(tl.float64))
         if L.averaging_weight != "none":
-            _keep_averaging(group, numbers, scalars, options, members, ranges, shares, L, ADOPT)
+            _keep_averaging(group, numbers, scalars, settings, members, ranges, shares, L, ADOPT)
     _count_step(own, state, d, after, moves, L)
     tl.debug_barrier()
     _publish(pool, entries, values)

@@ -15,7 +15,7 @@ from ppsf_fast.backends.triton.factors import factors
 from ppsf_fast.backends.triton.features import Features
 from ppsf_fast.backends.triton.geometry import cut
 from ppsf_fast.backends.triton.kernels import apply, look, measure, part, reduce, squares, whole
-from ppsf_fast.backends.triton.launch import context, launch
+from ppsf_fast.backends.triton.launch import MOST, context, launch
 from ppsf_fast.backends.triton.passes import SLOT
 from ppsf_fast.backends.triton.table import Bucket, Entry, buckets_of, layout_of, looks
 from ppsf_fast.backends.triton.totals import finish_items, finish_sums
@@ -31,7 +31,7 @@ class _Ready:
     """A bucket with its tables and scratch on the device.
 
     Attributes:
-        features, of_small: what its kernels are compiled for, and those of its small parameters.
+        features, of_large, of_small: what its kernels are compiled for: those for all of its parameters, and for some.
         tiles, looks, pieces: numbers of tiles, of programs that look first, of pieces of rows and columns; those of
             small parameters count for the first look only.
         members: positions of its parameters among all of the device, in the order of the rows.
@@ -41,6 +41,7 @@ class _Ready:
     """
 
     features: Features
+    of_large: Features
     of_small: Features
     tiles: int
     looks: int
@@ -100,7 +101,8 @@ class Part:
         of_tiles, of_sums = at.sent(layout.tiles, torch.int32), at.sent(layout.sums, torch.int32)
         return _Ready(
             features,
-            features.of_small,
+            bucket.of_large,
+            bucket.of_small,
             bucket.large_tiles,
             looks(bucket, cut()),
             len(layout.work) // 2,
@@ -136,7 +138,7 @@ class Part:
             for ready in self.ready:
                 launch(
                     look, ready.looks, ready.rows, ready.of_looks, ready.found, ready.parts, self.slots, self.bad,
-                    F=ready.features,
+                    F=ready.features, registers=ready.features.registers,
                 )  # fmt: skip
 
     def prepare(self) -> None:
@@ -147,7 +149,7 @@ class Part:
                     self._straighten(ready)
                 launch(
                     factors, ready.pieces, ready.rows, ready.work, self.numbers, ready.parts, ready.means,
-                    F=ready.features,
+                    F=ready.of_large,
                 )  # fmt: skip
 
     def measure(self) -> None:
@@ -166,7 +168,7 @@ class Part:
                 self._over(ready, apply, ready.found, self.slots, self.numbers, ready.parts, ready.means)
                 launch(
                     whole, len(ready.members) - ready.large, ready.rows, ready.found, self.slots, self.numbers,
-                    ready.parts, ready.means, ready.large, F=ready.of_small,
+                    ready.parts, ready.means, ready.large, F=ready.of_small, registers=MOST,
                 )  # fmt: skip
 
     def finish(self) -> None:
@@ -188,7 +190,8 @@ class Part:
         if ready.features.factored:
             count = ready.of_sums.numel() // 2
             launch(
-                squares, count, ready.rows, ready.of_sums, ready.found, ready.parts, self.bad, F=ready.features,
+                squares, count, ready.rows, ready.of_sums, ready.found, ready.parts, self.bad, F=ready.of_large,
+                registers=ready.of_large.registers,
             )  # fmt: skip
 
     def _reduce(self, ready: _Ready, what: str) -> None:
@@ -198,13 +201,16 @@ class Part:
     def _finish(self, ready: _Ready, what: str) -> None:
         launch(
             finish_sums, ready.large, ready.rows, ready.found, self.slots, self.numbers,
-            WHAT=what, F=ready.features, warps=1,
+            WHAT=what, F=ready.of_large, warps=1,
         )  # fmt: skip
 
     @staticmethod
     def _over(ready: _Ready, kernel: Any, *args: Tensor, **constants: Any) -> None:
         """Launch a kernel over the tiles of a bucket."""
-        launch(kernel, ready.tiles, ready.rows, ready.of_tiles, *args, F=ready.features, **constants)
+        launch(
+            kernel, ready.tiles, ready.rows, ready.of_tiles, *args, F=ready.of_large,
+            registers=ready.of_large.registers, **constants,
+        )  # fmt: skip
 
     # ----------------------------------------------------------------------------------------------- the estimate
 

@@ -10,19 +10,32 @@ import triton.language as tl
 
 from ppsf_fast.backends.triton import columns as C
 from ppsf_fast.backends.triton.blocks import (
+    FACTORED,
+    HEIGHT,
+    INDEX,
+    LEFT,
+    OF_G,
+    OF_M,
+    OF_TURNED,
+    OF_V,
+    OF_Y,
+    OF_Z,
+    START,
     block,
-    corner,
+    fetched,
     first_of_fours,
     get,
     has_moment,
     is_set,
     of,
     only_if,
-    operand,
+    opened,
+    place,
     pointer,
     put,
-    rows,
+    samples,
     unscaled,
+    without_scale,
 )
 from ppsf_fast.backends.triton.direction import (
     SHARE,
@@ -32,14 +45,16 @@ from ppsf_fast.backends.triton.direction import (
     dense_root,
     factored_root,
     gradient,
+    known,
     moment_of,
+    opened_root,
+    penalized,
     renewed,
     renewed_average,
-    row_mean,
     seen,
     update_of,
 )
-from ppsf_fast.backends.triton.maths import FOLD, folded, sign, signed_root, total
+from ppsf_fast.backends.triton.maths import sign, signed_root, total
 from ppsf_fast.backends.triton.rounding import nearest, stochastic, widened, words, words_in_fours
 from ppsf_fast.plan import TOO_LARGE
 
@@ -49,26 +64,39 @@ _TOO_LARGE = tl.constexpr(TOO_LARGE)
 
 
 @triton.jit
-def find_bad(row, tile, bad, F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr):
+def find_bad(row, number, bad, F: tl.constexpr):
     """Write whether a tile holds a gradient that is not finite in float32, or that this cannot square."""
-    # clause: PPSF-L-004 23507e34
-    start = corner(row, tile, C.SUMS_L, BQ, BL)
-    count = tl.zeros((BP, BQ, BL), tl.int32)
-    for down in range(0, rows(row, start, C.SUMS_L), BP):
-        at, _, mask = block(row, start, down, F, BP, BQ, BL)
-        grad = unscaled(row, at, mask, F)
-        count += 1 - (tl.abs(grad) < _TOO_LARGE).to(tl.int32)
-    _tell(row, tile, bad, count)
+    # clause: PPSF-L-004 863a8cde
+    tile = opened(row, number, C.SUMS_L, F)
+    count = tl.full((F.bp, F.bq, F.bl), 0, tl.int32)
+    for down in range(0, tile[HEIGHT], F.bp):
+        at, _, mask = block(tile, down, F)
+        grad = unscaled(tile, at, mask, F)
+        count += _too_large(grad)
+    _tell(row, number, bad, count)
 
 
 @triton.jit
-def _tell(row, tile, bad, count):
+def _with_square(sums, values):
+    """Sums in float64, with the squares of float32 values, which are exact there."""
+    wide = values.to(tl.float64)
+    return tl.fma(wide, wide, sums)
+
+
+@triton.jit
+def _too_large(grad):
+    """1 where an element is not finite or cannot be squared, else 0."""
+    return 1 - (tl.abs(grad) < _TOO_LARGE).to(tl.int32)
+
+
+@triton.jit
+def _tell(row, number, bad, count):
     """Write how many elements of a tile, of those that the first look goes over, are not finite."""
-    tl.store(bad + tl.load(row + C.FIRST_LOOK) + tile, tl.sum(tl.sum(tl.sum(count, axis=2), axis=1), axis=0))
+    tl.store(bad + tl.load(row + C.FIRST_LOOK) + number, tl.sum(tl.sum(tl.sum(count, axis=2), axis=1), axis=0))
 
 
 @triton.jit
-def add_squares(row, tile, found, parts, bad, F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr):
+def add_squares(row, number, found, parts, bad, F: tl.constexpr):
     """Write the sums of squares along the rows and columns of a tile, and whether its gradient is finite.
 
     Squares are exact in float64, and so nearly are their sums: a partial sum, rounded to float32 once, is no farther
@@ -77,157 +105,165 @@ def add_squares(row, tile, found, parts, bad, F: tl.constexpr, BP: tl.constexpr,
     """
     # clause: PPSF-V-003 e56301e2
     # clause: PPSF-V-011 bfc8a7dc
-    start = corner(row, tile, C.SUMS_L, BQ, BL)
-    b0, b1, l0, p0, q0 = start
+    tile = opened(row, number, C.SUMS_L, F)
+    b0, b1, l0, p0, q0 = tile[START]
+    left = tile[LEFT]
     size_l, size_p, size_q = tl.load(row + C.SIZES + 2), tl.load(row + C.SIZES + 3), tl.load(row + C.SIZES + 4)
-    tiles_p, tiles_q = tl.load(row + C.SUMS_P), tl.load(row + C.SUMS_Q)
-    across = l0 + tl.arange(0, BL).to(tl.int64)[None, :]
-    part = (b0 * tl.load(row + C.SIZES + 1) + b1) * size_l + across
-    to_p = tl.load(row + C.PART_P) + (part * tiles_q + q0 // BQ) * size_p
-    to_q = tl.load(row + C.PART_Q) + (part * tiles_p + p0 // tl.load(row + C.SUMS_HEIGHT)) * size_q
-    columns = tl.zeros((BQ, BL), tl.float64)
-    count = tl.zeros((BP, BQ, BL), tl.int32)
-    for down in range(0, rows(row, start, C.SUMS_L), BP):
-        at, _, mask = block(row, start, down, F, BP, BQ, BL)
-        grad = unscaled(row, at, mask, F)
-        count += 1 - (tl.abs(grad) < _TOO_LARGE).to(tl.int32)
+    l = tl.arange(0, F.bl).to(F.index)[None, :]
+    part = (b0 * tl.load(row + C.SIZES + 1) + b1) * size_l + l0 + l
+    row_of_tiles, column_of_tiles = q0 // F.bq, p0 // tl.load(row + C.SUMS_HEIGHT)
+    to_p = parts + tl.load(row + C.PART_P) + (part * tl.load(row + C.SUMS_Q) + row_of_tiles) * size_p + p0
+    to_q = parts + tl.load(row + C.PART_Q) + (part * tl.load(row + C.SUMS_P) + column_of_tiles) * size_q + q0
+    columns = tl.full((F.bp, F.bq, F.bl), 0, tl.float64)
+    count = tl.full((F.bp, F.bq, F.bl), 0, tl.int32)
+    found = known(found)
+    coming = fetched(tile, OF_G, 0, F)
+    for down in range(0, tile[HEIGHT], F.bp):
+        grad = without_scale(tile, widened(coming), F)
+        coming = fetched(tile, OF_G, down + F.bp, F)
+        count += _too_large(grad)
         if F.orthograd:
-            grad = seen(grad, get(row, C.Y, C.BY_Y, at, mask, F.y, F), found, F)
+            at, _, mask = block(tile, down, F)
+            grad = seen(grad, get(tile[OF_Y], at, mask, F), found, F)
         wide = grad.to(tl.float64)
         square = wide * wide
-        p = p0 + down + tl.arange(0, BP).to(tl.int64)[:, None]
-        tl.store(parts + to_p + p, tl.sum(square, axis=1).to(tl.float32), mask=(p < size_p) & (across < size_l))
-        columns += tl.sum(square, axis=0)
-    q = q0 + tl.arange(0, BQ).to(tl.int64)[:, None]
-    tl.store(parts + to_q + q, columns.to(tl.float32), mask=(q < size_q) & (across < size_l))
+        p = down + tl.arange(0, F.bp).to(F.index)[:, None]
+        tl.store(to_p + p, tl.sum(square, axis=1).to(tl.float32), mask=(p < left[1]) & (l < left[0]))
+        columns += square
+    q = tl.arange(0, F.bq).to(F.index)[:, None]
+    tl.store(to_q + q, tl.sum(columns, axis=0).to(tl.float32), mask=(q < left[2]) & (l < left[0]))
     if F.orthograd == False:  # noqa: E712
-        _tell(row, tile, bad, count)
+        _tell(row, number, bad, count)
 
 
 @triton.jit
-def add_components(row, tile, slot, slots, bad, F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr):
+def add_components(row, number, slot, slots, bad, F: tl.constexpr):
     """Write the sums that OrthoGrad needs: of y y, y g and g g; and whether the gradient is finite."""
-    start = corner(row, tile, C.TILES_L, BQ, BL)
-    count = tl.zeros((BP, BQ, BL), tl.int32)
-    of_y, of_both, of_grad = 0.0, 0.0, 0.0
-    of_y = tl.zeros((BP, BQ, BL), tl.float64)
-    of_both = tl.zeros((BP, BQ, BL), tl.float64)
-    of_grad = tl.zeros((BP, BQ, BL), tl.float64)
-    for down in range(0, rows(row, start, C.TILES_L), BP):
-        at, _, mask = block(row, start, down, F, BP, BQ, BL)
-        grad, y = unscaled(row, at, mask, F), get(row, C.Y, C.BY_Y, at, mask, F.y, F)
-        count += 1 - (tl.abs(grad) < _TOO_LARGE).to(tl.int32)
+    tile = opened(row, number, C.TILES_L, F)
+    count = tl.full((F.bp, F.bq, F.bl), 0, tl.int32)
+    of_y = tl.full((F.bp, F.bq, F.bl), 0, tl.float64)
+    of_both = tl.full((F.bp, F.bq, F.bl), 0, tl.float64)
+    of_grad = tl.full((F.bp, F.bq, F.bl), 0, tl.float64)
+    for down in range(0, tile[HEIGHT], F.bp):
+        at, _, mask = block(tile, down, F)
+        grad, y = unscaled(tile, at, mask, F), get(tile[OF_Y], at, mask, F)
+        count += _too_large(grad)
         of_y += (y * y).to(tl.float64)
         of_both += (y * grad).to(tl.float64)
         of_grad += (grad * grad).to(tl.float64)
     tl.store(slots + slot * SLOT, total(of_y))
     tl.store(slots + slot * SLOT + 1, total(of_both))
     tl.store(slots + slot * SLOT + 2, total(of_grad))
-    _tell(row, tile, bad, count)
+    _tell(row, number, bad, count)
 
 
 @triton.jit
-def add_part(row, tile, slot, slots, found, F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr):
+def add_part(row, number, slot, slots, found, F: tl.constexpr):
     """Write the sum of squares of what OrthoGrad leaves of a gradient, before it is made longer again."""
-    start = corner(row, tile, C.TILES_L, BQ, BL)
-    squares = tl.zeros((BP * BQ * BL // FOLD,), tl.float64)
-    for down in range(0, rows(row, start, C.TILES_L), BP):
-        at, _, mask = block(row, start, down, F, BP, BQ, BL)
-        y = get(row, C.Y, C.BY_Y, at, mask, F.y, F)
-        part = seen(unscaled(row, at, mask, F), y, found, F)
-        squares += folded((part * part).to(tl.float64))
-    tl.store(slots + slot * SLOT, tl.sum(squares, axis=0))
+    tile = opened(row, number, C.TILES_L, F)
+    found = known(found)
+    squares = tl.full((F.bp, F.bq, F.bl), 0, tl.float64)
+    for down in range(0, tile[HEIGHT], F.bp):
+        at, _, mask = block(tile, down, F)
+        y = get(tile[OF_Y], at, mask, F)
+        part = seen(unscaled(tile, at, mask, F), y, found, F)
+        squares = _with_square(squares, part)
+    tl.store(slots + slot * SLOT, total(squares))
 
 
 @triton.jit
-def _mean(row, means, start, F: tl.constexpr, BL: tl.constexpr):
-    """The mean of the row of a factored second moment; of another one nobody asks."""
-    mean = tl.zeros((1, 1, BL), tl.float32)
+def _root(row, tile, roots, means, F: tl.constexpr):
+    """What all blocks share of the root of a factored second moment; of another one nobody asks."""
     if F.factored:
-        if tl.load(row + C.FACTORED) != 0:
-            mean = row_mean(row, means, start, BL)
-    return mean
+        return opened_root(row, tile, roots, means, F)
+    else:
+        return 0.0, 0, 0, 0.0
 
 
 @triton.jit
-def _point(row, numbers, roots, mean, start, at, mask, grad, y, F: tl.constexpr):
+def _point(row, tile, numbers, root, at, mask, grad, y, F: tl.constexpr):
     """What the update is divided by, or compared with; and the new second moment, where each element has one."""
     if F.muon:
-        return get(row, C.TURNED, C.BY_TURNED, at, mask, tl.float32, F), grad
+        return get(tile[OF_TURNED], at, mask, F), grad
     if F.focus:
-        return renewed_average(row, numbers, y, at, mask, F)
+        return renewed_average(row, tile, numbers, y, at, mask, F)
     if F.factored and F.dense:
-        if tl.load(row + C.FACTORED) != 0:
-            point, after = factored_root(row, roots, mean, start, at, F), grad
+        if tile[FACTORED]:
+            point, after = factored_root(tile, root, at), grad
         else:
-            before, after = renewed(row, numbers, grad, at, mask, F)
+            before, after = renewed(row, tile, numbers, grad, at, mask, F)
             point = dense_root(before, after, numbers, F)
         return point, after
     elif F.factored:
-        return factored_root(row, roots, mean, start, at, F), grad
+        return factored_root(tile, root, at), grad
     else:
-        before, after = renewed(row, numbers, grad, at, mask, F)
+        before, after = renewed(row, tile, numbers, grad, at, mask, F)
         return dense_root(before, after, numbers, F), after
 
 
 @triton.jit
-def _moment(row, numbers, grad, point, y, at, mask, F: tl.constexpr):
+def _moment(row, tile, numbers, grad, point, y, at, mask, F: tl.constexpr):
     """The first moment after this step, where there is one or ADOPT needs one, and the gradient it is made of."""
     if F.averages == False and (F.keeps_moment or F.adopt):  # noqa: E712
-        return moment_of(row, numbers, grad, point, y, at, mask, F)
+        return moment_of(row, tile, numbers, grad, point, y, at, mask, F)
     else:
         return grad, grad
 
 
 @triton.jit
 def count_steered(
-    row, tile, slot, slots, found, numbers, roots, means,
-    F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr,
+    row, number, slot, slots, found, numbers, roots, means,
+    F: tl.constexpr,
 ):  # fmt: skip
     """Write how many elements of the first moment have the sign of the gradient."""
-    start = corner(row, tile, C.TILES_L, BQ, BL)
-    mean = _mean(row, means, start, F, BL)
-    count = tl.zeros((BP, BQ, BL), tl.float32)
-    for down in range(0, rows(row, start, C.TILES_L), BP):
-        at, _, mask = block(row, start, down, F, BP, BQ, BL)
-        y = get(row, C.Y, C.BY_Y, at, mask, F.y, F)
-        grad = seen(gradient(row, numbers, at, mask, y, F), y, found, F)
-        point, _ = _point(row, numbers, roots, mean, start, at, mask, grad, y, F)
-        moment, source = _moment(row, numbers, grad, point, y, at, mask, F)
+    tile = opened(row, number, C.TILES_L, F)
+    found = known(found)
+    root = _root(row, tile, roots, means, F)
+    count = tl.full((F.bp, F.bq, F.bl), 0, tl.float32)
+    for down in range(0, tile[HEIGHT], F.bp):
+        at, _, mask = block(tile, down, F)
+        y = get(tile[OF_Y], at, mask, F)
+        grad = seen(gradient(tile, numbers, at, mask, y, F), y, found, F)
+        point, _ = _point(row, tile, numbers, root, at, mask, grad, y, F)
+        moment, source = _moment(row, tile, numbers, grad, point, y, at, mask, F)
         count += tl.where(mask, agrees(moment, source), 0.0)
     tl.store(slots + slot * SLOT, total(count))
 
 
 @triton.jit
-def add_size(row, tile, slot, slots, F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr):
+def add_size(row, number, slot, slots, F: tl.constexpr):
     """Write the sum of squares of the direction in which Muon moves a parameter."""
-    start = corner(row, tile, C.TILES_L, BQ, BL)
-    squares = tl.zeros((BP * BQ * BL // FOLD,), tl.float64)
-    for down in range(0, rows(row, start, C.TILES_L), BP):
-        at, _, mask = block(row, start, down, F, BP, BQ, BL)
-        values = get(row, C.TURNED, C.BY_TURNED, at, mask, tl.float32, F)
-        squares += folded((values * values).to(tl.float64))
-    tl.store(slots + slot * SLOT, tl.sum(squares, axis=0))
+    tile = opened(row, number, C.TILES_L, F)
+    squares = tl.full((F.bp, F.bq, F.bl), 0, tl.float64)
+    for down in range(0, tile[HEIGHT], F.bp):
+        at, _, mask = block(tile, down, F)
+        values = get(tile[OF_TURNED], at, mask, F)
+        squares = _with_square(squares, values)
+    tl.store(slots + slot * SLOT, total(squares))
 
 
 @triton.jit
 def add_norm(
-    row, tile, slot, slots, found, numbers, roots, means,
-    F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr,
+    row, number, slot, slots, found, numbers, roots, means,
+    F: tl.constexpr,
 ):  # fmt: skip
     """Write the sum of squares of the update."""
-    start = corner(row, tile, C.TILES_L, BQ, BL)
-    mean = _mean(row, means, start, F, BL)
-    squares = tl.zeros((BP * BQ * BL // FOLD,), tl.float64)
-    for down in range(0, rows(row, start, C.TILES_L), BP):
-        at, _, mask = block(row, start, down, F, BP, BQ, BL)
-        y = get(row, C.Y, C.BY_Y, at, mask & F.norm_sees_y, F.y, F)
-        grad = seen(gradient(row, numbers, at, mask, y, F), y, found, F)
-        point, _ = _point(row, numbers, roots, mean, start, at, mask, grad, y, F)
-        moment, source = _moment(row, numbers, grad, point, y, at, mask, F)
+    tile = opened(row, number, C.TILES_L, F)
+    found = known(found)
+    root = _root(row, tile, roots, means, F)
+    squares = tl.full((F.bp, F.bq, F.bl), 0, tl.float64)
+    coming = fetched(tile, OF_G, 0, F)
+    for down in range(0, tile[HEIGHT], F.bp):
+        grad = without_scale(tile, widened(coming), F)
+        coming = fetched(tile, OF_G, down + F.bp, F)
+        at, _, mask = block(tile, down, F)
+        y = get(tile[OF_Y], at, mask & F.norm_sees_y, F)
+        grad = seen(penalized(grad, numbers, y, F), y, found, F)
+        point, _ = _point(row, tile, numbers, root, at, mask, grad, y, F)
+        moment, source = _moment(row, tile, numbers, grad, point, y, at, mask, F)
         update = tl.where(mask, update_of(moment, source, grad, point, y, numbers, found, F), 0.0)
-        squares += folded((update * update).to(tl.float64))
-    tl.store(slots + slot * SLOT, tl.sum(squares, axis=0))
+        squares = _with_square(squares, update)
+    tl.store(slots + slot * SLOT, total(squares))
 
 
 @triton.jit
@@ -238,18 +274,19 @@ def _decrease(y, z, update, numbers, F: tl.constexpr):
 
 @triton.jit
 def count_averaged(
-    row, tile, slot, slots, found, numbers, roots, means,
-    F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr,
+    row, number, slot, slots, found, numbers, roots, means,
+    F: tl.constexpr,
 ):  # fmt: skip
     """Write how many elements of the decrease of y have the sign of the update."""
-    start = corner(row, tile, C.TILES_L, BQ, BL)
-    mean = _mean(row, means, start, F, BL)
-    count = tl.zeros((BP, BQ, BL), tl.float32)
-    for down in range(0, rows(row, start, C.TILES_L), BP):
-        at, _, mask = block(row, start, down, F, BP, BQ, BL)
-        y, z = get(row, C.Y, C.BY_Y, at, mask, F.y, F), get(row, C.Z, C.BY_Z, at, mask, F.z, F)
-        grad = seen(gradient(row, numbers, at, mask, y, F), y, found, F)
-        point, _ = _point(row, numbers, roots, mean, start, at, mask, grad, y, F)
+    tile = opened(row, number, C.TILES_L, F)
+    found = known(found)
+    root = _root(row, tile, roots, means, F)
+    count = tl.full((F.bp, F.bq, F.bl), 0, tl.float32)
+    for down in range(0, tile[HEIGHT], F.bp):
+        at, _, mask = block(tile, down, F)
+        y, z = get(tile[OF_Y], at, mask, F), get(tile[OF_Z], at, mask, F)
+        grad = seen(gradient(tile, numbers, at, mask, y, F), y, found, F)
+        point, _ = _point(row, tile, numbers, root, at, mask, grad, y, F)
         update = update_of(grad, grad, grad, point, y, numbers, found, F)
         update = decayed(clipped(update, found, F), y, numbers, F)
         count += tl.where(mask, agrees(_decrease(y, z, update, numbers, F), update), 0.0)
@@ -268,7 +305,8 @@ def _new_y(y, z, update, found, numbers, F: tl.constexpr):
     else:
         # clause: PPSF-Z-002 f37679bd
         mix = of(numbers, C.N_MIX)
-        mixed = tl.where(mix < 0.5, y + mix * (z - y), z - (z - y) * (1.0 - mix))
+        near_y = mix < 0.5
+        mixed = tl.where(near_y, y, z) + (z - y) * tl.where(near_y, mix, mix - 1.0)
         return mixed - update * of(numbers, C.N_Y)
 
 
@@ -282,26 +320,19 @@ def _without_average(y, update, numbers, F: tl.constexpr):
 
 
 @triton.jit
-def _put_rounded(
-    row, AT: tl.constexpr, BY: tl.constexpr, at, mask, values, noise, dtype: tl.constexpr, F: tl.constexpr
-):
-    tl.store(operand(row, AT, BY, at, dtype, F), stochastic(values, noise), mask=mask)
+def _put_rounded(view, at, mask, values, noise, F: tl.constexpr):
+    tl.store(place(view, at, F.vector), stochastic(values, noise), mask=mask)
 
 
 @triton.jit
-def _move(
-    row, numbers, found, start, down, at, element, mask, y, z, update,
-    F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr,
-):  # fmt: skip
+def _move(tile, numbers, found, down, at, element, mask, y, z, update, F: tl.constexpr):
     """Write y and z."""
     if F.noise_y or F.noise_z:
-        seed, step = tl.load(numbers + C.N_SEED).to(tl.int64), tl.load(numbers + C.N_K).to(tl.int64)
+        seed, step = numbers[C.N_SEED].to(tl.int64), numbers[C.N_K].to(tl.int64)
         if F.fours:
-            drawn = words_in_fours(
-                first_of_fours(row, start, down, F, BP, BQ), seed, step, tl.load(row + C.INDEX), BP, BQ
-            )
+            drawn = words_in_fours(first_of_fours(tile, down, F), seed, step, tile[INDEX], F.bp, F.bq)
         else:
-            drawn = words(element, seed, step, tl.load(row + C.INDEX))
+            drawn = words(element, seed, step, tile[INDEX])
     if F.averages:
         new_y = _new_y(y, z, update, found, numbers, F)
         # clause: PPSF-Z-003 ab92e5c3
@@ -311,24 +342,51 @@ def _move(
             new_y = new_y - y * of(numbers, C.N_YDECAY)
             new_z = new_z - y * of(numbers, C.N_DECAY)
         if F.noise_z:
-            _put_rounded(row, C.Z, C.BY_Z, at, mask, new_z, drawn >> 16, F.z, F)
+            _put_rounded(tile[OF_Z], at, mask, new_z, drawn >> 16, F)
         else:
-            put(row, C.Z, C.BY_Z, at, mask, new_z, F.z, F)
+            put(tile[OF_Z], at, mask, new_z, F)
     else:
         new_y = _without_average(y, update, numbers, F)
     if F.noise_y:
-        _put_rounded(row, C.Y, C.BY_Y, at, mask, new_y, drawn & 0xFFFF, F.y, F)
+        _put_rounded(tile[OF_Y], at, mask, new_y, drawn & 0xFFFF, F)
     else:
-        put(row, C.Y, C.BY_Y, at, mask, new_y, F.y, F)
+        put(tile[OF_Y], at, mask, new_y, F)
 
 
 @triton.jit
-def measured(row, numbers, element, mask, grad, y, z, F: tl.constexpr):
-    """Renew what a block remembers for the estimate; returns its share of the sums, of the block's shape."""
-    # clause: PPSF-N-001 4572b27e
-    taken = mask & (element % F.stride == 0)
-    place = element // F.stride
-    x0 = widened(tl.load(pointer(row, C.X0, F.x0) + place * tl.load(row + C.BY_X0), mask=taken, other=0.0))
+def remembered(row, F: tl.constexpr):
+    """What the blocks of a parameter share of what it remembers for the estimate: where x0 and s are, their strides,
+    and whether its weights have moved before."""
+    to_x0, to_s = pointer(row, C.X0, F.x0), pointer(row, C.S, F.s)
+    return to_x0, tl.load(row + C.BY_X0), to_s, tl.load(row + C.BY_S), has_moment(row, F)
+
+
+@triton.jit
+def recalled(memory, element, taken, F: tl.constexpr):
+    """What is remembered of elements: x0 and s, in the place of which x0 stands where there is none.
+
+    Args:
+        memory: of :func:`remembered`.
+        element, taken: positions in row-major logical order, and those of them that are sampled.
+    """
+    to_x0, by_x0, to_s, by_s, _ = memory
+    nth = element // F.stride
+    x0 = widened(tl.load(to_x0 + nth * by_x0, mask=taken, other=0.0))
+    if F.statistics == "displacement":
+        return x0, x0
+    else:
+        return x0, widened(tl.load(to_s + nth * by_s, mask=taken, other=0.0))
+
+
+@triton.jit
+def measured(memory, numbers, found, F: tl.constexpr):
+    """Renew what a block remembers for the estimate; returns its share of the sums, of the block's shape.
+
+    Args:
+        memory: of :func:`remembered`.
+        found: of elements the positions, which of them are sampled, gradient, y, z, and what is remembered of them.
+    """
+    element, taken, grad, y, z, x0, before = found
     point = z if F.at_z else y
     displacement = x0 - point
     # clause: PPSF-D-002 d788f0e1
@@ -343,71 +401,114 @@ def measured(row, numbers, element, mask, grad, y, z, F: tl.constexpr):
         elif F.amplifies:
             # clause: PPSF-D-023 dbf30264
             grad = signed_root(grad)
-        to = pointer(row, C.S, F.s) + place * tl.load(row + C.BY_S)
         # clause: PPSF-D-003 e3d54af9
-        s = widened(tl.load(to, mask=taken, other=0.0)) * of(numbers, C.N_BETA3) + grad * of(numbers, C.N_SUM)
-        keeps = is_set(numbers, C.N_OK) & is_set(numbers, C.N_OPENED) & has_moment(row, F)
+        s = before * of(numbers, C.N_BETA3) + grad * of(numbers, C.N_SUM)
+        keeps = is_set(numbers, C.N_OK) & is_set(numbers, C.N_OPENED) & memory[4]
+        to = memory[2] + element // F.stride * memory[3]
         tl.store(to, nearest(s, F.s), mask=only_if(taken, keeps))
         # clause: PPSF-D-004 58e6761c
         return inner, tl.where(taken, tl.abs(s), 0.0).to(tl.float64), tl.zeros_like(inner)
 
 
 @triton.jit
-def _keep_sums(slots, slot, inner, norm, third, F: tl.constexpr):
-    tl.store(slots + slot * SLOT, tl.sum(inner, axis=0))
-    tl.store(slots + slot * SLOT + 1, tl.sum(norm, axis=0))
+def sampled(tile, memory, numbers, down, F: tl.constexpr):
+    """What :func:`measured` needs of the samples among a block, read by themselves: they are few, and near. Nothing may
+    be written before all threads have read theirs."""
+    # clause: PPSF-N-001 4572b27e
+    at, element, taken = samples(tile, down, F)
+    y = get(tile[OF_Y], at, taken, F)
+    z = get(tile[OF_Z], at, taken, F) if F.at_z else y
+    x0, s = recalled(memory, element, taken, F)
+    return element, taken, gradient(tile, numbers, at, taken, y, F), y, z, x0, s
+
+
+@triton.jit
+def _no_sums(F: tl.constexpr):
+    if F.sampled > 0:
+        return tl.full((F.bp, F.sampled, 1), 0, tl.float64)
+    else:
+        return tl.full((F.bp, F.bq, F.bl), 0, tl.float64)
+
+
+@triton.jit
+def _more(sums, share):
+    return sums[0] + share[0], sums[1] + share[1], sums[2] + share[2]
+
+
+@triton.jit
+def _keep_sums(slots, slot, sums, F: tl.constexpr):
+    tl.store(slots + slot * SLOT, total(sums[0]))
+    tl.store(slots + slot * SLOT + 1, total(sums[1]))
     if F.statistics == "displacement":
-        tl.store(slots + slot * SLOT + 2, tl.sum(third, axis=0))
+        tl.store(slots + slot * SLOT + 2, total(sums[2]))
 
 
 @triton.jit
-def measure(row, tile, slot, slots, numbers, F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr):
+def measure(row, number, slot, slots, numbers, F: tl.constexpr):
     """Write the sums of the estimate, before any weight moves."""
-    start = corner(row, tile, C.TILES_L, BQ, BL)
-    inner = tl.zeros((BP * BQ * BL // FOLD,), tl.float64)
-    norm = tl.zeros((BP * BQ * BL // FOLD,), tl.float64)
-    third = tl.zeros((BP * BQ * BL // FOLD,), tl.float64)
-    for down in range(0, rows(row, start, C.TILES_L), BP):
-        at, element, mask = block(row, start, down, F, BP, BQ, BL)
-        taken = mask & (element % F.stride == 0)
-        y = get(row, C.Y, C.BY_Y, at, taken, F.y, F)
-        z = get(row, C.Z, C.BY_Z, at, taken, F.z, F) if F.at_z else y
-        one, two, three = measured(row, numbers, element, taken, gradient(row, numbers, at, taken, y, F), y, z, F)
-        inner, norm, third = inner + folded(one), norm + folded(two), third + folded(three)
-    _keep_sums(slots, slot, inner, norm, third, F)
+    tile, memory = opened(row, number, C.TILES_L, F), remembered(row, F)
+    sums = (_no_sums(F), _no_sums(F), _no_sums(F))
+    for down in range(0, tile[HEIGHT], F.bp):
+        if F.sampled > 0:
+            found = sampled(tile, memory, numbers, down, F)
+        else:
+            at, element, mask = block(tile, down, F)
+            # clause: PPSF-N-001 4572b27e
+            taken = mask & (element % F.stride == 0)
+            y = get(tile[OF_Y], at, taken, F)
+            z = get(tile[OF_Z], at, taken, F) if F.at_z else y
+            x0, s = recalled(memory, element, taken, F)
+            found = (element, taken, gradient(tile, numbers, at, taken, y, F), y, z, x0, s)
+        sums = _more(sums, measured(memory, numbers, found, F))
+    _keep_sums(slots, slot, sums, F)
 
 
 @triton.jit
-def apply(
-    row, tile, slot, slots, found, numbers, roots, means,
-    F: tl.constexpr, BP: tl.constexpr, BQ: tl.constexpr, BL: tl.constexpr,
-):  # fmt: skip
+def _coming(tile, down, F: tl.constexpr):
+    """The gradient, y and z of a block, as they are stored; without averages y in the place of z."""
+    grad, y = fetched(tile, OF_G, down, F), fetched(tile, OF_Y, down, F)
+    if F.averages:
+        return grad, y, fetched(tile, OF_Z, down, F)
+    else:
+        return grad, y, y
+
+
+@triton.jit
+def apply(row, number, slot, slots, found, numbers, roots, means, F: tl.constexpr):
     """Move moments and weights, and write the sums of the estimate unless that is done already."""
-    start = corner(row, tile, C.TILES_L, BQ, BL)
-    mean = _mean(row, means, start, F, BL)
-    inner = tl.zeros((BP * BQ * BL // FOLD,), tl.float64)
-    norm = tl.zeros((BP * BQ * BL // FOLD,), tl.float64)
-    third = tl.zeros((BP * BQ * BL // FOLD,), tl.float64)
+    tile, memory, found = opened(row, number, C.TILES_L, F), remembered(row, F), known(found)
+    root = _root(row, tile, roots, means, F)
+    sums = (_no_sums(F), _no_sums(F), _no_sums(F))
     good, has = is_set(numbers, C.N_OK), has_moment(row, F)
     moves = is_set(numbers, C.N_MOVES) & has
-    for down in range(0, rows(row, start, C.TILES_L), BP):
-        at, element, mask = block(row, start, down, F, BP, BQ, BL)
-        y = get(row, C.Y, C.BY_Y, at, mask, F.y, F)
-        z = get(row, C.Z, C.BY_Z, at, mask, F.z, F) if F.averages else y
-        grad = gradient(row, numbers, at, mask, y, F)
-        if F.statistics != "" and F.unit != "new_d":
-            one, two, three = measured(row, numbers, element, mask, grad, y, z, F)
-            inner, norm, third = inner + folded(one), norm + folded(two), third + folded(three)
+    coming = _coming(tile, 0, F)
+    for down in range(0, tile[HEIGHT], F.bp):
+        at, element, mask = block(tile, down, F)
+        grad, y, z = widened(coming[0]), widened(coming[1]), widened(coming[2])
+        coming = _coming(tile, down + F.bp, F)
+        grad = penalized(without_scale(tile, grad, F), numbers, y, F)
+        if F.measures:
+            if F.sampled > 0:
+                few = sampled(tile, memory, numbers, down, F)
+                tl.debug_barrier()
+            else:
+                # clause: PPSF-N-001 4572b27e
+                taken = mask & (element % F.stride == 0)
+                x0, s = recalled(memory, element, taken, F)
+                sums = _more(sums, measured(memory, numbers, (element, taken, grad, y, z, x0, s), F))
         grad = seen(grad, y, found, F)
-        point, after = _point(row, numbers, roots, mean, start, at, mask, grad, y, F)
-        moment, source = _moment(row, numbers, grad, point, y, at, mask, F)
+        point, after = _point(row, tile, numbers, root, at, mask, grad, y, F)
+        moment, source = _moment(row, tile, numbers, grad, point, y, at, mask, F)
         update = clipped(update_of(moment, source, grad, point, y, numbers, found, F), found, F)
         update = decayed(update, y, numbers, F)
         if F.dense:
-            each = only_if(mask, good & (tl.load(row + C.FACTORED) == 0))
-            put(row, C.V, C.BY_V, at, each, after, F.v, F)
+            each = only_if(mask, good & (tile[FACTORED] == 0))
+            put(tile[OF_V], at, each, after, F)
         if F.keeps_moment:
-            put(row, C.M, C.BY_M, at, only_if(mask, good & has), moment, F.m, F)
-        _move(row, numbers, found, start, down, at, element, only_if(mask, moves), y, z, update, F, BP, BQ)
-    if F.statistics != "" and F.unit != "new_d":
-        _keep_sums(slots, slot, inner, norm, third, F)
+            put(tile[OF_M], at, only_if(mask, good & has), moment, F)
+        _move(tile, numbers, found, down, at, element, only_if(mask, moves), y, z, update, F)
+        if F.measures:
+            if F.sampled > 0:
+                sums = _more(sums, measured(memory, numbers, few, F))
+    if F.measures:
+        _keep_sums(slots, slot, sums, F)

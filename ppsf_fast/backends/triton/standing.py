@@ -45,7 +45,8 @@ class Sight:
 
     Attributes:
         groups: the number of parameters of each group, its switches, and whether its estimate may adapt.
-        tensors: of parameters and gradients, in this order: dtype, strides, shape.
+        tensors: of parameters and gradients, in this order, the dtypes and whether they are contiguous; of parameters
+            the shapes, which gradients have too; and the strides of what is not contiguous.
         places: addresses of parameters and of all tensors of the state.
         absent: which parameters have no gradient that counts.
         kept: the identities of the parameters, of those that have state, and of its tensors.
@@ -81,9 +82,11 @@ def sight(groups: Sequence[Group], rules: Sequence[Rule], states: Mapping[Tensor
     absent = [] if len(given) == len(found) else [place for place, each in enumerate(found) if each is None]
     kept = list(chain.from_iterable(map(dict.values, states.values())))
     live = params + given
+    contiguous = list(map(Tensor.is_contiguous, live))
+    loose = [] if all(contiguous) else [each.stride() for each in live if not each.is_contiguous()]
     seen = Sight(
         [_of_group(*each) for each in zip(groups, rules, strict=True)],
-        (list(map(_dtype, live)), list(map(Tensor.stride, live)), list(map(Tensor.size, live))),
+        (list(map(_dtype, live)), contiguous, list(map(Tensor.size, params)), loose),
         list(map(Tensor.data_ptr, params + kept)),
         absent,
         list(map(id, chain(params, states, kept))),

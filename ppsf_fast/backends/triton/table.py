@@ -15,6 +15,7 @@ from ppsf_fast.backends.triton.geometry import (
     EVEN,
     FEW,
     HIGHER,
+    SLIM,
     TALL,
     TURNED,
     WIDE,
@@ -67,6 +68,8 @@ class Bucket:
     """Parameters that the same kernels serve.
 
     Attributes:
+        features: what kernels that serve all of its parameters are compiled for.
+        of_large, of_small: what those are compiled for that serve these parameters alone.
         entries: those that are not small come first.
         large: how many these are.
         first_tile: where the slots of its tiles begin.
@@ -76,6 +79,8 @@ class Bucket:
 
     features: Features
     entries: list[Entry] = field(default_factory=list)
+    of_large: Features = field(init=False)
+    of_small: Features = field(init=False)
     large: int = 0
     first_tile: int = 0
     first_look: int = 0
@@ -182,10 +187,13 @@ def buckets_of(entries: Sequence[tuple[Entry, Rule]], by: Cut) -> list[Bucket]:
         kinds[kind].entries.append(entry)
     first = first_look = 0
     for bucket in found.values():
-        bucket.features = _completed(bucket, by)
         large = [entry for entry in bucket.entries if not (bucket.features.whole and _is_small(entry, by))]
         chosen = set(map(id, large))
         bucket.entries = [*large, *(entry for entry in bucket.entries if id(entry) not in chosen)]
+        plain = bucket.features
+        bucket.features = _completed(plain, bucket.entries, by)
+        bucket.of_large = _completed(plain, bucket.entries[: len(large)], by)
+        bucket.of_small = _completed(plain, bucket.entries[len(large) :], by)
         bucket.large, bucket.higher = len(large), max(1, min(HIGHER, bucket.tiles // by.enough))
         bucket.first_tile, bucket.first_look = first, first_look
         first += bucket.tiles
@@ -200,18 +208,20 @@ def looks(bucket: Bucket, by: Cut) -> int:
     return sum(entry.geometry.sums(by, bucket.higher)[1] for entry in bucket.entries)
 
 
-def _completed(bucket: Bucket, by: Cut) -> Features:
-    shapes = {entry.shape for entry in bucket.entries}
-    kinds = {entry.factored for entry in bucket.entries}
+def _completed(features: Features, entries: Sequence[Entry], by: Cut) -> Features:
+    """The features with what some parameters of a bucket have in common, or not."""
+    shapes = {entry.shape for entry in entries}
+    kinds = {entry.factored for entry in entries}
     return replace(
-        bucket.features,
+        features,
         factored=True in kinds,
-        dense=False in kinds and not bucket.features.muon,
+        dense=False in kinds and not features.muon,
         wide=WIDE in shapes,
         tall=TALL in shapes,
         deep=DEEP in shapes,
         even=EVEN in shapes,
         turned=TURNED in shapes,
+        slim=SLIM in shapes,
         blocks=by.blocks,
         sum_blocks=by.sum_blocks,
         piece=by.piece,

@@ -6,13 +6,12 @@ import triton
 import triton.language as tl
 
 from ppsf_fast.backends.triton import columns as C
-from ppsf_fast.backends.triton.blocks import has_moment, is_set, of, pointer
+from ppsf_fast.backends.triton.blocks import has_moment, is_set, of, of_group, pointer
 from ppsf_fast.backends.triton.direction import ALONG, CUT, FOUND_WIDTH, SCALE, SHARE, SIZE
 from ppsf_fast.backends.triton.maths import power
 from ppsf_fast.backends.triton.passes import SLOT
 
 _ITEM = tl.constexpr(C.ITEM_WIDTH)
-_NUMBERS = tl.constexpr(C.NUMBERS_WIDTH)
 _FOUND = tl.constexpr(FOUND_WIDTH)
 _SPAN = tl.constexpr(256)
 #: A component shorter than this share of the gradient is rounding, not direction.
@@ -64,10 +63,10 @@ def finish(row, found, slots, numbers, WHAT: tl.constexpr, F: tl.constexpr):
             tl.store(found + CUT, tl.sqrt(tl.maximum(rms, 1.0)))
         else:
             # clause: PPSF-C-001 2d530c9c
-            bound = of(numbers + tl.load(row + C.GROUP) * _NUMBERS, C.N_BOUND).to(tl.float64)
+            bound = of(of_group(row, numbers), C.N_BOUND).to(tl.float64)
             tl.store(found + CUT, tl.maximum(rms / bound, 1.0))
     elif WHAT == "size":
-        _finish_size(row, numbers + tl.load(row + C.GROUP) * _NUMBERS, found, one / size)
+        _finish_size(row, of_group(row, numbers), found, one / size)
     elif WHAT == "agreement" or WHAT == "agreement of y":
         tl.store(found + SHARE, tl.maximum(one / size, tl.full((), _LEAST_KEPT, tl.float64)))
     elif WHAT == "components":
@@ -91,7 +90,7 @@ def finish_items(table, slots, numbers, shares, MEASURED: tl.constexpr, F: tl.co
     """
     item = tl.program_id(0).to(tl.int64)
     row = table + item * _ITEM
-    numbers += tl.load(row + C.GROUP) * _NUMBERS
+    numbers = of_group(row, numbers)
     first, count = tl.load(row + C.FIRST_TILE), tl.load(row + C.TILES)
     has = has_moment(row, F)
     good = is_set(numbers, C.N_OK)
@@ -136,7 +135,7 @@ def _course(row, numbers, inner, l1, square, has, F: tl.constexpr):
     )
     # clause: PPSF-M-040 55e6ec90
     begun = old_l1 > 0
-    gain = tl.where(begun, power(tl.load(numbers + C.N_K), tl.full((), -0.75, tl.float64)), 1.0)
+    gain = tl.where(begun, power(numbers[C.N_K], tl.full((), -0.75, tl.float64)), 1.0)
     floor = tl.where(begun, 0.0, tl.full((), _LEAST_DISPLACEMENT, tl.float64))
     l1 = tl.maximum(tl.maximum(old_l1, l1), floor)
     l2 = tl.maximum(tl.maximum(old_l2, tl.sqrt(square)), floor)

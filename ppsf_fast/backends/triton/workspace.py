@@ -59,7 +59,7 @@ class Workspace:
             dtype: of the table.
             name: of a table that a captured step may have to send anew.
         """
-        host = torch.tensor(list(numbers) or [0], dtype=dtype)
+        host = torch.tensor(list(numbers) or [0], dtype=dtype, device="cpu")
         if capture.capturing(self.device):
             return self._sent_by_graph(host, name)
         if name is not None and (name not in self.spare or self.spare[name].shape != host.shape):

@@ -22,10 +22,10 @@ from triton.compiler import ASTSource
 
 from ppsf_fast import AdamWScheduleFree, Prodigy, ProdigyPlusScheduleFree, plan
 from ppsf_fast.backends.triton import factors, kernels, numbers, totals
-from ppsf_fast.backends.triton.features import Features, Law, is_early
+from ppsf_fast.backends.triton.features import Law, is_early
 from ppsf_fast.backends.triton.geometry import cut
-from ppsf_fast.backends.triton.launch import OPTIONS, WARPS
-from ppsf_fast.backends.triton.table import buckets_of, entry_of
+from ppsf_fast.backends.triton.launch import MOST, REGISTERS, WARPS, options
+from ppsf_fast.backends.triton.table import Bucket, buckets_of, entry_of
 
 SHAPES = ((256, 256), (64,))
 #: Tensors for which blocks of all three shapes are needed.
@@ -54,12 +54,16 @@ CONFIGURATIONS: dict[str, tuple[Any, torch.dtype, tuple[tuple[int, ...], ...], d
 _TYPES = {
     "table": "*i64", "tiles": "*i32", "work": "*i32", "found": "*fp64", "parts": "*fp32", "slots": "*fp64",
     "bad": "*i32", "numbers": "*fp64", "means": "*fp64", "shares": "*fp64", "pools": "*i64",
-    "ranges": "*i64", "members": "*i64", "entries": "*i64", "options": "*fp64", "scalars": "*i64", "values": "*fp64",
+    "ranges": "*i64", "members": "*i64", "entries": "*i64", "settings": "*fp64", "scalars": "*i64", "values": "*fp64",
     "estimates": "*i64", "groups": "i32", "first": "i32", "elsewhere": "*i32", "skipped": "*i64",
 }  # fmt: skip
+#: The kernels that may have as many registers as the features of their bucket say.
+OVER_TILES = (
+    kernels.look, kernels.part, kernels.squares, kernels.measure, kernels.reduce, kernels.apply,
+)  # fmt: skip
 
 
-def buckets(name: str) -> tuple[list[Features], Law]:
+def buckets(name: str) -> tuple[list[Bucket], Law]:
     """What the kernels of a configuration are compiled for."""
     make, dtype, shapes, options = CONFIGURATIONS[name]
     params = [torch.nn.Parameter(torch.empty(shape, dtype=dtype)) for shape in shapes]
@@ -71,27 +75,28 @@ def buckets(name: str) -> tuple[list[Features], Law]:
     plan.equip(work, optimizer.param_groups, rules, optimizer.state, optimizer._ledger)
     scale = torch.ones(1) if name.startswith("scaled") else None
     entries = [(entry_of(item, rules[0], 0, cut(), unscale=scale), rules[0]) for item in work.items]
-    found = [bucket.features for bucket in buckets_of(entries, cut())]
-    assert all(features.early == is_early(rules[0].revision) for features in found)
+    found = buckets_of(entries, cut())
+    assert all(bucket.features.early == is_early(rules[0].revision) for bucket in found)
     return found, Law.of(rules[0].revision)
 
 
-def needed(features: Features, law: Law) -> Iterator[tuple[Any, dict[str, Any], int]]:
+def needed(bucket: Bucket, law: Law) -> Iterator[tuple[Any, dict[str, Any], int]]:
     """The kernels of a bucket: each with its compile-time arguments and its number of warps."""
+    features, large = bucket.features, {"F": bucket.of_large}
     yield kernels.look, {"F": features}, WARPS
     if features.orthograd:
-        yield kernels.part, {"F": features}, WARPS
-        yield kernels.squares, {"F": features}, WARPS
-    if features.factored:
-        yield factors.factors, {"F": features}, WARPS
+        yield kernels.part, large, WARPS
+        yield kernels.squares, large, WARPS
+    if bucket.of_large.factored:
+        yield factors.factors, large, WARPS
     if features.early and features.statistics:
-        yield kernels.measure, {"F": features}, WARPS
+        yield kernels.measure, large, WARPS
     for what in features.reductions:
-        yield kernels.reduce, {"F": features, "WHAT": what}, WARPS
-        yield totals.finish_sums, {"F": features, "WHAT": what}, 1
-    yield kernels.apply, {"F": features}, WARPS
-    if features.whole:
-        yield kernels.whole, {"F": features.of_small}, WARPS
+        yield kernels.reduce, {**large, "WHAT": what}, WARPS
+        yield totals.finish_sums, {**large, "WHAT": what}, 1
+    yield kernels.apply, large, WARPS
+    if bucket.large < len(bucket.entries):
+        yield kernels.whole, {"F": bucket.of_small}, WARPS
     if features.by_item:
         yield totals.finish_items, {"F": features, "MEASURED": features.statistics != ""}, 1
     yield numbers.begin, {"L": law}, WARPS
@@ -104,8 +109,8 @@ def compiled(kernel: Any, constants: dict[str, Any], warps: int, arch: int) -> d
     types = {**_TYPES, **({"tiles": "i32"} if kernel is numbers.begin else {})}
     signature = {name: "constexpr" if name in constants else types[name] for name in names}
     source = ASTSource(kernel, signature=signature, constexprs={(names.index(k),): v for k, v in constants.items()})
-    options = {"num_warps": warps, **OPTIONS}
-    made = triton.compile(source, target=GPUTarget("cuda", arch, 32), options=options)
+    registers = constants["F"].registers if kernel in OVER_TILES else MOST if kernel is kernels.whole else REGISTERS
+    made = triton.compile(source, target=GPUTarget("cuda", arch, 32), options=options(warps, registers))
     binaries = Path(triton.__file__).parent / "backends/nvidia/bin"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "kernel.cubin"
@@ -124,11 +129,12 @@ def main() -> None:
     arch, *names = sys.argv[1:]
     for name in names:
         found, law = buckets(name)
-        for features in found:
-            for kernel, constants, warps in needed(features, law):
+        for bucket in found:
+            for kernel, constants, warps in needed(bucket, law):
                 took = compiled(kernel, constants, warps, int(arch))
                 what = constants.get("WHAT", "")
                 row = {"configuration": name, "kernel": kernel.fn.__name__, "what": what, "arch": int(arch), **took}
+                row["plain"] = "F" not in constants or constants["F"].registers == REGISTERS
                 print(json.dumps(row), flush=True)
 
 

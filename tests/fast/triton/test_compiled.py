@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[3]
-#: Registers that a thread takes at most, by kernel, in all configurations compiled here.
+#: Registers that a thread takes at most, by kernel, where all tensors are read several elements at a time: four
+#: programs share a multiprocessor. Of others two do.
 REGISTERS = {
-    "look": 128, "factors": 64, "reduce": 128, "finish_sums": 96, "apply": 128, "whole": 128, "begin": 96, "end": 96,
+    "look": 128, "factors": 64, "reduce": 128, "finish_sums": 96, "apply": 128, "whole": 255, "begin": 128, "end": 128,
     "part": 128, "squares": 128, "measure": 128, "finish_items": 96,
 }  # fmt: skip
+OF_OTHERS = 255
 #: Compiled in every run; the rest, on every architecture, with PPSF_TRITON_COMPILE=all.
 QUICK = (("90", ("default-bf16",)),)
 EVERY = (
@@ -52,4 +54,4 @@ def test_kernels_stay_in_registers(arch: str, names: tuple[str, ...]) -> None:
         # The cosine of the built-in decay keeps a table of its own on the stack, for arguments that do not occur.
         if not (row["kernel"] == "begin" and row["configuration"] == "prodigy"):
             assert (row["STACK"], row["LOCAL"], row["local"]) == (0, 0, 0), row
-        assert row["REG"] <= REGISTERS[row["kernel"]], row
+        assert row["REG"] <= (REGISTERS[row["kernel"]] if row["plain"] else OF_OTHERS), row

@@ -1,0 +1,68 @@
+"""State that a step may create ahead (PPSF-L-001): the law goes on as if it were not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ppsf_conformance.adapter import ARRAYS, Array, Gradients, Snapshot
+from ppsf_ref import ParamState
+from ppsf_ref.clauses.groups import taking_part
+from ppsf_ref.clauses.lifecycle import all_finite
+
+Place = tuple[int, int]
+
+
+class Ahead:
+    """Which parameters, by group and position, may have state that the law does not know of yet."""
+
+    def __init__(self) -> None:
+        self._places: set[Place] = set()
+
+    def without(self, snapshot: Snapshot, rates: Sequence[float], gradients: Gradients) -> Snapshot:
+        """A snapshot in which those of them that take part in the coming step have no state.
+
+        Args:
+            snapshot: before the step.
+            rates: the learning rate of each group in it.
+            gradients: of it.
+        """
+        fresh = self._places & {place for place, _ in _taking_part(rates, gradients)}
+        groups = [
+            replace(group, params=tuple(ParamState(p.y) if (i, j) in fresh else p for j, p in enumerate(group.params)))
+            for i, group in enumerate(snapshot.state.groups)
+        ]
+        return replace(snapshot, state=replace(snapshot.state, groups=tuple(groups)))
+
+    def note(self, before: Snapshot, rates: Sequence[float], gradients: Gradients) -> None:
+        """Take notice of a step; `before` is what the law saw."""
+        groups = before.state.groups
+        bare = {(i, j) for i, group in enumerate(groups) for j, p in enumerate(group.params) if not _has_state(p)}
+        if changes_nothing(rates, gradients) or _prepares(before, rates, gradients):
+            self._places |= bare
+        else:
+            self._places -= {place for place, _ in _taking_part(rates, gradients)}
+
+
+def changes_nothing(rates: Sequence[float], gradients: Gradients) -> bool:
+    """Whether a step is one that changes nothing, because of a gradient (PPSF-L-004)."""
+    return not all_finite([gradient for _, gradient in _taking_part(rates, gradients)])
+
+
+def _taking_part(rates: Sequence[float], gradients: Gradients) -> Iterator[tuple[Place, Array]]:
+    for i, (rate, row) in enumerate(zip(rates, gradients, strict=True)):
+        for j, gradient in enumerate(row):
+            if gradient is not None and taking_part(gradient, rate) is not None:
+                yield (i, j), gradient
+
+
+def _prepares(before: Snapshot, rates: Sequence[float], gradients: Gradients) -> bool:
+    """Whether a step is one that checkpoints take to prepare an optimizer."""
+    moves = any(rates) or any(bool(np.any(gradient)) for row in gradients for gradient in row if gradient is not None)
+    return not moves and not any(_has_state(param) for group in before.state.groups for param in group.params)
+
+
+def _has_state(param: ParamState) -> bool:
+    return any(getattr(param, name) is not None for name in ARRAYS if name != "y")
