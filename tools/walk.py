@@ -55,7 +55,7 @@ WAYS = (
     Way("the configuration of a trainer", ("bring the configuration",), "pre", "from_onetrainer"),
     Way("an audited class", ("Audit it",), "pre", "ppsf-conformance run"),
     Way("a derivation", ("Derivations", "The distance bound"), ".equation", "D"),
-    Way("the verdicts on a release", ("Published implementations",), "table.verdicts", "✓"),
+    Way("the verdicts on a release", ("Published implementations and ours",), "table.verdicts", "✓"),
     Way("a clause", ("The specification", "D-003"), "section.clause", "Decaying gradient sum"),
     Way("what a message means", ("Find", "By error message"), "table.lookup", "step()"),
 )
