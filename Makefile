@@ -67,9 +67,11 @@ kernels: $(READY) ## the long form of the tests of the Triton kernels: problems 
 bench: $(READY) ## time one step of several optimizers, side by side
 	$(BIN)/python -m benchmarks $(ARGS)
 
-docs: $(READY) ## build the documentation into build/docs, and check it: warnings, links, anchors, clicks
+docs: $(READY) ## build the documentation into build/docs, and check it: warnings, links, and in a browser if there is one
+	@rm -rf build/docs
 	$(BIN)/python -m sphinx -q -E -W -n --keep-going -b html -d build/doctrees docs build/docs
 	$(BIN)/python -m tools.site build/docs
+	$(BIN)/python -m tools.walk build/docs
 	@echo "open build/docs/index.html"
 
 linkcheck: $(READY) ## follow the links that leave the documentation (needs a network)

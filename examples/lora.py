@@ -121,7 +121,7 @@ def mean(values: list[float]) -> float:
 def draw(discs: Tensor, squares: Tensor, losses: list[float], estimates: list[float], out: Path) -> None:
     """Samples of the network without and with the adapters; loss and d of their training."""
     figure = plt.figure(figsize=(10, 3.6), layout="constrained")
-    left, right = figure.subfigures(1, 2)
+    left, right = figure.subfigures(1, 2, squeeze=False)[0]
     for row, (name, samples) in enumerate((("without the adapters", discs), ("with them", squares))):
         for column, sample in enumerate(samples):
             axes = left.add_subplot(2, len(samples), row * len(samples) + column + 1)

@@ -2,7 +2,7 @@
 
 The model is the usual one: a computed operation returns ``(a op b)(1 + e) + h`` with ``|e| <= u`` of the format it
 runs in and, for products and quotients, ``|h| <= tiny``. A :class:`Bounded` holds a value in extended precision
-and a bound on how far a computation in the declared arithmetic can lie from it. ``docs/judge.md`` derives each rule.
+and a bound on how far a computation in the declared arithmetic can lie from it. ``docs/bounds.md`` derives each rule.
 
 Most numbers are either exactly known everywhere or rounded everywhere, and finite. Operations on those leave out the
 cases that cannot occur; what they compute is, bit for bit, what the general rule would (tests/ref/test_shortcuts.py).

@@ -2,7 +2,7 @@
 
 A step applies an odd polynomial p to the singular values of a matrix. Bounds of elements, carried through the matrix
 products of several steps, would say nothing; but a perturbation of a matrix changes p of it, in the Frobenius norm, by
-no more than a Lipschitz constant of p on the singular values there are. ``docs/judge.md`` derives what stands here.
+no more than a Lipschitz constant of p on the singular values there are. ``docs/bounds-muon.md`` derives what is here.
 """
 
 from __future__ import annotations

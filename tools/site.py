@@ -3,12 +3,14 @@
 Every link inside of it leads to a page that is there, and to an anchor that is on it. From the front page every page is
 at most three clicks away, by links in the text and not by the menu. No page is a wall: no stretch of text without a
 heading, a list, a row of a table, an equation, code or a picture is longer than a screen. Links that leave the
-documentation are listed in ``external-links.txt`` beside it; ``make linkcheck`` follows them.
+documentation go by https to one of few places and look as addresses do there; they are listed in
+``external-links.txt`` beside it, and ``make linkcheck`` follows them.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +30,16 @@ STRUCTURE = frozenset(
     {"h1", "h2", "h3", "h4", "li", "dt", "tr", "pre", "math", "img", "svg", "figure", "section", "details", "div"}
 )
 EXTERNAL = "external-links.txt"
+#: Where links may lead outside, and what the rest of the address looks like there. Add a place after a look at it.
+PLACES = {
+    "arxiv.org": r"/abs/\d{4}\.\d{4,5}",
+    "doi.org": r"/10\.\d{4,}/[\w.()/-]+",
+    "hypothesis.readthedocs.io": "",
+    "keepachangelog.com": r"/en/\d+\.\d+\.\d+/",
+    "kellerjordan.github.io": r"/posts/\w+/",
+    "semver.org": r"/spec/v\d+\.\d+\.\d+\.html",
+    "triton-lang.org": "",
+}
 
 
 @dataclass
@@ -131,9 +143,21 @@ def walls(pages: Mapping[str, Page]) -> Iterator[str]:
             yield f"{name} has {page.longest} words in one piece, without a heading, list, table, equation or code"
 
 
-def external(pages: Mapping[str, Page]) -> list[str]:
-    """Links of the text that leave the site."""
-    return sorted({link for name, page in pages.items() for link in page.text_links if target(name, link) is None})
+def external(pages: Mapping[str, Page]) -> dict[str, str]:
+    """Links of the text that leave the site, each with a page that has it."""
+    found = ((link, name) for name, page in pages.items() for link in page.text_links if target(name, link) is None)
+    return dict(sorted(found))
+
+
+def strange(links: Mapping[str, str]) -> Iterator[str]:
+    """Links to places that nobody has looked at, or that cannot be right there."""
+    for link, page in links.items():
+        parts = urlsplit(link)
+        known = PLACES.get(parts.netloc) if parts.scheme == "https" else None
+        if known is None:
+            yield f"{page}: {link} leads to no place of PLACES (tools/site.py) by https"
+        elif not re.fullmatch(known, parts.path) or parts.query:
+            yield f"{page}: {link} is no address of {parts.netloc}"
 
 
 def findings(folder: Path) -> list[str]:
@@ -141,8 +165,9 @@ def findings(folder: Path) -> list[str]:
     pages = read(folder)
     if FRONT not in pages:
         return [f"{folder} has no {FRONT}: build the documentation first"]
-    (folder / EXTERNAL).write_text("".join(f"{link}\n" for link in external(pages)), "utf-8")
-    return [*broken(folder, pages), *far(pages), *walls(pages)]
+    outside = external(pages)
+    (folder / EXTERNAL).write_text("".join(f"{link}\n" for link in outside), "utf-8")
+    return [*broken(folder, pages), *far(pages), *walls(pages), *strange(outside)]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -66,7 +66,7 @@ def numbers(root: Path) -> str:
     normative = [clause for clause in clauses if clause["status"] == "normative"]
     errata = [_toml(root, path.relative_to(root).as_posix()) for path in (root / "spec/errata").glob("*.toml")]
     releases = {(one["name"], one["versions"]) for erratum in errata for one in erratum["implementations"]}
-    judged = list((root / "conformance/verdicts").glob("*.json"))
+    judged = [path for path in (root / "conformance/verdicts").glob("*.json") if not path.name.startswith("ppsf-")]
     stated = [
         row for path in (root / "spec/sentences").glob("*.toml") for row in tomllib.loads(path.read_text())["rows"]
     ]

@@ -1,8 +1,8 @@
-"""Stored verdicts: what the judge said of each published class, kept to be read, and to be reached again.
+"""Stored verdicts: what the judge said of each published class, and of ours, kept to be read, and to be reached again.
 
-One file per class, ``conformance/verdicts/<distribution>-<version>-<class>.json``, written by ``ppsf-conformance
-verdicts --write`` and by nothing else. The same code, seed and releases give the same file, byte for byte, but for the
-versions of what it ran on.
+One file per class, ``conformance/verdicts/<distribution>-<version>-<class>.json``, or for one of ours and each of its
+revisions ``ppsf-<revision>-<class>.json``; written by ``ppsf-conformance verdicts --write`` and by nothing else. The
+same code, seed and releases give the same file, byte for byte, but for the versions of what it ran on.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, Literal
 import jsonschema
 
 from ppsf_conformance import following, peers
-from ppsf_conformance.name_map import parsed
+from ppsf_conformance.name_map import parsed, shipped_maps
 from ppsf_conformance.published import Published
 from ppsf_conformance.report import codec
 from ppsf_conformance.report.model import Implementation as Judged
@@ -29,8 +29,39 @@ SCHEMA_NAME: Literal["verdict-1"] = "verdict-1"
 _HERE = Path(__file__).resolve().parent
 #: In a checkout, and in an installed package.
 FOLDERS = (_HERE.parent / "verdicts", _HERE / "_verdicts")
+#: The distribution of our own classes.
+OURS = "ppsf"
 #: What a stored verdict was reached with.
 PROFILE, SEED, COMBINATIONS = "quick", 0, 30
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a verdict is stored of: a class of a release, or one of ours with the revision that it is judged by."""
+
+    target: str
+    revision: str = ""
+
+    @property
+    def file(self) -> str:
+        """The name of its file."""
+        _, cls, release = parsed(self.target)
+        if release is not None:
+            return f"{release.distribution}-{release.version}-{cls}.json"
+        if not self.revision:
+            raise ValueError(f"{self.target!r} names no release; write it as {peers.SYNTAX}")
+        return f"{OURS}-{self.revision}-{cls}.json"
+
+
+def published() -> tuple[Subject, ...]:
+    """Every class of ``peers.toml``, in its order."""
+    return tuple(map(Subject, peers.targets()))
+
+
+def ours() -> tuple[Subject, ...]:
+    """Our own classes, each with every revision of its name map."""
+    maps = [names for names in shipped_maps().values() if names.distribution == OURS]
+    return tuple(Subject(names.target, revision) for names in maps for revision in names.revisions)
 
 
 @dataclass(frozen=True)
@@ -75,9 +106,11 @@ class Stored:
     schema: Literal["verdict-1"] = field(default=SCHEMA_NAME)
 
     @property
-    def target(self) -> str:
-        """As on the command line."""
-        return f"{self.class_}@{self.distribution}=={self.version}"
+    def subject(self) -> Subject:
+        """What it is about."""
+        if self.distribution == OURS:
+            return Subject(self.class_, self.revision)
+        return Subject(f"{self.class_}@{self.distribution}=={self.version}")
 
     def to_json(self) -> str:
         """The text of the file.
@@ -96,39 +129,31 @@ def _validator() -> Any:
     return jsonschema.Draft202012Validator(schema)
 
 
-def file_name(target: str) -> str:
-    """The name of the file of a target."""
-    _, cls, release = parsed(target)
-    if release is None:
-        raise ValueError(f"{target!r} names no release; write it as {peers.SYNTAX}")
-    return f"{release.distribution}-{release.version}-{cls}.json"
-
-
 def folder() -> Path:
     """Where the files are."""
     return next((found for found in FOLDERS if found.is_dir()), FOLDERS[0])
 
 
-def read(target: str) -> Stored:
-    """The stored verdict of a target.
+def read(subject: Subject) -> Stored:
+    """The stored verdict of a subject.
 
     Raises:
         ValueError: there is none, or it is not valid.
     """
-    path = folder() / file_name(target)
+    path = folder() / subject.file
     try:
         data = json.loads(path.read_text("utf-8"))
         _validator().validate(data)
     except FileNotFoundError as error:
-        raise ValueError(f"there is no stored verdict of {target}; write it with: verdicts --write") from error
+        raise ValueError(f"there is no stored verdict of {subject.target}; write it with: verdicts --write") from error
     except (ValueError, jsonschema.ValidationError) as error:
         raise ValueError(f"{path} is no stored verdict: {error}") from error
     return codec.decode(Stored, data)
 
 
-def all_stored() -> tuple[Stored, ...]:
-    """The stored verdicts of all classes that ``peers.toml`` names and that have one, in its order."""
-    return tuple(read(target) for target in peers.targets() if (folder() / file_name(target)).is_file())
+def all_stored(subjects: Iterable[Subject]) -> tuple[Stored, ...]:
+    """The stored verdicts of those that have one, in their order."""
+    return tuple(read(subject) for subject in subjects if (folder() / subject.file).is_file())
 
 
 # ------------------------------------------------------------------------------------------------------------- making
@@ -201,6 +226,6 @@ def write(stored: Iterable[Stored], told: Callable[[Path], None] = lambda path: 
     """Write files."""
     FOLDERS[0].mkdir(exist_ok=True)
     for one in stored:
-        path = FOLDERS[0] / file_name(one.target)
+        path = FOLDERS[0] / one.subject.file
         path.write_text(one.to_json(), "utf-8")
         told(path)

@@ -24,7 +24,7 @@ from sphinx.util.typing import ExtensionMetadata
 
 from evidence import ROOT, Place, collect
 from ppsf_conformance.report.view import VERDICTS
-from ppsf_conformance.stored import all_stored
+from ppsf_conformance.stored import all_stored, ours, published
 from tools.trace import history
 from tools.trace.clauses import CITED, read_folder
 from tools.trace.tree import HISTORY
@@ -92,7 +92,7 @@ def derivations() -> dict[str, list[str]]:
 def verdicts() -> dict[str, str]:
     """Per clause id what the stored verdicts say, implementations with the same verdict together."""
     found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for one in all_stored():
+    for one in all_stored((*ours(), *published())):
         for identifier, entry in one.clauses.items():
             if entry.verdict in {"pass", "fail", "erratum"}:
                 style = VERDICTS[entry.verdict]

@@ -94,7 +94,8 @@ def _draw(axes: Axes, panel: Panel) -> None:
     axes.patch.set_visible(False)
     for level, name in panel.levels:
         axes.axhline(level, color=_INK, linewidth=0.8, linestyle=(0, (1, 2)))
-        axes.annotate(name, (0.01, level), xycoords=("axes fraction", "data"), fontsize=8, va="bottom")
+        beside = ("axes fraction", "data")
+        axes.annotate(name, (1.01, level), xycoords=beside, fontsize=8, va="center", annotation_clip=False)
     for index, curve in enumerate(panel.curves):
         dashes = DASHES[index % SERIES]
         style = (0, dashes) if dashes and not curve.marker else "none" if curve.marker else "solid"

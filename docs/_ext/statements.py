@@ -1,4 +1,4 @@
-"""The ``sentences`` directive: per document a table of what it states and of the clauses that answer it."""
+"""The ``sentences`` directive: a table of what a document states and of the clauses that answer it."""
 
 from __future__ import annotations
 
@@ -20,23 +20,19 @@ WIDTHS = (11, 19, 38, 32)
 
 
 class Sentences(SphinxDirective):
-    """The documents of ``spec/sentences``."""
+    """The document of ``spec/sentences`` with this revision."""
+
+    required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        """Build one section per document."""
-        return [self._section(document) for document in read_folder(ROOT)]
-
-    def _section(self, document: Document) -> nodes.section:
+        """Build what is said of the document, and its table."""
+        (document,) = (one for one in read_folder(ROOT) if one.data["revision"] == self.arguments[0])
         self.env.note_dependency(str(ROOT / document.path))
-        number = document.data["number"]
-        section = nodes.section("", nodes.title("", title(document)), ids=[f"document-{number}"])
-        section += nodes.paragraph("", summary(document))
         rows = table(HEAD, map(self._cells, document.rows))
         rows["classes"] += ["statements", "colwidths-given"]
         for column, width in zip(rows.findall(nodes.colspec), WIDTHS, strict=True):
             column["colwidth"] = width
-        section += rows
-        return section
+        return [nodes.paragraph("", summary(document)), rows]
 
     def _cells(self, row: Row) -> list[list[nodes.Node]]:
         identifier = nodes.inline("", row.id, ids=[row.id.lower()], classes=["number"])
@@ -61,11 +57,6 @@ class Sentences(SphinxDirective):
     def _page(self, name: str) -> nodes.Node:
         target: dict[str, Any] = {"refdomain": "std", "reftype": "doc", "reftarget": f"/{name}", "refexplicit": False}
         return addnodes.pending_xref("", nodes.inline("", name), refdoc=self.env.docname, refwarn=True, **target)
-
-
-def title(document: Document) -> str:
-    """Heading of a document's section."""
-    return f"{document.data['number']}: {document.data['title']}"
 
 
 def summary(document: Document) -> str:

@@ -13,7 +13,7 @@ from evidence import ROOT
 from pages import Cells, DataDirective, table
 from ppsf_conformance.matrix import Matrix, MatrixRow, matrices
 from ppsf_conformance.report.view import VERDICTS
-from ppsf_conformance.stored import ClauseEntry, Stored, all_stored
+from ppsf_conformance.stored import ClauseEntry, Stored, all_stored, ours, published
 
 
 class VerdictMatrix(DataDirective):
@@ -25,7 +25,7 @@ class VerdictMatrix(DataDirective):
             self.env.note_dependency(str(path))
         key = "; ".join(f"{style.symbol} {style.word}: {style.meaning}" for style in VERDICTS.values())
         found: list[nodes.Node] = [nodes.paragraph("", key)]
-        for matrix in matrices(all_stored()):
+        for matrix in matrices(all_stored((*ours(), *published()))):
             found += self._section(matrix)
         return found
 
@@ -73,7 +73,7 @@ def counts(one: Stored) -> Iterator[str]:
     yield from (str(given.count(verdict)) for verdict in VERDICTS)
     yield str(one.steps)
     if one.followed is None:
-        yield "not tried"
+        yield "no errata to follow"
     else:
         deviating = f"{one.followed.deviations} of {one.followed.steps} steps deviate"
         yield f"{one.followed.combinations} combinations, {deviating}"

@@ -273,7 +273,7 @@ def test_a_step_along_what_is_orthogonal_lengthens_the_weights_by_its_square() -
     assert np.linalg.norm(rounded - g) <= 2.0**-8 * np.linalg.norm(g) * (1 + 1e-12)
 
 
-def test_focus_keeps_noise_within_five_steps_on_average() -> None:
+def test_focus_keeps_noise_within_five_steps_of_an_average_at_rest() -> None:
     draw = np.random.default_rng(0)
     away, seen = np.zeros(2000), []
     for step in range(3000):
@@ -281,6 +281,25 @@ def test_focus_keeps_noise_within_five_steps_on_average() -> None:
         if step > 1000:
             seen.append(np.abs(away).mean())
     assert float(np.mean(seen)) == pytest.approx(5, rel=0.1)
+
+
+@pytest.mark.parametrize(("memory", "wandered"), [(2e-4, 0.0224), (1e-3, 0.09)])
+def test_noise_leads_a_weight_away_under_focus_as_slowly_as_the_page_says(memory: float, wandered: float) -> None:
+    draw = np.random.default_rng(0)
+    y, v, start = np.zeros(1000), np.zeros(1000), np.zeros(1000)
+    for step in range(13_000):
+        start = v.copy() if step == 1000 else start
+        u = draw.choice([-1.0, 1.0], 1000) - 0.1 * np.sign(v - y)
+        v, y = v + memory * (y - v), y - u
+    assert float(np.std(v - start)) / math.sqrt(12_000) == pytest.approx(wandered, rel=0.1)
+
+
+def test_the_picture_of_focus_shows_a_walk_that_an_average_slows_down_and_only_rest_holds() -> None:
+    last, before = modifiers.SHOWN.index(3981), modifiers.SHOWN.index(1000)
+    alone, quick, rest = (modifiers.led_away(beta2) for beta2 in (None, 0.99, 1.0))
+    assert quick[last] < alone[last] / 2
+    assert quick[last] / quick[before] > 1.6  # the root of four is 2
+    assert rest[last] == pytest.approx(5, rel=0.1)
 
 
 def test_muon_brings_what_is_not_tiny_into_the_band_of_the_page() -> None:

@@ -1,9 +1,11 @@
-"""Stored verdicts: there is one of every class, it says that every deviation is understood, and it is reached again."""
+"""Stored verdicts: there is one of every class, ours pass, deviations are understood, and they are reached again."""
 
 from __future__ import annotations
 
 import json
+import tomllib
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,35 +14,53 @@ from ppsf_conformance import following, peers, run, stored
 from ppsf_conformance.errata import errata_of
 from ppsf_conformance.matrix import matrices
 from ppsf_conformance.report.model import ClauseVerdict
-from ppsf_conformance.verdicts import clause_options, implementation_report
+from ppsf_conformance.stored import Subject
+from ppsf_conformance.verdicts import clause_options, clause_titles, implementation_report
 
+ROOT = Path(__file__).resolve().parents[2]
 TARGETS = peers.targets()
+SUBJECTS = (*stored.ours(), *stored.published())
 each_target = pytest.mark.parametrize("target", TARGETS)
+each_subject = pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.file)
 #: One class of each package; 1.9 is surveyed by the suite.
 LOOKED_AT = tuple({target.partition("@")[2].partition("==")[0]: target for target in TARGETS}.values())
 #: Problems of a first look; JAX compiles for every shape, so that a problem costs more there.
 FEW = {"optax": 3}
 
 
-def judged(target: str, problems: int) -> Any:
-    survey = run.survey_of(run.implementation_for(target), problems, stored.SEED, lambda *_: None)
+def judged(subject: Subject, problems: int) -> Any:
+    implementation = run.implementation_for(subject.target, revision=subject.revision)
+    survey = run.survey_of(implementation, problems, stored.SEED, lambda *_: None)
     return implementation_report(survey)
 
 
-@each_target
-def test_every_class_has_a_verdict_in_the_form_of_its_schema(target: str) -> None:
-    one = stored.read(target)
-    assert one.target == target
-    assert one.to_json() == (stored.folder() / stored.file_name(target)).read_text("utf-8")
+@each_subject
+def test_every_class_has_a_verdict_in_the_form_of_its_schema(subject: Subject) -> None:
+    one = stored.read(subject)
+    assert one.subject == subject
+    assert one.to_json() == (stored.folder() / subject.file).read_text("utf-8")
 
 
 def test_every_file_is_of_a_class_that_is_installed() -> None:
-    assert {path.name for path in stored.folder().glob("*.json")} == set(map(stored.file_name, TARGETS))
+    assert {path.name for path in stored.folder().glob("*.json")} == {subject.file for subject in SUBJECTS}
+
+
+def test_ours_are_our_classes_with_all_revisions() -> None:
+    assert {(subject.revision, subject.target) for subject in stored.ours()} == set(run.OWN.items())
+
+
+@pytest.mark.parametrize("subject", stored.ours(), ids=lambda subject: subject.revision)
+def test_ours_pass_every_clause_of_their_revision(subject: Subject) -> None:
+    """That they do so now is what the suite tests (test_product.py); here: what is stored is of these clauses."""
+    one = stored.read(subject)
+    assert {name: clause.title for name, clause in one.clauses.items()} == dict(clause_titles(subject.revision))
+    assert {clause.verdict for clause in one.clauses.values()} == {"pass"}
+    assert one.version == tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
 
 
 @each_target
 def test_every_deviation_is_understood(target: str) -> None:
-    one = stored.read(target)
+    one = stored.read(Subject(target))
     assert one.followed is not None
     kept_out = {name for name, options in clause_options().items() if options & set(one.followed.not_drawn)}
     open_ = {
@@ -53,13 +73,13 @@ def test_every_deviation_is_understood(target: str) -> None:
 
 @each_target
 def test_every_erratum_of_the_class_is_cited(target: str) -> None:
-    one = stored.read(target)
+    one = stored.read(Subject(target))
     assert set(one.errata) == {erratum.id for erratum in errata_of(one.distribution, one.version, one.class_)}
 
 
 @each_target
 def test_with_its_errata_in_force_it_was_followed(target: str) -> None:
-    followed = stored.read(target).followed
+    followed = stored.read(Subject(target)).followed
     assert followed is not None
     assert (followed.combinations, followed.left_out, followed.deviations) == (stored.COMBINATIONS, 0, 0)
 
@@ -73,8 +93,8 @@ def test_a_first_look_says_the_same(target: str) -> None:
     compared: the other classes of each package, the number of problems and steps, what came of following, and versions;
     the nightly test below compares all but the versions, of all classes.
     """
-    before = stored.read(target)
-    found = judged(target, FEW.get(target.partition("@")[2].partition("==")[0], 20))
+    before = stored.read(Subject(target))
+    found = judged(Subject(target), FEW.get(target.partition("@")[2].partition("==")[0], 20))
     assert list(stored.differences(before, found)) == []
     assert {clause.id: clause.title for clause in found.clauses} == {
         name: entry.title for name, entry in before.clauses.items()
@@ -91,18 +111,18 @@ def test_a_first_look_says_the_same(target: str) -> None:
 
 
 @pytest.mark.nightly
-@each_target
-def test_the_verdict_is_reached_again(target: str) -> None:
-    implementation = run.implementation_for(target)
-    found = judged(target, run.PROFILES[stored.PROFILE])
-    followed = following.follow(implementation, stored.COMBINATIONS, stored.SEED)
-    before = stored.read(target)
+@each_subject
+def test_the_verdict_is_reached_again(subject: Subject) -> None:
+    implementation = run.implementation_for(subject.target, revision=subject.revision)
+    found = judged(subject, run.PROFILES[stored.PROFILE])
+    before = stored.read(subject)
+    followed = following.follow(implementation, stored.COMBINATIONS, stored.SEED) if before.followed else None
     again = replace(stored.made(implementation, found, followed), versions=before.versions)
     assert again.to_json() == before.to_json()
 
 
 def test_a_verdict_that_changes_is_reported() -> None:
-    before = stored.read(TARGETS[0])
+    before = stored.read(Subject(TARGETS[0]))
     name, cited = next((name, clause) for name, clause in before.clauses.items() if clause.verdict == "erratum")
     passing = next(name for name, clause in before.clauses.items() if clause.verdict == "pass")
     clauses = (
@@ -119,10 +139,17 @@ def test_a_verdict_that_changes_is_reported() -> None:
 
 
 def test_there_is_a_matrix_of_each_revision() -> None:
-    found = matrices(stored.all_stored())
-    assert {column.target for matrix in found for column in matrix.columns} == set(TARGETS)
+    found = matrices(stored.all_stored(SUBJECTS))
+    assert {column.subject for matrix in found for column in matrix.columns} == set(SUBJECTS)
     for matrix in found:
         assert {column.revision for column in matrix.columns} == {matrix.revision}
         assert {row.id for row in matrix.rows} == set().union(*(column.clauses for column in matrix.columns))
         for row in matrix.rows:
             assert row.cells == tuple(column.clauses.get(row.id) for column in matrix.columns)
+
+
+def test_a_class_that_is_neither_ours_nor_of_a_release_has_no_file() -> None:
+    with pytest.raises(ValueError, match="names no release"):
+        stored.read(Subject("ppsf_fast:Prodigy"))
+    with pytest.raises(ValueError, match="no stored verdict of"):
+        stored.read(Subject("ppsf_fast:Prodigy", "1.9"))

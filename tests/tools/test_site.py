@@ -1,4 +1,4 @@
-"""The check of the built documentation notices a broken link, a missing place, a page too far away, and a wall."""
+"""The check of the built documentation names what is broken, too far away, a wall, or no address that can be right."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def link(to: str) -> str:
 
 
 GOOD = {
-    "index.html": page(link("a.html") + link("https://example.org/x") + '<img src="_static/p.png">'),
+    "index.html": page(link("a.html") + link("https://arxiv.org/abs/2306.06101") + '<img src="_static/p.png">'),
     "a.html": page('<h2 id="here">Here</h2>' + link("sub/b.html#place") + link("#here")),
     "sub/b.html": page('<p id="place">Place.</p>' + link("../c.html")),
     "c.html": page("<p>End.</p>"),
@@ -38,7 +38,7 @@ def write(folder: Path, files: dict[str, str]) -> Path:
 def test_a_good_site_passes_and_its_external_links_are_listed(tmp_path: Path) -> None:
     write(tmp_path, GOOD)
     assert site.main([str(tmp_path)]) == 0
-    assert (tmp_path / site.EXTERNAL).read_text("utf-8") == "https://example.org/x\n"
+    assert (tmp_path / site.EXTERNAL).read_text("utf-8") == "https://arxiv.org/abs/2306.06101\n"
     assert site.clicks(site.read(tmp_path)) == {"index.html": 0, "a.html": 1, "sub/b.html": 2, "c.html": 3}
 
 
@@ -54,6 +54,18 @@ BREAKS = {
     ),
     "a page that only the menu leads to": ({"d.html": page("<p>Alone.</p>", link("d.html"))}, "d.html is more than 3"),
     "a wall of paragraphs": ({"c.html": page(f"<p>{WORDS}</p><p>{WORDS}</p>")}, "c.html has 700 words in one piece"),
+    "a place that nobody has looked at": (
+        {"c.html": page(link("https://example.org/x"))},
+        "c.html: https://example.org/x leads to no place",
+    ),
+    "a link without encryption": (
+        {"c.html": page(link("http://arxiv.org/abs/2306.06101"))},
+        "by https",
+    ),
+    "a number that is none of a paper": (
+        {"c.html": page(link("https://arxiv.org/abs/2306.061011"))},
+        "is no address of arxiv.org",
+    ),
     "no front page": ({"index.html": ""}, ""),
 }
 

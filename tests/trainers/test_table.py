@@ -50,12 +50,12 @@ def test_a_setting_arrives(row: Any, unet: torch.nn.Module, monkeypatch: pytest.
 
     monkeypatch.setattr(build, "imported", recording)
     lr = None if row.key == "lr" else 1e-2
-    optimizer = read(facts.reader_of(row), row.optimizer, {row.setting: row.value}, unet, lr)
+    optimizer = read(facts.reader_of(row), row.optimizer, row.settings, unet, lr)
     assert isinstance(optimizer, torch.optim.Optimizer)
     if row.key is None:
         read(facts.reader_of(row), row.optimizer, {}, unet, lr)
         without = dict(passed)
-        read(facts.reader_of(row), row.optimizer, {row.setting: row.value}, unet, lr)
+        read(facts.reader_of(row), row.optimizer, row.settings, unet, lr)
         assert passed == without
     else:
         assert passed[row.key] == row.kept
@@ -64,7 +64,7 @@ def test_a_setting_arrives(row: Any, unet: torch.nn.Module, monkeypatch: pytest.
 @pytest.mark.parametrize("make", [facts.optimizers, facts.settings, facts.pitfalls, facts.contract, facts.mistakes])
 def test_no_cell_of_a_table_is_empty(make: Any) -> None:
     table = make()
-    assert all(len(row) == len(table.head) and all(row) for row in table.rows)
+    assert all(len(row) == len(table.head) and all(row) and "-" not in row for row in table.rows)
 
 
 def test_the_tests_that_the_table_names_exist() -> None:

@@ -11,7 +11,7 @@ from rich.console import Console
 from ppsf_conformance import run as surveying
 from ppsf_conformance.commands.common import add_json, add_report, add_seed, bars, finish, silent
 from ppsf_conformance.matrix import matrices
-from ppsf_conformance.stored import all_stored
+from ppsf_conformance.stored import all_stored, published
 
 
 def add(commands: Any) -> None:
@@ -38,4 +38,4 @@ def run(given: argparse.Namespace, console: Console) -> int:
             epochs("epochs", len(done), len(surveying.AUDITED) * 3 * epoch.epochs)
 
         report = replace(report, training=surveying.trained(surveying.AUDITED, progress))
-    return finish(report, given, console, matrices(all_stored()))
+    return finish(report, given, console, matrices(all_stored(published())))

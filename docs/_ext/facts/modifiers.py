@@ -6,8 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from computed import Table
+from drawing import Curve, Panel, Picture
 
 DRAWS = 200_000
+#: Weights and steps of the random walks, and the steps that are shown.
+WALKERS, WALK = 2000, 4000
+SHOWN = tuple(sorted({round(10 ** (tenth / 10)) for tenth in range(37)}))
 
 
 def means(beta2: float) -> tuple[float, float]:
@@ -53,3 +57,27 @@ def kept() -> Table:
         share, cautious = kept_and_length(agree)
         rows.append((f"{agree:g}", f"{share:.2f}", f"{cautious:.2f}"))
     return Table(("majority", "kept", "length of the cautious step"), tuple(rows))
+
+
+def led_away(beta2: float | None) -> list[float]:
+    """Mean distance from the start after the steps of `SHOWN`, by PPSF-M-009 and PPSF-M-008; None: by signs alone."""
+    draw = np.random.default_rng(0)
+    y, v, seen = np.zeros(WALKERS), np.zeros(WALKERS), []
+    for step in range(1, WALK + 1):
+        sign = np.where(draw.random(WALKERS) < 0.5, 1.0, -1.0)
+        u = sign if beta2 is None else sign - 0.1 * np.sign(v - y)
+        v += 0.0 if beta2 is None else (1 - beta2) * (y - v)
+        y = y - u
+        if step in SHOWN:
+            seen.append(float(np.abs(y).mean()))
+    return seen
+
+
+def drift() -> Picture:
+    """Signs alone, and with the attraction for two memories of the average and for one at rest."""
+    cases = (("signs alone", None), ("0.99", 0.99), ("0.999", 0.999), ("average at rest", 1.0))
+    curves = [
+        Curve(rf"$\beta_2$ = {name}" if name[0] == "0" else name, SHOWN, led_away(beta2)) for name, beta2 in cases
+    ]
+    panel = Panel(curves, "step", "distance from the start, in steps", xlog=True, ylog=True)
+    return Picture([panel], "Noise leads a weight away as the root of the time; the slower the average, the less")

@@ -40,7 +40,8 @@ NAMED: dict[str, tuple[str, ...]] = {
 class Row:
     """A setting as a document spells it; set to `value` for `optimizer`, the class gets `kept` as `key`.
 
-    `key` None: the setting is accepted and nothing is passed on; `test`: another test shows what it does.
+    `key` None: the setting is accepted and nothing is passed on; `beside`: another setting without which it is refused;
+    `test`: another test shows that, given `value` (Markdown), it `does` this.
     """
 
     document: str
@@ -50,6 +51,13 @@ class Row:
     key: str | None = None
     kept: Any = None
     test: str = ""
+    does: str = ""
+    beside: tuple[str, Any] | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What is given to the reader."""
+        return {self.setting: self.value} | dict([self.beside] if self.beside else [])
 
     @property
     def id(self) -> str:
@@ -57,16 +65,26 @@ class Row:
         return f"{self.document}-{self.setting}-{self.optimizer}".replace(" ", "_")
 
 
-def _one(setting: str, optimizer: str, value: Any, key: str | None = "", kept: Any = ...) -> Row:
-    plain = setting.lower().replace(" ", "_")
-    return Row("OneTrainer", setting, optimizer, value, plain if key == "" else key, value if kept is ... else kept)
+def _one(
+    setting: str,
+    optimizer: str,
+    value: Any,
+    key: str | None = "",
+    kept: Any = ...,
+    beside: tuple[str, Any] | None = None,
+) -> Row:
+    key = setting.lower().replace(" ", "_") if key == "" else key
+    return Row("OneTrainer", setting, optimizer, value, key, value if kept is ... else kept, beside=beside)
+
+
+def _read(setting: str, value: str, does: str, test: str) -> Row:
+    return Row("EveryDream", setting, value=value, does=does, test=f"tests/trainers/test_everydream.py::test_{test}")
 
 
 def _same(document: str, optimizer: str, **values: Any) -> tuple[Row, ...]:
     return tuple(Row(document, name, optimizer, value, name, value) for name, value in values.items())
 
 
-_B = "tests/trainers/test_everydream.py::"
 ROWS: tuple[Row, ...] = (
     *_same(
         "Prodigy", "Prodigy", weight_decay=0.01, slice_p=11, cosine_decay=True, peak_patience=100,
@@ -109,7 +127,7 @@ ROWS: tuple[Row, ...] = (
     _one("Maximize", "ADAM", True),
     _one("Min 8bit Size", "ADAM_8BIT", 1024),
     _one("Optimizer Momentum", "SGD", 0.9, "momentum"),
-    Row("OneTrainer", "Nesterov", test="tests/trainers/test_sdscripts.py::test_nesterov_is_in_the_name"),
+    _one("Nesterov", "SGD", True, beside=("Optimizer Momentum", 0.9)),
     _one("No Prox", "DADAPT_ADAN", True),
     _one("Optim Bits", "LAMB", 8),
     _one("Percentile Clipping", "LION_8BIT", 100, None),
@@ -127,13 +145,28 @@ ROWS: tuple[Row, ...] = (
     Row("EveryDream", "epsilon", "adamw8bit", 1e-7, "eps", 1e-7),
     Row("EveryDream", "epsilon", "lion", 1e-8),
     *_same("EveryDream", "dadapt_adam", decouple=False, d0=1e-5),
-    Row("EveryDream", "no file at all", test=f"{_B}test_without_a_file_the_defaults_of_the_document_hold"),
-    Row("EveryDream", "text_encoder_overrides", test=f"{_B}test_null_inherits_and_what_is_given_overrides"),
-    Row("EveryDream", "text_encder_lr_scale", test=f"{_B}test_the_scale_of_the_text_encoder"),
-    Row("EveryDream", "lr from outside", test=f"{_B}test_the_callers_lr_goes_before_that_of_the_file"),
-    Row("EveryDream", "unfreeze_final_n_layers", test=f"{_B}test_layers_are_frozen_from_the_front"),
-    Row("EveryDream", "freeze_embeddings", test=f"{_B}test_layers_are_frozen_from_the_front"),
-    Row("EveryDream", "lr_scheduler, lr_warmup_steps, lr_decay_steps", test=f"{_B}test_schedules"),
+    _read(
+        "no file at all", "`None`", "`AdamW8bit`, `betas=(0.9, 0.999)`, `weight_decay=0.01`, `eps=1e-08`",
+        "without_a_file_the_defaults_of_the_document_hold",
+    ),
+    _read(
+        "text_encoder_overrides", '`{"lr": null, "weight_decay": 0}`', "the lr of `base`, and no weight decay",
+        "null_inherits_and_what_is_given_overrides",
+    ),
+    _read("text_encder_lr_scale", "`0.5`", "half the lr that is inherited", "the_scale_of_the_text_encoder"),
+    _read(
+        "lr from outside", "`lr=2e-05` of the caller", "`lr=2e-05`, whatever `base` says",
+        "the_callers_lr_goes_before_that_of_the_file",
+    ),
+    _read(
+        "unfreeze_final_n_layers", "`2`", "the parameters of the last two layers and of the norm behind them",
+        "layers_are_frozen_from_the_front",
+    ),
+    _read("freeze_embeddings", "`false`", "the embeddings as well", "layers_are_frozen_from_the_front"),
+    _read(
+        "lr_scheduler, lr_warmup_steps, lr_decay_steps", '`"cosine"`, `4`, `14`',
+        "a schedule beside it: the whole lr after 4 steps, half of it after 9, nothing from 14 on", "schedules",
+    ),
 )  # fmt: skip
 #: A configuration of EveryDream with ten mistakes.
 TEN: dict[str, Any] = {
@@ -186,10 +219,11 @@ def settings() -> Table:
     rows = []
     for row in ROWS:
         if row.test:
-            rows.append((row.document, f"`{row.setting}`", "-", "see the test", _short(row.test)))
+            rows.append((row.document, f"`{row.setting}`", row.value, row.does, _short(row.test)))
             continue
         passed = f"`{row.key}={row.kept!r}`" if row.key else "accepted, changes nothing"
-        given = f"`{row.optimizer}`: `{row.value!r}`"
+        beside = f" beside `{row.beside[0]}` {row.beside[1]!r}" if row.beside else ""
+        given = f"`{row.optimizer}`: `{row.value!r}`{beside}"
         rows.append((row.document, f"`{row.setting}`", given, passed, _short(f"{SETTING_TEST}[{row.id}]")))
     return Table(("document", "setting", "for example", "the class gets", "test"), tuple(rows))
 
