@@ -45,11 +45,11 @@ class Runs:
     def _found(self, stride: int, device: torch.device) -> slice | Tensor:
         if self.starts.numel() == 1:
             return slice(min(-int(self.starts) % stride, self.width), None, stride)
-        return torch.nonzero(self._indices() % stride == 0).view(-1).to(device)
+        return torch.nonzero(self.indices() % stride == 0).view(-1).to(device)
 
     def places(self, stride: int) -> Tensor:
         """Where these are in that sample, int64, on the host."""
-        indices = self._indices()
+        indices = self.indices()
         return indices[indices % stride == 0] // stride
 
     def scattered(self, piece: Tensor, shape: Sequence[int]) -> Tensor:
@@ -66,9 +66,10 @@ class Runs:
         if self.starts.numel() == 1:
             first = int(self.starts)
             return slice(first, first + self.width)
-        return self._indices().to(device)
+        return self.indices().to(device)
 
-    def _indices(self) -> Tensor:
+    def indices(self) -> Tensor:
+        """Where these are in the whole, int64, on the host."""
         return (self.starts.unsqueeze(1) + torch.arange(self.width)).view(-1)
 
 
@@ -105,6 +106,10 @@ class Layout(Protocol):
         """Zeros as they are stored for the means over an axis."""
         ...
 
+    def placed(self, value: Tensor, axis: int | None) -> Tensor:
+        """Of an array of the shape of the parameter, or of means over an axis, what this process keeps."""
+        ...
+
     def block(self, piece: Tensor) -> Tensor:
         """A piece in as many dimensions as the whole has, filled up with zeros where it has to be."""
         ...
@@ -126,6 +131,12 @@ def local(values: Tensor) -> Tensor:
     """The piece of a tensor that is here, a view: the tensor itself unless it is a DTensor."""
     to_local = getattr(values, "to_local", None)
     return values if to_local is None else to_local()
+
+
+def full(values: Tensor) -> Tensor:
+    """All of a tensor: the tensor itself unless it is a DTensor, of which every process has to ask."""
+    full_tensor = getattr(values, "full_tensor", None)
+    return values if full_tensor is None else full_tensor()
 
 
 def sampled(runs: Runs, piece: Tensor, stride: int) -> Tensor:
@@ -164,6 +175,15 @@ class FlatLayout:
 
     def factor(self, axis: int, dtype: torch.dtype, device: torch.device) -> Tensor:
         return torch.zeros([1 if i == axis else size for i, size in enumerate(self.shape)], dtype=dtype, device=device)
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """The index of the first element, and that of the first one after them."""
+        first = int(self.runs.starts)
+        return first, first + self.runs.width
+
+    def placed(self, value: Tensor, axis: int | None) -> Tensor:
+        return self.runs.taken(full(value)) if axis is None else full(value)
 
     @property
     def _slab(self) -> tuple[int, int, int]:

@@ -58,3 +58,8 @@ class Team:
 def connected(group: ProcessGroup | None) -> bool:
     """Whether there are other processes in a group."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size(group) > 1
+
+
+def is_first() -> bool:
+    """Whether this is the first process of all, or the only one."""
+    return not (dist.is_available() and dist.is_initialized()) or dist.get_rank() == 0
