@@ -226,7 +226,7 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
             return
         for index, (group, rule, param) in enumerate(there):
             if param.grad is not None:
-                layout = layout_of(param, self._layouts, f"parameter {index}")
+                layout = layout_of(param, f"parameter {index}", self._layouts)
                 plan.check_parameter(param, f"parameter {index}")
                 prepare(self.state[param], param, rule, plan.may_adapt(group, rule), layout)
         self._ahead = True

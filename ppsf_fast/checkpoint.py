@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from ppsf_fast.distributed import checkpoints
-from ppsf_fast.distributed.sharding import Known, anything_sharded, layout_of
+from ppsf_fast.distributed.sharding import anything_sharded, layout_of
 from ppsf_fast.distributed.team import is_first
 from ppsf_fast.options import Group, check_groups, check_lr, checked, option_of
 from ppsf_fast.revisions import Revision
@@ -37,7 +37,7 @@ def check(state_dict: Mapping[str, Any], groups: Sequence[Group], revision: Revi
         check_groups(saved, revision)
     for key, param, stride in _parameters(saved, groups, revision):
         where = f"parameter {key}"
-        checkpoints.check(state_dict["state"].get(key, {}), param, layout_of(param, Known(), where), stride, where)
+        checkpoints.check(state_dict["state"].get(key, {}), param, layout_of(param, where), stride, where)
 
 
 def groups_of(state_dict: Mapping[str, Any], revision: Revision) -> list[Group]:
@@ -55,7 +55,7 @@ def restored(state_dict: Mapping[str, Any], groups: Sequence[Group], revision: R
     state: defaultdict[Any, Any] = defaultdict(dict)
     for key, param, stride in _parameters(state_dict["param_groups"], groups, revision):
         if key in state_dict["state"]:
-            layout = layout_of(param, Known(), f"parameter {key}")
+            layout = layout_of(param, f"parameter {key}")
             state[param] = checkpoints.restored(state_dict["state"][key], param, layout, stride, revision)
     known = {key for key, _, _ in _parameters(state_dict["param_groups"], groups, revision)}
     state.update({key: values for key, values in state_dict["state"].items() if key not in known})
@@ -70,7 +70,7 @@ def completed(
     if not anything_sharded([param for _, param, _ in params]):
         return state_dict
     there = {
-        key: checkpoints.saved(states[param], layout_of(param, Known(), f"parameter {key}"), stride)
+        key: checkpoints.saved(states[param], layout_of(param, f"parameter {key}"), stride)
         for key, param, stride in params
         if param in states
     }
@@ -94,7 +94,7 @@ def whole(state_dict: dict[str, Any], groups: Sequence[Group], revision: Revisio
     """
     found, keeps = {}, is_first()
     for key, param, stride in _parameters(state_dict["param_groups"], groups, revision):
-        layout = layout_of(param, Known(), f"parameter {key}")
+        layout = layout_of(param, f"parameter {key}")
         if sharing and layout is None:
             raise ValueError(
                 f"whole_state_dict() was called where parameter {key} is whole, and other processes have whole ones of "

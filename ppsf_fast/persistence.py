@@ -95,7 +95,7 @@ class Persistence(Core):
             "_skipped": self._ledger.skipped(),
             "_revision": self.revision,
             "_compiles": self._compiles,
-            "_lacks_group": self._lacks_group or self._process_group is not None,
+            "_lacks_group": self._lacks_group or self._process_group is not None or self._has_declared(),
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -77,7 +77,7 @@ def moment_names(state: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _sampled(param: Tensor, rule: Rule, layout: Layout | None) -> tuple[Tensor, torch.dtype]:
     """x0, and the dtype of s."""
-    start = sample(param.detach(), rule.stride) if layout is None else layout.sampled(param.detach(), rule.stride)
+    start = sample(param.detach(), rule.stride) if layout is None else layout.runs.sample(param.detach(), rule.stride)
     # clause: PPSF-R-010 e3f7656a
     if rule.bf16_state:
         return start.to(torch.bfloat16, copy=True), torch.bfloat16

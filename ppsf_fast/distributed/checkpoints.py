@@ -81,7 +81,7 @@ def check(entries: Mapping[str, Any], param: Tensor, layout: Layout | None, stri
             "dict of a process goes back to the same pieces only. Save whole_state_dict(), which any number of "
             "processes can load."
         )
-    check_shapes(entries, param.shape, stride, where, layout.sampled(param, stride).numel() if layout else None)
+    check_shapes(entries, param.shape, stride, where, layout.runs.sample(param, stride).numel() if layout else None)
 
 
 def restored(

@@ -35,12 +35,14 @@ class Runs:
         """Number of elements."""
         return self.starts.numel() * self.width
 
-    def sampled(self, stride: int, device: torch.device) -> slice | Tensor:
-        """Which of the elements are in the sample of the whole: a slice, or their indices among these on a device."""
-        key = (stride, device)
+    def sample(self, values: Tensor, stride: int) -> Tensor:
+        """What of a parameter, or of what is stored like it, is here and in the sample of the whole: one axis."""
+        # clause: PPSF-N-001 4572b27e
+        piece = local(values)
+        key = (stride, piece.device)
         if key not in self._known:
-            self._known[key] = self._found(stride, device)
-        return self._known[key]
+            self._known[key] = self._found(*key)
+        return piece.reshape(-1)[self._known[key]]
 
     def _found(self, stride: int, device: torch.device) -> slice | Tensor:
         if self.starts.numel() == 1:
@@ -98,10 +100,6 @@ class Layout(Protocol):
         """Whether of what is stored for another axis a process has a part along this one."""
         ...
 
-    def sampled(self, values: Tensor, stride: int) -> Tensor:
-        """What of a parameter, or of what is stored like it, is here and in the sample of the whole: one axis."""
-        ...
-
     def factor(self, axis: int, dtype: torch.dtype, device: torch.device) -> Tensor:
         """Zeros as they are stored for the means over an axis."""
         ...
@@ -139,12 +137,6 @@ def full(values: Tensor) -> Tensor:
     return values if full_tensor is None else full_tensor()
 
 
-def sampled(runs: Runs, piece: Tensor, stride: int) -> Tensor:
-    """What of a piece is in the sample of the whole."""
-    # clause: PPSF-N-001 4572b27e
-    return piece.reshape(-1)[runs.sampled(stride, piece.device)]
-
-
 @dataclass(slots=True, eq=False)
 class FlatLayout:
     """One run of the elements, as a one-dimensional tensor: what flattened parameters are cut into.
@@ -169,9 +161,6 @@ class FlatLayout:
 
     def cuts_factors(self, axis: int) -> bool:
         return False
-
-    def sampled(self, values: Tensor, stride: int) -> Tensor:
-        return sampled(self.runs, values, stride)
 
     def factor(self, axis: int, dtype: torch.dtype, device: torch.device) -> Tensor:
         return torch.zeros([1 if i == axis else size for i, size in enumerate(self.shape)], dtype=dtype, device=device)

@@ -45,7 +45,7 @@ class Team:
 
     def layout(self, param: Tensor, where: str) -> Layout | None:
         """How a parameter is sharded; None if it is not."""
-        return layout_of(param, self._known, where)
+        return layout_of(param, where, self._known)
 
     def counts(self, layout: Layout) -> bool:
         """Whether this process tells the others of a sharded parameter: of those that have it, only one does."""

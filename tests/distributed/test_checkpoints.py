@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +16,9 @@ from torch.distributed.checkpoint.state_dict import (
     set_model_state_dict,
     set_optimizer_state_dict,
 )
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
 
-from ppsf_fast import ProdigyPlusScheduleFree
-from ppsf_fast.distributed import declare_flat, declare_fsdp
 from tests.distributed.harness import ONE_AT_A_TIME, run
-from tests.distributed.lawful import Judge, runs_of
-from tests.distributed.sharded import Model, mesh_of, optimizer_of, same, seen, set_gradients, shard, whole
+from tests.distributed.sharded import Model, mesh_of, optimizer_of, same, seen, set_gradients, shard
 
 pytestmark = ONE_AT_A_TIME
 BEFORE, AFTER = 3, 2
@@ -173,164 +165,3 @@ def test_processes_have_the_same_keys_whoever_had_a_gradient() -> None:
     first, second = run(2, keys_with_missing_gradients, WAYS["two"][1])
     assert first == second
     assert [key for key, _ in first] == [0, 1, 2, 3, 5, 6]
-
-
-# ---------------------------------------------------------------------------------- runs of elements, as FSDP1 has them
-
-#: How many processes, and whether FullyShardedDataParallel or fully_shard cuts the model; None: nobody.
-CUTS: dict[str, tuple[int, str | None]] = {
-    "one": (1, None),
-    "two": (2, "FSDP1"),
-    "three": (3, "FSDP1"),
-    "DTensors": (2, "FSDP2"),
-}
-
-
-def network(cut: str | None, dtype: str, seed: int) -> tuple[Any, Any]:
-    torch.manual_seed(seed)
-    model: Any = torch.nn.Sequential(torch.nn.Linear(6, 34), torch.nn.Tanh(), torch.nn.Linear(34, 3))
-    model = model.to(getattr(torch, dtype))
-    if cut == "FSDP1":
-        model = FullyShardedDataParallel(model, use_orig_params=True, device_id=torch.device("cpu"))
-        declare_fsdp(model)
-    elif cut == "FSDP2":
-        fully_shard(model, mesh=init_device_mesh("cpu", (dist.get_world_size(),)))
-    return model, ProdigyPlusScheduleFree(model.parameters(), d0=1e-3, use_bias_correction=True)
-
-
-def learn(model: Any, take: Any, dtype: str, first: int, steps: int) -> None:
-    for t in range(first, first + steps):
-        torch.manual_seed(100 * t + dist.get_rank())
-        model(torch.randn(8, 6).to(getattr(torch, dtype))).square().mean().backward()
-        take()
-        model.zero_grad()
-
-
-@contextmanager
-def gathered(model: Any) -> Iterator[list[torch.Tensor]]:
-    """The weights: whole ones, or DTensors; what is written there stays."""
-    flat = isinstance(model, FullyShardedDataParallel)
-    with torch.no_grad(), FullyShardedDataParallel.summon_full_params(model) if flat else nullcontext():
-        yield list(model.parameters())
-
-
-def seen_whole(model: Any, optimizer: Any) -> dict[str, Any]:
-    with gathered(model) as params:
-        weights = [whole(param) for param in params]
-    return {"model": weights, "optimizer": optimizer.whole_state_dict()}
-
-
-def saves_whole(cut: str | None, dtype: str, path: str) -> tuple[Any, Any]:
-    """Train, save one file, and go on: what is in the file, and what comes of it."""
-    model, optimizer = network(cut, dtype, seed=0)
-    learn(model, optimizer.step, dtype, 0, BEFORE)
-    found = seen_whole(model, optimizer)
-    if dist.get_rank() == 0:
-        torch.save(found, path)
-    learn(model, optimizer.step, dtype, BEFORE, AFTER)
-    return found, seen_whole(model, optimizer)
-
-
-def loads_whole(cut: str | None, dtype: str, path: str) -> tuple[Any, Any]:
-    """Load the file over other weights, and go on, each step judged: what was loaded, and what comes of it."""
-    model, optimizer = network(cut, dtype, seed=1)
-    learn(model, optimizer.step, dtype, 0, 1)
-    saved = torch.load(path, weights_only=True)
-    with gathered(model) as params:
-        for param, values in zip(params, saved["model"], strict=True):
-            sharded = isinstance(param, DTensor)
-            param.copy_(distribute_tensor(values, param.device_mesh, param.placements) if sharded else values)
-    optimizer.load_state_dict(saved["optimizer"])
-    found = seen_whole(model, optimizer)
-    shapes = [values.shape for values in saved["model"]]
-    pieces = runs_of(list(model.parameters()), shapes) if cut == "FSDP1" else None
-    judge = Judge(optimizer, pieces, d0=1e-3, use_bias_correction=True)
-    learn(model, judge.step, dtype, BEFORE, AFTER)
-    return found, seen_whole(model, optimizer)
-
-
-@pytest.mark.parametrize(
-    ("saver", "loader", "dtype"),
-    [
-        ("two", "two", "bfloat16"),
-        ("two", "three", "float32"),
-        ("three", "one", "bfloat16"),
-        ("one", "two", "float32"),
-        ("two", "DTensors", "float32"),
-        ("DTensors", "three", "bfloat16"),
-    ],
-)
-@pytest.mark.clause("PPSF-L-005")
-def test_the_whole_state_goes_into_any_number_of_processes(saver: str, loader: str, dtype: str, tmp_path: Path) -> None:
-    """Numbers, state and weights are the same bits; with as many processes so is what follows, else it is lawful."""
-    path = str(tmp_path / "whole.pt")
-    (before, after), *others = run(CUTS[saver][0], saves_whole, CUTS[saver][1], dtype, path)
-    assert all(found["optimizer"] == {} for pair in others for found in pair)
-    (loaded, followed), *_ = run(CUTS[loader][0], loads_whole, CUTS[loader][1], dtype, path)
-    assert same(loaded, before)
-    assert saver != loader or same(followed, after)
-
-
-def pieces_at_other_places() -> list[str]:
-    """What is refused, and that nothing has changed then."""
-    rank, whole = dist.get_rank(), torch.arange(48.0).view(6, 8)
-    found = []
-
-    def made(first: int, last: int) -> ProdigyPlusScheduleFree:
-        piece = torch.nn.Parameter(whole.flatten()[first:last].clone())
-        declare_flat(piece, whole.shape, first)
-        optimizer = ProdigyPlusScheduleFree([piece])
-        piece.grad = torch.ones_like(piece)
-        optimizer.step()
-        return optimizer
-
-    even, uneven = made(24 * rank, 24 * rank + 24), made(32 * rank, (32, 48)[rank])
-    alone = ProdigyPlusScheduleFree([torch.nn.Parameter(whole.clone())])
-    own = [even.state_dict()] * 2
-    dist.all_gather_object(own, even.state_dict())
-    for optimizer, given in ((even, own[1 - rank]), (uneven, own[rank]), (alone, own[rank])):
-        before = optimizer.state_dict()
-        with pytest.raises(ValueError, match="whole_state_dict") as caught:
-            optimizer.load_state_dict(given)
-        found.append(str(caught.value))
-        assert same(optimizer.state_dict(), before)
-    even.load_state_dict(own[rank])
-    assert same(even.state_dict(), own[rank])
-    return found
-
-
-@pytest.mark.clause("PPSF-L-005")
-def test_the_state_of_one_process_goes_back_to_its_own_pieces_only() -> None:
-    """Also where another piece is of the same size."""
-    first, second = run(2, pieces_at_other_places)
-    heads = [message.split(":")[0] for message in first]
-    assert heads == [
-        "the state dict has elements 24 to 48 of parameter 0, and this process holds elements 0 to 24",
-        "the state dict has elements 0 to 24 of parameter 0, and this process holds elements 0 to 32",
-        "the state dict has elements 0 to 24 of parameter 0, and this process holds the whole of it",
-    ]
-    assert "elements 0 to 24 of parameter 0, and this process holds elements 24 to 48" in second[0]
-
-
-def dealt_out() -> str:
-    with pytest.raises(ValueError, match="consolidate_state_dict") as caught:
-        ProdigyPlusScheduleFree([torch.nn.Parameter(torch.ones(3))], process_group=dist.group.WORLD).whole_state_dict()
-    return str(caught.value)
-
-
-def test_what_others_have_alone_is_not_left_out_unsaid() -> None:
-    first, second = run(2, dealt_out)
-    assert first == second
-
-
-def by_names() -> bool:
-    """PyTorch's function for FullyShardedDataParallel, which takes all arrays to be cut as weights are."""
-    model, optimizer = network("FSDP1", "float32", seed=0)
-    learn(model, optimizer.step, "float32", 0, 1)
-    with pytest.raises(AssertionError):
-        get_optimizer_state_dict(model, optimizer)
-    return True
-
-
-def test_what_mistakes_the_arrays_of_a_piece_for_shares_fails_aloud() -> None:
-    assert all(run(2, by_names))

@@ -18,7 +18,7 @@ from torch.distributed.tensor import DTensor, Partial, Shard, distribute_tensor
 from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 
 from ppsf_fast import ProdigyPlusScheduleFree
-from ppsf_fast.distributed import declare_fsdp, declare_positions, reductions
+from ppsf_fast.distributed import declare_flat, declare_fsdp, declare_positions, reductions
 from ppsf_fast.distributed import step as sharded_step
 from tests.distributed.harness import ONE_AT_A_TIME, RankError, run
 from tests.distributed.lawful import Judge, dealt, runs_of
@@ -187,6 +187,9 @@ def refusals() -> list[str]:
     whole_one = torch.nn.Parameter(torch.ones(4))
     whole_one.grad = torch.ones(4)
     refused([whole_one], lambda optimizer: copy.deepcopy(optimizer).step(), process_group=dist.group.WORLD)
+    run_of_two = torch.nn.Parameter(torch.ones(2))
+    declare_flat(run_of_two, (4,), 2 * dist.get_rank())
+    refused([run_of_two], lambda optimizer: copy.deepcopy(optimizer).step())
     return found
 
 
@@ -194,5 +197,5 @@ def refusals() -> list[str]:
 def test_what_is_not_served_is_refused_before_anything_changes() -> None:
     first, second = run(2, refusals)
     assert first == second
-    for message, words in zip(first, ("placements", "backward pass", "process group"), strict=True):
+    for message, words in zip(first, ("placements", "backward pass", "process group", "pieces anew"), strict=True):
         assert words in message
