@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -18,10 +17,10 @@ from torch.distributed.tensor import DTensor, Partial, Shard, distribute_tensor
 from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 
 from ppsf_fast import ProdigyPlusScheduleFree
-from ppsf_fast.distributed import declare_flat, declare_fsdp, declare_positions, reductions
+from ppsf_fast.distributed import declare_flat, declare_fsdp, reductions
 from ppsf_fast.distributed import step as sharded_step
 from tests.distributed.harness import ONE_AT_A_TIME, RankError, run
-from tests.distributed.lawful import Judge, dealt, runs_of
+from tests.distributed.lawful import Judge, runs_of
 from tests.distributed.sharded import Model, mesh_of, optimizer_of, same, seen, set_gradients, shard, whole
 
 pytestmark = ONE_AT_A_TIME
@@ -117,30 +116,6 @@ def with_fsdp1() -> int:
 @pytest.mark.clause("PPSF-N-020")
 def test_flattened_parameters_train_lawfully(world: int) -> None:
     assert run(world, with_fsdp1) == [STEPS] * world
-
-
-def with_zero(dtype: str) -> tuple[int, list[torch.Tensor]]:
-    from torch.distributed.optim import ZeroRedundancyOptimizer  # warns of something else that is deprecated
-
-    model = Model(getattr(torch, dtype))
-    params = list(model.parameters())
-    declare_positions(params)
-    made = functools.partial(ProdigyPlusScheduleFree, process_group=dist.group.WORLD)
-    optimizer = ZeroRedundancyOptimizer(params, optimizer_class=made, d0=1e-3)
-    judge = Judge(optimizer.optim, dealt(params, optimizer.optim), d0=1e-3)
-    for t in range(STEPS):
-        set_gradients(model, t)
-        judge.step(optimizer.step)
-    return judge.steps, [param.detach() for param in params]
-
-
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.clause("PPSF-N-020", "PPSF-D-032", "PPSF-R-004")
-def test_zero_deals_out_parameters_that_step_lawfully(dtype: str) -> None:
-    """The random bits are those of one optimizer that has all parameters; all processes have the same weights."""
-    first, second = run(2, with_zero, dtype)
-    assert first[0] == second[0] == STEPS
-    assert same(first[1], second[1])
 
 
 def with_a_bad_gradient(way: Any) -> list[bool]:
