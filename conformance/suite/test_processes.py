@@ -37,11 +37,15 @@ FACTORED = (
     GroupSpec((ParamSpec((3, 33, 4)), ParamSpec((34, 4), "bfloat16"), ParamSpec((2, 3)))),
 )
 
+#: One row, with random bits, cut in every way there is: in some of them a process has no run at all, of a width that is
+#: not 0.
+ONE_ROW = (GroupSpec((ParamSpec((1, 6), "bfloat16"),) * 8),)
+
 
 def drawn(revision: str, count: int, seed: int) -> list[Problem]:
     """Problems of a revision with all options but those that no sharded parameter takes."""
     own = run.implementation_for(run.OWN[revision], revision=revision).capabilities
-    found = [Problem({}, FACTORED, "noise", steps=3, seed=seed, revision=revision)]
+    found = [Problem({}, groups, "noise", steps=3, seed=seed, revision=revision) for groups in (FACTORED, ONE_ROW)]
     draw_problems(own.dtypes, own.options - {"fused_back_pass", "fsdp_in_use"}, count, seed, found.append, revision)
     return found
 

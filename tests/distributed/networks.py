@@ -15,11 +15,14 @@ from ppsf_fast import ProdigyPlusScheduleFree
 from ppsf_fast.distributed import declare_fsdp
 
 
+def plain(width: int = 34, out: int = 3) -> torch.nn.Sequential:
+    return torch.nn.Sequential(torch.nn.Linear(6, width), torch.nn.Tanh(), torch.nn.Linear(width, out))
+
+
 def network(cut: str | None, dtype: str, seed: int) -> tuple[Any, ProdigyPlusScheduleFree]:
     """Cut by FullyShardedDataParallel ("FSDP1") or fully_shard ("FSDP2") over all processes, or not at all."""
     torch.manual_seed(seed)
-    model: Any = torch.nn.Sequential(torch.nn.Linear(6, 34), torch.nn.Tanh(), torch.nn.Linear(34, 3))
-    model = model.to(getattr(torch, dtype))
+    model: Any = plain().to(getattr(torch, dtype))
     if cut == "FSDP1":
         model = FullyShardedDataParallel(model, use_orig_params=True, device_id=torch.device("cpu"))
         declare_fsdp(model)

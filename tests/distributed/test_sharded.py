@@ -12,15 +12,16 @@ import pytest
 import torch
 import torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FullyShardedDataParallel, ShardingStrategy, fully_shard
+from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, Partial, Shard, distribute_tensor
 from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 
 from ppsf_fast import ProdigyPlusScheduleFree
-from ppsf_fast.distributed import declare_flat, declare_fsdp, reductions
+from ppsf_fast.distributed import declare_flat, reductions
 from ppsf_fast.distributed import step as sharded_step
 from tests.distributed.harness import ONE_AT_A_TIME, RankError, run
 from tests.distributed.lawful import Judge, runs_of
+from tests.distributed.networks import learn, network, plain
 from tests.distributed.sharded import Model, mesh_of, optimizer_of, same, seen, set_gradients, shard, whole
 
 pytestmark = ONE_AT_A_TIME
@@ -29,32 +30,14 @@ STEPS = 5
 EVEN = (32, 4)
 
 
-def network(width: int = 34, out: int = 3) -> torch.nn.Sequential:
-    torch.manual_seed(0)
-    return torch.nn.Sequential(torch.nn.Linear(6, width), torch.nn.Tanh(), torch.nn.Linear(width, out))
-
-
-def optimizer_over(model: torch.nn.Module) -> ProdigyPlusScheduleFree:
-    return ProdigyPlusScheduleFree(model.parameters(), d0=1e-3)
-
-
-def train(model: torch.nn.Module, judge: Judge) -> None:
-    """Train on data of which each process has its own; every step is judged."""
-    for t in range(STEPS):
-        torch.manual_seed(100 * t + dist.get_rank())
-        model(torch.randn(8, 6)).square().mean().backward()
-        judge.step()
-        model.zero_grad()
-
-
 def with_fsdp2(hybrid: bool) -> int:
     world = dist.get_world_size()
     sizes, names = ((2, 2), ("replicas", "shards")) if hybrid else ((world,), ("shards",))
-    mesh, model = init_device_mesh("cpu", sizes, mesh_dim_names=names), network()
+    mesh, model = init_device_mesh("cpu", sizes, mesh_dim_names=names), plain()
     for part in (model[0], model[2], model):
         fully_shard(part, mesh=mesh)
-    judge = Judge(optimizer_over(model), d0=1e-3)
-    train(model, judge)
+    judge = Judge(ProdigyPlusScheduleFree(model.parameters(), d0=1e-3), d0=1e-3)
+    learn(model, judge.step, 0, STEPS)
     return judge.steps
 
 
@@ -82,10 +65,10 @@ def test_what_forgets_the_others_is_not_lawful() -> None:
 def with_tensor_parallelism() -> tuple[int, set[str]]:
     logging.getLogger("torch.distributed.tensor").setLevel(logging.ERROR)
     mesh = init_device_mesh("cpu", (2, 2), mesh_dim_names=("data", "tensor"))
-    model = network(*EVEN)
+    model = plain(*EVEN)
     parallelize_module(model, mesh["tensor"], {"0": ColwiseParallel(), "2": RowwiseParallel()})
     fully_shard(model, mesh=mesh["data"])
-    judge = Judge(optimizer_over(model), d0=1e-3)
+    judge = Judge(ProdigyPlusScheduleFree(model.parameters(), d0=1e-3), d0=1e-3)
     for t in range(STEPS):
         set_gradients(model, t)
         judge.step()
@@ -101,14 +84,11 @@ def test_tensor_parallelism_under_fully_shard_trains_lawfully() -> None:
 
 
 def with_fsdp1() -> int:
-    model = network()
-    shapes = [param.shape for param in model.parameters()]
-    wrapped = FullyShardedDataParallel(
-        model, use_orig_params=True, sharding_strategy=ShardingStrategy.FULL_SHARD, device_id=torch.device("cpu")
+    model, optimizer = network("FSDP1", "float32", seed=0)
+    judge = Judge(
+        optimizer, runs_of(list(model.parameters()), [param.shape for param in plain().parameters()]), d0=1e-3
     )
-    declare_fsdp(wrapped)
-    judge = Judge(optimizer_over(wrapped), runs_of(list(wrapped.parameters()), shapes), d0=1e-3)
-    train(wrapped, judge)
+    learn(model, judge.step, 0, STEPS)
     return judge.steps
 
 
