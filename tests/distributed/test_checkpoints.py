@@ -168,11 +168,15 @@ def test_processes_have_the_same_keys_whoever_had_a_gradient() -> None:
 
 
 def paused(pulls: bool) -> list[Any]:
-    """What is saved after a first step with learning rates of 0, where gradients, or what is not 0, are elsewhere."""
+    """What is saved after a first step with learning rates of 0, where only the last process has gradients.
+
+    They are 0; or they are not, and the other process has gradients of 0.
+    """
     model, optimizer = built(WAYS["two"][1], {})
-    set_gradients(model, 0, without=() if dist.get_rank() else range(len(SHAPES)))
+    last = dist.get_rank() == dist.get_world_size() - 1
+    set_gradients(model, 0, without=() if last or pulls else range(len(SHAPES)))
     for param in model.parameters():
-        if param.grad is not None and not pulls:
+        if param.grad is not None and not (last and pulls):
             param.grad.zero_()
     for group in optimizer.param_groups:
         group["lr"] = 0.0
