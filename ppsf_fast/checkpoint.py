@@ -87,22 +87,26 @@ def whole(state_dict: dict[str, Any], groups: Sequence[Group], revision: Revisio
         sharing: whether processes have parameters of their own.
 
     Returns:
-        it, in the first process; an empty dict in the others.
+        it, in the first process that has a piece; an empty dict in the others.
 
     Raises:
         ValueError: other processes have parameters of their own, of which this one knows nothing.
     """
-    found, keeps = {}, is_first()
-    for key, param, stride in _parameters(state_dict["param_groups"], groups, revision):
-        layout = layout_of(param, f"parameter {key}")
-        if sharing and layout is None:
-            raise ValueError(
-                f"whole_state_dict() was called where parameter {key} is whole, and other processes have whole ones of "
-                "their own: allowed are parameters of which all processes have a piece. Let the wrapper that has dealt "
-                "them out collect them, as ZeroRedundancyOptimizer.consolidate_state_dict() does."
-            )
-        if key in state_dict["state"]:
-            found[key] = checkpoints.whole(state_dict["state"][key], layout, stride, keeps)
+    params = list(_parameters(state_dict["param_groups"], groups, revision))
+    layouts = {key: layout_of(param, f"parameter {key}") for key, param, _ in params}
+    alone = [key for key, layout in layouts.items() if layout is None]
+    if sharing and alone:
+        raise ValueError(
+            f"whole_state_dict() was called where parameter {alone[0]} is whole, and other processes have whole ones "
+            "of their own: allowed are parameters of which all processes have a piece. Let the wrapper that has dealt "
+            "them out collect them, as ZeroRedundancyOptimizer.consolidate_state_dict() does."
+        )
+    keeps = is_first(layouts.values())
+    found = {
+        key: checkpoints.whole(state_dict["state"][key], layouts[key], stride, keeps)
+        for key, _, stride in params
+        if key in state_dict["state"]
+    }
     return {**state_dict, "state": {**state_dict["state"], **found}} if keeps else {}
 
 

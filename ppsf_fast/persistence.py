@@ -38,7 +38,8 @@ class Persistence(Core):
         Of sharded parameters it holds the whole, which any number of processes can load. Every process has to call it.
 
         Returns:
-            the state dict in the first process, which saves it; an empty one in the others.
+            the state dict in the first of the processes that have a piece; an empty one in the others. Without sharded
+            parameters, the state dict in each.
 
         Raises:
             ValueError: processes have whole parameters of their own, as with ZeRO-1.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -60,6 +60,7 @@ def connected(group: ProcessGroup | None) -> bool:
     return dist.is_available() and dist.is_initialized() and dist.get_world_size(group) > 1
 
 
-def is_first() -> bool:
-    """Whether this is the first process of all, or the only one."""
-    return not (dist.is_available() and dist.is_initialized()) or dist.get_rank() == 0
+def is_first(layouts: Iterable[Layout | None]) -> bool:
+    """Whether of all processes that have a piece of a parameter this is the first; without pieces each one is."""
+    holders = [min(layout.ranks) for layout in layouts if layout is not None]
+    return not holders or dist.get_rank() == min(holders)

@@ -129,6 +129,23 @@ def test_the_state_of_one_process_goes_back_to_its_own_pieces_only() -> None:
     assert "elements 0 to 24 of parameter 0, and this process holds elements 24 to 48" in second[0]
 
 
+def of_some() -> list[str]:
+    """What is saved of a parameter that the first process has nothing of."""
+    group, rank = dist.new_group([1, 2]), dist.get_rank()
+    if rank == 0:
+        return []
+    piece = torch.nn.Parameter(torch.ones(4))
+    declare_flat(piece, (2, 4), 4 * (rank - 1), group)
+    optimizer = ProdigyPlusScheduleFree([piece])
+    piece.grad = torch.ones(4)
+    optimizer.step()
+    return sorted(optimizer.whole_state_dict())
+
+
+def test_the_first_process_that_has_a_piece_saves_the_whole() -> None:
+    assert run(3, of_some) == [[], ["param_groups", "state"], []]
+
+
 def dealt_out() -> str:
     with pytest.raises(ValueError, match="consolidate_state_dict") as caught:
         ProdigyPlusScheduleFree([torch.nn.Parameter(torch.ones(3))], process_group=dist.group.WORLD).whole_state_dict()
