@@ -150,6 +150,6 @@ def test_faults_of_a_sharded_step_are_noticed() -> None:
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("world", MESHES)
-def test_every_step_of_many_over_processes_is_lawful(world: int) -> None:
-    judged_over(world, NIGHTLY, seed=200, patience=7200)
+@pytest.mark.parametrize(("how", "world"), [*(("DTensors", world) for world in MESHES), ("flat", 3), ("dealt out", 2)])
+def test_every_step_of_many_over_processes_is_lawful(how: str, world: int) -> None:
+    judged_over(world, NIGHTLY, seed=200, patience=7200, how=how)
