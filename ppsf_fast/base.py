@@ -15,7 +15,7 @@ from torch.optim.optimizer import ParamsT
 from ppsf_fast import backends, plan
 from ppsf_fast.checkpoint import STATE_VERSION
 from ppsf_fast.distributed import step as sharded
-from ppsf_fast.distributed.layout import local
+from ppsf_fast.distributed.agreement import given
 from ppsf_fast.distributed.sharding import layout_of
 from ppsf_fast.domains import flag
 from ppsf_fast.options import (
@@ -218,15 +218,16 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
         # clause: PPSF-L-001 9017eed6
         pairs = zip(self.param_groups, rules, strict=True)
         there = [(group, rule, param) for group, rule in pairs for param in group["params"]]
-        grads = [local(param.grad) for _, _, param in there if param.grad is not None]
-        if any(bool(grad.any()) for grad in grads):
+        params = [param for *_, param in there]
+        layouts = [layout_of(param, f"parameter {index}", self._layouts) for index, param in enumerate(params)]
+        present, moving = given(params, layouts)
+        if moving:
             self._drop_ahead()
             return
-        if self.state or not grads:
+        if self.state or not any(present):
             return
-        for index, (group, rule, param) in enumerate(there):
-            if param.grad is not None:
-                layout = layout_of(param, self._layouts, f"parameter {index}")
+        for index, ((group, rule, param), layout) in enumerate(zip(there, layouts, strict=True)):
+            if present[index]:
                 plan.check_parameter(param, f"parameter {index}")
                 prepare(self.state[param], param, rule, plan.may_adapt(group, rule), layout)
         self._ahead = True

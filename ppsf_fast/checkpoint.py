@@ -10,11 +10,11 @@ from typing import Any
 from torch import Tensor
 
 from ppsf_fast.distributed import checkpoints
-from ppsf_fast.distributed.sharding import Known, anything_sharded, is_dtensor, layout_of
+from ppsf_fast.distributed.sharding import anything_sharded, layout_of
+from ppsf_fast.distributed.team import is_first
 from ppsf_fast.options import Group, check_groups, check_lr, checked, option_of
 from ppsf_fast.revisions import Revision
 from ppsf_fast.scalars import FIRST_STEP, Names
-from ppsf_fast.state import check_shapes
 
 #: Of what a state dict holds; raised with whatever a reader of the old form would misread.
 STATE_VERSION = 1
@@ -37,10 +37,7 @@ def check(state_dict: Mapping[str, Any], groups: Sequence[Group], revision: Revi
         check_groups(saved, revision)
     for key, param, stride in _parameters(saved, groups, revision):
         where = f"parameter {key}"
-        layout = layout_of(param, Known(), where)
-        flat = layout is not None and not is_dtensor(param)
-        samples = layout.sampled(param, stride).numel() if layout is not None and flat else None
-        check_shapes(state_dict["state"].get(key, {}), param, stride, where, samples)
+        checkpoints.check(state_dict["state"].get(key, {}), param, layout_of(param, where), stride, where)
 
 
 def groups_of(state_dict: Mapping[str, Any], revision: Revision) -> list[Group]:
@@ -58,7 +55,7 @@ def restored(state_dict: Mapping[str, Any], groups: Sequence[Group], revision: R
     state: defaultdict[Any, Any] = defaultdict(dict)
     for key, param, stride in _parameters(state_dict["param_groups"], groups, revision):
         if key in state_dict["state"]:
-            layout = layout_of(param, Known(), f"parameter {key}")
+            layout = layout_of(param, f"parameter {key}")
             state[param] = checkpoints.restored(state_dict["state"][key], param, layout, stride, revision)
     known = {key for key, _, _ in _parameters(state_dict["param_groups"], groups, revision)}
     state.update({key: values for key, values in state_dict["state"].items() if key not in known})
@@ -73,11 +70,44 @@ def completed(
     if not anything_sharded([param for _, param, _ in params]):
         return state_dict
     there = {
-        key: checkpoints.saved(states[param], layout_of(param, Known(), f"parameter {key}"), stride)
+        key: checkpoints.saved(states[param], layout_of(param, f"parameter {key}"), stride)
         for key, param, stride in params
         if param in states
     }
     return {**state_dict, "state": {**state_dict["state"], **there}}
+
+
+def whole(state_dict: dict[str, Any], groups: Sequence[Group], revision: Revision, sharing: bool) -> dict[str, Any]:
+    """What one process would have saved, on the host; all processes have to ask.
+
+    Args:
+        state_dict: of this process, completed.
+        groups: of the optimizer.
+        revision: of the optimizer.
+        sharing: whether processes have parameters of their own.
+
+    Returns:
+        it, in the first process that has a piece; an empty dict in the others.
+
+    Raises:
+        ValueError: other processes have parameters of their own, of which this one knows nothing.
+    """
+    params = list(_parameters(state_dict["param_groups"], groups, revision))
+    layouts = {key: layout_of(param, f"parameter {key}") for key, param, _ in params}
+    alone = [key for key, layout in layouts.items() if layout is None]
+    if sharing and alone:
+        raise ValueError(
+            f"whole_state_dict() was called where parameter {alone[0]} is whole, and other processes have whole ones "
+            "of their own: allowed are parameters of which all processes have a piece. Let the wrapper that has dealt "
+            "them out collect them, as ZeroRedundancyOptimizer.consolidate_state_dict() does."
+        )
+    keeps = is_first(layouts.values())
+    found = {
+        key: checkpoints.whole(state_dict["state"][key], layouts[key], stride, keeps)
+        for key, _, stride in params
+        if key in state_dict["state"]
+    }
+    return {**state_dict, "state": {**state_dict["state"], **found}} if keeps else {}
 
 
 def _parameters(

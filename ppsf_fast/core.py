@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.optim.optimizer import Optimizer
 
 from ppsf_fast import plan, state
-from ppsf_fast.distributed.sharding import Known
+from ppsf_fast.distributed.sharding import Known, is_declared
 from ppsf_fast.distributed.team import Team
 from ppsf_fast.fused import FusedStep
 from ppsf_fast.options import check_groups, check_lr
@@ -62,6 +62,10 @@ class Core(Optimizer):
     def process_group(self, group: ProcessGroup | None) -> None:
         self._process_group, self._lacks_group = group, False
 
+    def _has_declared(self) -> bool:
+        """Whether any parameter is a piece by declaration, which no copy of it inherits."""
+        return any(is_declared(param) for group in self.param_groups for param in group["params"])
+
     def _team(self, rules: Sequence[Rule]) -> Team | None:
         """The processes of the optimizer; None if there is nothing to ask others."""
         sharing = self._process_group is not None or rules[0].sums_processes
@@ -85,8 +89,9 @@ class Core(Optimizer):
             )
         if self._lacks_group:
             raise RuntimeError(
-                "step() was called on a copy of an optimizer that shared its estimates with other processes: a copy "
-                "has no process group. Set optimizer.process_group, to None if it is to train alone."
+                "step() was called on a copy of an optimizer that worked together with other processes: a copy has no "
+                "process group, and nothing is declared of its parameters. Declare flat pieces anew, if there are any, "
+                "and set optimizer.process_group, to None if it needs none."
             )
         for group in self.param_groups:
             check_lr(group["lr"])

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ppsf_fast import plan
+from ppsf_fast.distributed.layout import local
+from ppsf_fast.distributed.sharding import layout_of
 from ppsf_fast.options import Group
 from ppsf_fast.rule import Rule
 from ppsf_fast.state import State, prepare, release
@@ -16,7 +18,7 @@ from ppsf_fast.state import State, prepare, release
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes of the state of an optimizer.
+    """Bytes of the state of an optimizer; of sharded parameters those of the pieces that are here.
 
     Attributes:
         by_kind: the bytes of each array that the state keeps, over all parameters, by its name in the state.
@@ -59,7 +61,7 @@ def memory_of(groups: Sequence[Group], rules: Sequence[Rule], states: Mapping[Te
             if not param.requires_grad and param not in states:
                 continue
             state = _foreseen(param, rule, plan.may_adapt(group, rule), states.get(param, {}))
-            parameters += param.numel()
+            parameters += local(param).numel()
             during.update(_bytes(state))
             if rule.prodigy_steps:
                 release(state)
@@ -69,12 +71,12 @@ def memory_of(groups: Sequence[Group], rules: Sequence[Rule], states: Mapping[Te
 
 def _foreseen(param: Tensor, rule: Rule, adapts: bool, present: State) -> State:
     """The state that steps make of the present one, on the device without memory."""
-    shape, state = param.detach().to("meta"), dict(present)
+    shape, state, layout = param.detach().to("meta"), dict(present), layout_of(param, "a parameter")
     # Under ADOPT the first step creates less than the second one.
     for _ in range(2):
-        prepare(state, shape, rule, adapts)
+        prepare(state, shape, rule, adapts, layout)
     return state
 
 
 def _bytes(state: State) -> dict[str, int]:
-    return {name: value.nbytes for name, value in state.items() if isinstance(value, Tensor)}
+    return {name: local(value).nbytes for name, value in state.items() if isinstance(value, Tensor)}

@@ -32,6 +32,29 @@ class Persistence(Core):
         finally:
             handle.remove()
 
+    def whole_state_dict(self) -> dict[str, Any]:
+        """The state dict that one process with all of the parameters would have, as copies on the host.
+
+        Of sharded parameters it holds the whole, which any number of processes can load. Every process has to call it.
+
+        Returns:
+            the state dict in the first of the processes that have a piece; an empty one in the others. Without sharded
+            parameters, the state dict in each.
+
+        Raises:
+            ValueError: processes have whole parameters of their own, as with ZeRO-1.
+
+        Example:
+            >>> import torch
+            >>> from ppsf_fast import ProdigyPlusScheduleFree
+            >>> optimizer = ProdigyPlusScheduleFree(torch.nn.Linear(4, 1).parameters())
+            >>> optimizer.whole_state_dict() == optimizer.state_dict()
+            True
+        """
+        team = self._team(self._rules())
+        sharing = team is not None and bool(team.sharing.sums)
+        return checkpoint.whole(self.state_dict(), self.param_groups, self._revision, sharing)
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load what :meth:`state_dict` returned. Tensors keep their dtypes; the mode is restored too.
 
@@ -73,7 +96,7 @@ class Persistence(Core):
             "_skipped": self._ledger.skipped(),
             "_revision": self.revision,
             "_compiles": self._compiles,
-            "_lacks_group": self._lacks_group or self._process_group is not None,
+            "_lacks_group": self._lacks_group or self._process_group is not None or self._has_declared(),
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -143,7 +143,7 @@ def item_of(index: int, param: Tensor, rule: Rule, states: Mapping[Tensor, State
     check_parameter(param, where)
     check_gradient(param.grad, where)
     state = states.get(param, {})
-    check_shapes(state, param, rule.stride, where)
+    check_shapes(state, param.shape, rule.stride, where)
     return Item(index, param, param.grad, state)
 
 

@@ -20,7 +20,8 @@ State = dict[str, Any]
 
 #: What is kept of samples: what only the estimate needs.
 SAMPLES = ("p0", "s")
-_LIKE_PARAM = ("z", "exp_avg", "exp_avg_sq")
+#: What has the shape of the parameter.
+LIKE_PARAM = ("z", "exp_avg", "exp_avg_sq")
 #: Under ADOPT: whether the second moment has been made, a 0-d bool. The host cannot tell: a first step that the device
 #: finds to be bad leaves the state behind and makes nothing.
 FILLED = "filled"
@@ -76,7 +77,7 @@ def moment_names(state: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _sampled(param: Tensor, rule: Rule, layout: Layout | None) -> tuple[Tensor, torch.dtype]:
     """x0, and the dtype of s."""
-    start = sample(param.detach(), rule.stride) if layout is None else layout.sampled(param.detach(), rule.stride)
+    start = sample(param.detach(), rule.stride) if layout is None else layout.runs.sample(param.detach(), rule.stride)
     # clause: PPSF-R-010 e3f7656a
     if rule.bf16_state:
         return start.to(torch.bfloat16, copy=True), torch.bfloat16
@@ -159,18 +160,20 @@ def loaded(entries: Mapping[str, Any], param: Tensor) -> State:
     }
 
 
-def check_shapes(state: Mapping[str, Any], param: Tensor, stride: int, where: str, samples: int | None = None) -> None:
-    """Raise ValueError if `state` cannot belong to `param`.
+def check_shapes(
+    state: Mapping[str, Any], shape: torch.Size, stride: int, where: str, samples: int | None = None
+) -> None:
+    """Raise ValueError if `state` cannot belong to a parameter of this shape.
 
     Args:
         state: of a parameter.
-        param: the parameter.
+        shape: of the parameter.
         stride: one element in this many is sampled.
         where: names the parameter.
         samples: how many that gives, if it is not a matter of the size: of a sharded parameter.
     """
-    shape, sampled = param.shape, torch.Size([-(-param.numel() // stride) if samples is None else samples])
-    for name in _LIKE_PARAM:
+    sampled = torch.Size([-(-shape.numel() // stride) if samples is None else samples])
+    for name in LIKE_PARAM:
         if name in state and state[name].shape != shape:
             _refuse_shape(name, state[name], shape, shape, where)
     for name in SAMPLES:

@@ -18,7 +18,7 @@ from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tenso
 
 from ppsf_conformance.adapter import ARRAYS, Array, Gradients, Group, Snapshot
 from ppsf_conformance.name_map import NameMap
-from ppsf_conformance.torch_adapter import TorchImplementation, TorchSession, to_tensor
+from ppsf_conformance.torch_adapter import TorchImplementation, TorchSession, to_array, to_tensor
 from ppsf_conformance.torch_events import quiet
 from ppsf_ref import ParamState
 from ppsf_ref.clauses.lifecycle import Place
@@ -97,6 +97,13 @@ class ShardedSession(TorchSession):
         if any(other != told[0] for other in told):
             raise AssertionError(f"the processes hold different numbers: {told}")
         return found
+
+    def gradients(self) -> Gradients:
+        """Those that the parameters have now, whole."""
+        return [
+            [None if param.grad is None else to_array(whole(param.grad)) for param in group["params"]]
+            for group in self.optimizer.param_groups
+        ]
 
     def _whole(self, tensor: torch.Tensor) -> torch.Tensor:
         return whole(tensor)
@@ -229,6 +236,23 @@ class SpreadSession(TorchSession):
             return parts[0]
         joined = np.concatenate([part.reshape(-1) for part in there])
         return joined.reshape(shape) if name in SHAPED else joined
+
+    def gradients(self) -> Gradients:
+        """Those that the parameters have now, put together; a piece without one counts as zeros."""
+        own = {
+            place: (piece.first, None if piece.param.grad is None else to_array(piece.param.grad), piece.param.numel())
+            for place, piece in self._places.items()
+            if piece.param is not None
+        }
+        told: list[Any] = [None] * dist.get_world_size()
+        dist.all_gather_object(told, own)
+        rows: list[list[Array | None]] = [[] for _ in self.optimizer.param_groups]
+        for place in sorted(self._places):
+            runs = sorted((found[place] for found in told if place in found), key=lambda run: run[0])
+            parts = [np.zeros(size) if grad is None else grad for _, grad, size in runs]
+            given = any(grad is not None for _, grad, _ in runs)
+            rows[place[0]].append(self._joined("y", parts, self._places[place].shape) if given else None)
+        return rows
 
     def _set_gradients(self, gradients: Gradients) -> None:
         for (i, j), piece in self._places.items():

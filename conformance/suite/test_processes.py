@@ -37,11 +37,15 @@ FACTORED = (
     GroupSpec((ParamSpec((3, 33, 4)), ParamSpec((34, 4), "bfloat16"), ParamSpec((2, 3)))),
 )
 
+#: One row, with random bits, cut in every way there is: in some of them a process has no run at all, of a width that is
+#: not 0.
+ONE_ROW = (GroupSpec((ParamSpec((1, 6), "bfloat16"),) * 8),)
+
 
 def drawn(revision: str, count: int, seed: int) -> list[Problem]:
     """Problems of a revision with all options but those that no sharded parameter takes."""
     own = run.implementation_for(run.OWN[revision], revision=revision).capabilities
-    found = [Problem({}, FACTORED, "noise", steps=3, seed=seed, revision=revision)]
+    found = [Problem({}, groups, "noise", steps=3, seed=seed, revision=revision) for groups in (FACTORED, ONE_ROW)]
     draw_problems(own.dtypes, own.options - {"fused_back_pass", "fsdp_in_use"}, count, seed, found.append, revision)
     return found
 
@@ -146,6 +150,6 @@ def test_faults_of_a_sharded_step_are_noticed() -> None:
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("world", MESHES)
-def test_every_step_of_many_over_processes_is_lawful(world: int) -> None:
-    judged_over(world, NIGHTLY, seed=200, patience=7200)
+@pytest.mark.parametrize(("how", "world"), [*(("DTensors", world) for world in MESHES), ("flat", 3), ("dealt out", 2)])
+def test_every_step_of_many_over_processes_is_lawful(how: str, world: int) -> None:
+    judged_over(world, NIGHTLY, seed=200, patience=7200, how=how)

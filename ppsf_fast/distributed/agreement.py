@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ppsf_fast.distributed.layout import Layout, local
 from ppsf_fast.distributed.parts import Part
 from ppsf_fast.distributed.reductions import Partial, Reduction, completed
 from ppsf_fast.numerics import readable
@@ -64,6 +65,27 @@ def agreed(
         {index: decide(counts[1] > 0) for index, counts in found.items()},
         [decide(count > 0) for count in groups],
     )
+
+
+def given(params: Sequence[Tensor], layouts: Sequence[Layout | None]) -> tuple[list[bool], bool]:
+    """Which parameters have a gradient on any process, and whether any of these gradients is not 0.
+
+    Args:
+        params: the parameters, each with its gradient here.
+        layouts: how each is sharded; None: it is not.
+    """
+    asked = [[_given(*each)] for each in zip(params, layouts, strict=True)]
+    counts = torch.stack([found.cpu() for (found,) in completed(asked)]) if asked else torch.zeros(0, 2)
+    present, moving = (counts > 0).unbind(1)
+    return present.tolist(), bool(moving.any())
+
+
+def _given(param: Tensor, layout: Layout | None) -> Partial:
+    grad = None if param.grad is None else local(param.grad)
+    found = torch.zeros(2, device=param.device)
+    if grad is not None:
+        found = torch.stack([torch.ones_like(found[0]), grad.any().to(found)])
+    return Partial(found, Reduction() if layout is None else layout.everyone)
 
 
 def _bad(item: Item, device: torch.device, scaling: Scaling) -> Tensor:

@@ -36,5 +36,5 @@ def _of_runs(runs: Runs, seed: int, k: Tensor, parameter: int) -> Tensor:
     blocks = starts // _BLOCK + torch.arange(runs.width // _BLOCK + 2, device=k.device)
     counter = (blocks & _WORD, blocks >> 32, torch.full_like(k, parameter), torch.zeros_like(k))
     four = philox4x32(counter, (torch.full_like(k, seed & _WORD), k & _WORD))
-    found = torch.stack(four, -1).to(torch.int32).view(starts.numel(), -1)
+    found = torch.stack(four, -1).to(torch.int32).flatten(1)
     return found.gather(1, starts % _BLOCK + torch.arange(runs.width, device=k.device)).view(-1)

@@ -35,21 +35,23 @@ class Runs:
         """Number of elements."""
         return self.starts.numel() * self.width
 
-    def sampled(self, stride: int, device: torch.device) -> slice | Tensor:
-        """Which of the elements are in the sample of the whole: a slice, or their indices among these on a device."""
-        key = (stride, device)
+    def sample(self, values: Tensor, stride: int) -> Tensor:
+        """What of a parameter, or of what is stored like it, is here and in the sample of the whole: one axis."""
+        # clause: PPSF-N-001 4572b27e
+        piece = local(values)
+        key = (stride, piece.device)
         if key not in self._known:
-            self._known[key] = self._found(stride, device)
-        return self._known[key]
+            self._known[key] = self._found(*key)
+        return piece.reshape(-1)[self._known[key]]
 
     def _found(self, stride: int, device: torch.device) -> slice | Tensor:
         if self.starts.numel() == 1:
             return slice(min(-int(self.starts) % stride, self.width), None, stride)
-        return torch.nonzero(self._indices() % stride == 0).view(-1).to(device)
+        return torch.nonzero(self.indices() % stride == 0).view(-1).to(device)
 
     def places(self, stride: int) -> Tensor:
         """Where these are in that sample, int64, on the host."""
-        indices = self._indices()
+        indices = self.indices()
         return indices[indices % stride == 0] // stride
 
     def scattered(self, piece: Tensor, shape: Sequence[int]) -> Tensor:
@@ -66,9 +68,10 @@ class Runs:
         if self.starts.numel() == 1:
             first = int(self.starts)
             return slice(first, first + self.width)
-        return self._indices().to(device)
+        return self.indices().to(device)
 
-    def _indices(self) -> Tensor:
+    def indices(self) -> Tensor:
+        """Where these are in the whole, int64, on the host."""
         return (self.starts.unsqueeze(1) + torch.arange(self.width)).view(-1)
 
 
@@ -97,12 +100,12 @@ class Layout(Protocol):
         """Whether of what is stored for another axis a process has a part along this one."""
         ...
 
-    def sampled(self, values: Tensor, stride: int) -> Tensor:
-        """What of a parameter, or of what is stored like it, is here and in the sample of the whole: one axis."""
-        ...
-
     def factor(self, axis: int, dtype: torch.dtype, device: torch.device) -> Tensor:
         """Zeros as they are stored for the means over an axis."""
+        ...
+
+    def placed(self, value: Tensor, axis: int | None) -> Tensor:
+        """Of an array of the shape of the parameter, or of means over an axis, what this process keeps."""
         ...
 
     def block(self, piece: Tensor) -> Tensor:
@@ -128,10 +131,10 @@ def local(values: Tensor) -> Tensor:
     return values if to_local is None else to_local()
 
 
-def sampled(runs: Runs, piece: Tensor, stride: int) -> Tensor:
-    """What of a piece is in the sample of the whole."""
-    # clause: PPSF-N-001 4572b27e
-    return piece.reshape(-1)[runs.sampled(stride, piece.device)]
+def full(values: Tensor) -> Tensor:
+    """All of a tensor: the tensor itself unless it is a DTensor, of which every process has to ask."""
+    full_tensor = getattr(values, "full_tensor", None)
+    return values if full_tensor is None else full_tensor()
 
 
 @dataclass(slots=True, eq=False)
@@ -159,11 +162,17 @@ class FlatLayout:
     def cuts_factors(self, axis: int) -> bool:
         return False
 
-    def sampled(self, values: Tensor, stride: int) -> Tensor:
-        return sampled(self.runs, values, stride)
-
     def factor(self, axis: int, dtype: torch.dtype, device: torch.device) -> Tensor:
         return torch.zeros([1 if i == axis else size for i, size in enumerate(self.shape)], dtype=dtype, device=device)
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """The index of the first element, and that of the first one after them."""
+        first = int(self.runs.starts)
+        return first, first + self.runs.width
+
+    def placed(self, value: Tensor, axis: int | None) -> Tensor:
+        return self.runs.taken(full(value)) if axis is None else full(value)
 
     @property
     def _slab(self) -> tuple[int, int, int]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Replicate, Shard
 
-from ppsf_fast.distributed.layout import Runs, local, sampled
+from ppsf_fast.distributed.layout import Runs
 from ppsf_fast.distributed.reductions import Reduction
 
 
@@ -33,7 +33,7 @@ class MeshLayout:
 
     @staticmethod
     def of(param: DTensor) -> MeshLayout:
-        """The layout of a parameter whose placements are allowed (:func:`refuse_placements`)."""
+        """The layout of a parameter whose placements are allowed (:mod:`ppsf_fast.distributed.sharding`)."""
         mesh, placements = param.device_mesh, tuple(param.placements)
         cut = tuple(i for i in range(mesh.ndim) if _axis(placements[i]) is not None)
         return MeshLayout(
@@ -53,9 +53,6 @@ class MeshLayout:
 
     def cuts_factors(self, axis: int) -> bool:
         return bool(self.over((axis,)).sums)
-
-    def sampled(self, values: Tensor, stride: int) -> Tensor:
-        return sampled(self.runs, local(values), stride)
 
     def factor(self, axis: int, dtype: torch.dtype, device: torch.device) -> Tensor:
         shape = torch.Size(1 if i == axis else size for i, size in enumerate(self.shape))

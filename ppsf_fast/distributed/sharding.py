@@ -92,25 +92,32 @@ def _found(table: WeakTensorKeyDictionary, param: Tensor) -> Any:
 
 def anything_sharded(params: Iterable[Tensor]) -> bool:
     """Whether any of these parameters may be sharded: asked of each kind of tensor once, since it is in every step."""
-    there = sys.modules.get("torch.distributed.tensor")
-    return len(_LAYOUTS) > 0 or (
-        there is not None and any(issubclass(kind, there.DTensor) for kind in set(map(type, params)))
-    )
+    return len(_LAYOUTS) > 0 or any(map(_is_of_dtensors, set(map(type, params))))
+
+
+def is_declared(param: Tensor) -> bool:
+    """Whether :func:`declare_flat` or :func:`declare_fsdp` said that a parameter is a piece."""
+    return param in _LAYOUTS
 
 
 def is_dtensor(param: object) -> bool:
-    """Whether a tensor is a DTensor; does not import them."""
+    """Whether a tensor is a DTensor."""
+    return _is_of_dtensors(type(param))
+
+
+def _is_of_dtensors(kind: type) -> bool:
+    """Whether a type is that of DTensors; does not import them."""
     there = sys.modules.get("torch.distributed.tensor")
-    return there is not None and isinstance(param, there.DTensor)
+    return there is not None and issubclass(kind, there.DTensor)
 
 
-def layout_of(param: Tensor, known: Known, where: str) -> Layout | None:
+def layout_of(param: Tensor, where: str, known: Known | None = None) -> Layout | None:
     """How a parameter is sharded; None if it is not.
 
     Args:
         param: the parameter.
-        known: layouts from earlier steps; one that still holds is taken from there, another is put there.
         where: names the parameter.
+        known: layouts from earlier steps; one that still holds is taken from there, another is put there.
 
     Raises:
         TypeError: it is sharded in a way that is not served.
@@ -123,10 +130,10 @@ def layout_of(param: Tensor, known: Known, where: str) -> Layout | None:
                 "another piece now. Declare it anew with declare_flat() or declare_fsdp()."
             )
         return found
-    return _layout_of_dtensor(param, known, where)
+    return _layout_of_dtensor(param, where, Known() if known is None else known)
 
 
-def _layout_of_dtensor(param: Any, known: Known, where: str) -> Layout:
+def _layout_of_dtensor(param: Any, where: str, known: Known) -> Layout:
     from ppsf_fast.distributed.mesh import MeshLayout
 
     there: MeshLayout | None = _found(known, param)
@@ -135,7 +142,7 @@ def _layout_of_dtensor(param: Any, known: Known, where: str) -> Layout:
         param.device_mesh,
         param.placements,
     ):
-        refuse_placements(param, where)
+        _refuse_placements(param, where)
         there = known[param] = MeshLayout.of(param)
         if there.runs.numel != param.to_local().numel():
             raise TypeError(
@@ -145,7 +152,7 @@ def _layout_of_dtensor(param: Any, known: Known, where: str) -> Layout:
     return there
 
 
-def refuse_placements(param: Any, where: str) -> None:
+def _refuse_placements(param: Any, where: str) -> None:
     """Raise TypeError for a DTensor whose elements are sums that nobody has taken yet."""
     # clause: PPSF-X-006 21269820
     if any(placement.is_partial() for placement in param.placements):

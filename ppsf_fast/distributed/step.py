@@ -120,7 +120,7 @@ def _part(index: int, param: Tensor, layout: Layout, rule: Rule, states: Mapping
     if param.grad is not None:
         plans.check_gradient(param.grad, where)
     grad = gradient_of(param, where) if is_dtensor(param) else param.grad
-    check_shapes(state, param, rule.stride, where, layout.sampled(y, rule.stride).numel())
+    check_shapes(state, param.shape, rule.stride, where, layout.runs.sample(y, rule.stride).numel())
     nothing = y.new_zeros(()).expand(y.shape)
     return Part(index, param, nothing if grad is None else grad, state, layout, y, grad is not None)
 

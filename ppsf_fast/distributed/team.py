@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -45,7 +45,7 @@ class Team:
 
     def layout(self, param: Tensor, where: str) -> Layout | None:
         """How a parameter is sharded; None if it is not."""
-        return layout_of(param, self._known, where)
+        return layout_of(param, where, self._known)
 
     def counts(self, layout: Layout) -> bool:
         """Whether this process tells the others of a sharded parameter: of those that have it, only one does."""
@@ -58,3 +58,9 @@ class Team:
 def connected(group: ProcessGroup | None) -> bool:
     """Whether there are other processes in a group."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size(group) > 1
+
+
+def is_first(layouts: Iterable[Layout | None]) -> bool:
+    """Whether of all processes that have a piece of a parameter this is the first; without pieces each one is."""
+    holders = [min(layout.ranks) for layout in layouts if layout is not None]
+    return not holders or dist.get_rank() == min(holders)

@@ -69,13 +69,13 @@ class Remembering:
     def asked(self) -> list[Partial]:
         """The sums over its samples."""
         part, rule = self._part, self._rule
-        grad = unscaled(part.layout.sampled(part.grad, rule.stride), self._by.unscale)
-        y = part.layout.sampled(part.y, rule.stride).float()
+        grad = unscaled(part.layout.runs.sample(part.grad, rule.stride), self._by.unscale)
+        y = part.layout.runs.sample(part.y, rule.stride).float()
         if rule.penalizes:
             # clause: PPSF-W-011 32971b9c
             grad = grad + y * rule.weight_decay
         at_z = rule.averages and rule.revision.statistic_point == "z"
-        point = part.layout.sampled(part.state["z"], rule.stride).float() if at_z else y
+        point = part.layout.runs.sample(part.state["z"], rule.stride).float() if at_z else y
         displacement = part.state["p0"].float() - point
         # clause: PPSF-D-002 d788f0e1
         sums = [whole(grad * displacement)]

@@ -18,7 +18,7 @@ from torch.distributed.checkpoint.state_dict import (
 )
 
 from tests.distributed.harness import ONE_AT_A_TIME, run
-from tests.distributed.sharded import Model, mesh_of, optimizer_of, same, seen, set_gradients, shard
+from tests.distributed.sharded import SHAPES, Model, mesh_of, optimizer_of, same, seen, set_gradients, shard
 
 pytestmark = ONE_AT_A_TIME
 BEFORE, AFTER = 3, 2
@@ -165,3 +165,29 @@ def test_processes_have_the_same_keys_whoever_had_a_gradient() -> None:
     first, second = run(2, keys_with_missing_gradients, WAYS["two"][1])
     assert first == second
     assert [key for key, _ in first] == [0, 1, 2, 3, 5, 6]
+
+
+def paused(pulls: bool) -> list[Any]:
+    """What is saved after a first step with learning rates of 0, where only the last process has gradients.
+
+    They are 0; or they are not, and the other process has gradients of 0.
+    """
+    model, optimizer = built(WAYS["two"][1], {})
+    last = dist.get_rank() == dist.get_world_size() - 1
+    set_gradients(model, 0, without=() if last or pulls else range(len(SHAPES)))
+    for param in model.parameters():
+        if param.grad is not None and not (last and pulls):
+            param.grad.zero_()
+    for group in optimizer.param_groups:
+        group["lr"] = 0.0
+    optimizer.step()
+    return [(key, sorted(entries)) for key, entries in sorted(optimizer.state_dict()["state"].items())]
+
+
+@pytest.mark.parametrize("pulls", [False, True])
+@pytest.mark.clause("PPSF-L-001", "PPSF-N-022")
+def test_processes_create_the_same_state_ahead(pulls: bool) -> None:
+    """All of it if every gradient on any process is 0, and else none: a process without gradients asks the others."""
+    first, second = run(2, paused, pulls)
+    assert first == second
+    assert len(first) == (0 if pulls else len(SHAPES))
