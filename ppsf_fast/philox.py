@@ -84,11 +84,23 @@ def _begin(state: Tensor, first: int, position: Word, seed: int, step: Word) -> 
     c3.copy_(last) if isinstance(last, Tensor) else c3.fill_(last)
 
 
-def _later_keys(seed: int, step: Tensor) -> Sequence[Tensor]:
+def _later_keys(seed: int, step: Word, device: torch.device) -> Sequence[Tensor]:
     """The keys of the rounds from `_SHARED` on, two rounds in one number: that of the first in its upper half."""
-    rounds = torch.arange(_SHARED, _ROUNDS, device=step.device)
-    keys = torch.stack((rounds * _WEYL[0] + (seed & _WORD), rounds * _WEYL[1] + (step & _WORD)), 1).bitwise_and_(_WORD)
-    return (keys[::2].bitwise_left_shift(32) | keys[1::2]).view(-1, 2, 1, 1).unbind()
+    keys = [_key_of(number, seed, step) for number in range(_SHARED, _ROUNDS)]
+    if isinstance(step, Tensor):
+        signed = torch.stack([torch.stack([torch.full_like(step, one), two]) for one, two in keys])
+        joined = signed[::2].bitwise_left_shift(32) | signed[1::2]
+    else:
+        pairs = zip(keys[::2], keys[1::2], strict=True)
+        joined = torch.tensor(
+            [[_signed(a << 32 | b) for a, b in zip(*pair, strict=True)] for pair in pairs], device=device
+        )
+    return joined.view(-1, 2, 1, 1).unbind()
+
+
+def _signed(word: int) -> int:
+    """The int64 of the same 64 bits."""
+    return word - (word >> 63 << 64)
 
 
 def _rounds_in_place(state: Tensor, keys: Sequence[Tensor]) -> Block:
@@ -103,8 +115,9 @@ def _rounds_in_place(state: Tensor, keys: Sequence[Tensor]) -> Block:
     """
     factors, others, products = state.unbind()
     c0, c2 = factors.unbind()
+    halves = others.unbind(), products.unbind()
     for number in range(2 * len(keys)):
-        product_2, product_0 = products.unbind()
+        product_2, product_0 = halves[1 - number % 2]
         torch.mul(c2, _MULTIPLIER_2, out=product_2)
         torch.mul(c0, _MULTIPLIER_0, out=product_0)
         if number % 2 == 0:
@@ -112,7 +125,7 @@ def _rounds_in_place(state: Tensor, keys: Sequence[Tensor]) -> Block:
         # What is multiplied next has to be a word.
         torch.bitwise_right_shift(products, 32, out=factors).bitwise_xor_(others).bitwise_and_(_WORD)
         others, products = products, others
-    c1, c3 = others.unbind()
+    c1, c3 = halves[0]  # after an even number of rounds
     return c0, c1, c2, c3
 
 
@@ -146,8 +159,9 @@ def rounding_words(
     if (first // BLOCK + blocks) >> 32:
         drawn = _of_huge(first // BLOCK, blocks, position, seed, step)
     else:
-        _begin(state, first // BLOCK, position, seed, int(step) if readable(step.device) else step)
-        drawn = _rounds_in_place(state, _later_keys(seed, step))
+        second = int(step) if readable(step.device) else step
+        _begin(state, first // BLOCK, position, seed, second)
+        drawn = _rounds_in_place(state, _later_keys(seed, second, step.device))
     for place, word in enumerate(drawn):
         words.select(2, place).copy_(word)
     return words.view(shape[0], BLOCK * blocks).narrow(1, 0, numel)

@@ -20,7 +20,7 @@ from ppsf_fast.state import State
 
 #: Elements that are stacked or worked on at once: some arrays of that size stay in a processor's caches, and are few
 #: beside weights of two bytes too. Other devices have more threads to feed.
-_AT_ONCE, _AT_ONCE_OF_HALVES = 1 << 17, 3 << 15
+_AT_ONCE, _AT_ONCE_OF_HALVES = 1 << 17, 13 << 13
 _AT_ONCE_ELSEWHERE = 1 << 24
 #: Above this torch may split one sum over threads, so that its last bits tell whether it was stacked.
 _MOST = 1 << 14
