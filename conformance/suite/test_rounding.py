@@ -125,7 +125,7 @@ def _wrongly(
     def words(
         numel: int, seed: int, step: torch.Tensor, parameters: Sequence[int], first: int = 0, room: object = None
     ) -> torch.Tensor:
-        wanted = {"seed": seed, "step": step, "parameters": parameters}
+        wanted: dict[str, Any] = {"seed": seed, "step": step, "parameters": parameters}
         wanted |= {name: value(wanted[name]) for name, value in given.items()}
         return change(rounding_words(numel, first=first, **wanted))
 
