@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -110,20 +111,23 @@ def stochastic_bfloat16(values: Tensor, noise: Tensor) -> Tensor:
     return torch.where(torch.isnan(values), values, bits.view(torch.float32)).to(torch.bfloat16)
 
 
-def store_stochastic(target: Tensor, value: Tensor, noise: Tensor) -> None:
-    """Round float32 into a bfloat16 array that the host reads; `value` and `noise` are used up.
+def store_stochastic(targets: Sequence[Tensor], values: Tensor, noise: Tensor) -> None:
+    """Round rows of float32 into bfloat16 arrays that the host reads; `values` and `noise` are used up.
 
     Args:
-        target: bfloat16.
-        value: float32, of the same shape, contiguous.
-        noise: as :func:`stochastic_bfloat16` takes it.
+        targets: bfloat16, any shapes of as many elements as a row has.
+        values: float32, shape (len(targets), number of elements).
+        noise: as :func:`stochastic_bfloat16` takes it, of the same shape.
     """
     # clause: PPSF-R-005 77c6d298
-    if not math.isfinite(value.sum()):
-        target.copy_(stochastic_bfloat16(value, noise))
-        return
-    # clause: PPSF-R-003 86e7aa41
-    target.view(torch.int16).copy_(value.view(torch.int32).add_(noise).bitwise_right_shift_(16))
+    if not math.isfinite(values.sum()):
+        rounded = stochastic_bfloat16(values, noise).unbind()
+    else:
+        # clause: PPSF-R-003 86e7aa41
+        rounded = values.view(torch.int32).add_(noise).bitwise_right_shift_(16).unbind()
+        targets = [target.view(torch.int16) for target in targets]
+    for target, row in zip(targets, rounded, strict=True):
+        target.copy_(row.view(target.shape))
 
 
 def store(target: Tensor, value: Tensor, mask: Tensor | None = None, noise: Tensor | None = None) -> None:

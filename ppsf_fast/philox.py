@@ -7,19 +7,27 @@ the 64-bit product of two words wraps to the right bits, and the mask repairs th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from ppsf_fast.numerics import readable
 
 _ROUNDS = 10
 _WORD = 0xFFFFFFFF
 _MULTIPLIER_0, _MULTIPLIER_2 = 0xD2511F53, 0xCD9E8D57
 _WEYL = (0x9E3779B9, 0xBB67AE85)
+#: Elements that share a counter.
+BLOCK = 4
 
-#: Rounds after which each block has words of its own, whatever the counters share.
+#: Rounds in which blocks share words.
 _SHARED = 2
+#: What a draw takes, in int64 numbers for each block: three pairs of words, and what comes of them.
+_STATE, _DRAWN = 6, 2
 
+Word = Any  # a tensor, or an int where all share it
 Block = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
@@ -33,55 +41,97 @@ def philox4x32(counter: Block, key: tuple[Tensor, Tensor]) -> Block:
     Returns:
         four int64 tensors of words in [0, 2^32), of shapes that broadcast to that of counter and key.
     """
-    keys = [tuple((word + i * weyl) & _WORD for word, weyl in zip(key, _WEYL, strict=True)) for i in range(_ROUNDS)]
-    return _rounds(counter, keys)
-
-
-def _rounds(counter: Block, keys: Iterable[Sequence[Tensor | int]]) -> Block:
     c0, c1, c2, c3 = counter
-    for key_0, key_1 in keys:
+    for number in range(_ROUNDS):
+        key_0, key_1 = _key_of(number, *key)
         product_0, product_2 = c0 * _MULTIPLIER_0, c2 * _MULTIPLIER_2
-        # What is multiplied next has to be a word; of the others the upper half, which no word takes from, is left.
-        c0, c2 = _mixed(product_2 >> 32, c1 ^ key_0), _mixed(product_0 >> 32, c3 ^ key_1)
-        c1, c3 = product_2, product_0
-    return c0, c1 & _WORD, c2, c3 & _WORD
-
-
-def _rounds_in_place(counter: Block, shape: Sequence[int], keys: Iterable[Tensor]) -> Iterable[Tensor]:
-    """The same for words that each counter has of its own; of what is returned the lower halves count.
-
-    Two words are worked on at once, and nothing new is made.
-
-    Args:
-        counter: four words that broadcast to `shape`.
-        shape: of the counters.
-        keys: of the rounds, two numbers each.
-    """
-    c0, c1, c2, c3 = (word.expand(shape) for word in counter)
-    factors, others = torch.stack((c0, c2)), torch.stack((c1, c3))
-    products = torch.empty_like(factors)
-    c0, c2 = factors.unbind()
-    for key in keys:
-        product_2, product_0 = products.unbind()
-        torch.mul(c2, _MULTIPLIER_2, out=product_2)
-        torch.mul(c0, _MULTIPLIER_0, out=product_0)
-        torch.bitwise_right_shift(products, 32, out=factors)
-        factors.bitwise_xor_(others).bitwise_xor_(key).bitwise_and_(_WORD)
-        others, products = products, others
-    c1, c3 = others.unbind()
+        c0, c2 = _upper(product_2) ^ c1 ^ key_0, _upper(product_0) ^ c3 ^ key_1
+        c1, c3 = product_2 & _WORD, product_0 & _WORD
     return c0, c1, c2, c3
 
 
-def _mixed(high: Tensor, other: Tensor) -> Tensor:
-    """The exclusive or of two tensors that nobody needs any more, as words."""
-    large, small = (high, other) if high.numel() >= other.numel() else (other, high)
-    fits = small.numel() == 1 or small.shape == large.shape[large.dim() - small.dim() :]
-    if small.dim() > large.dim() or not fits:
-        return (large ^ small) & _WORD
-    return large.bitwise_xor_(small).bitwise_and_(_WORD)
+def _key_of(number: int, first: Word, second: Word) -> tuple[Word, Word]:
+    """The key of a round."""
+    return (first + number * _WEYL[0]) & _WORD, (second + number * _WEYL[1]) & _WORD
 
 
-def rounding_words(numel: int, seed: int, step: Tensor, parameters: Sequence[int], first: int = 0) -> Tensor:
+def _upper(product: Word) -> Word:
+    """The upper word of a product."""
+    return (product >> 32) & _WORD
+
+
+def _begin(state: Tensor, first: int, position: Word, seed: int, step: Word) -> None:
+    """The first two rounds, in which each of the four words is still shared by all blocks or by all parameters.
+
+    Args:
+        state: as :func:`_rounds_in_place` takes it, shape (3, 2, number of parameters, number of blocks); written.
+        first: number of the first block; all numbers fit into a word.
+        position: of the parameter; of several, int64, shape (number of parameters, 1).
+        seed, step: the key.
+    """
+    c0, c2, c1, c3, products, _ = state.flatten(0, 1).unbind()
+    block = c0.select(0, 0)
+    torch.arange(first, first + state.shape[-1], out=block)
+    products.copy_(block).mul_(_MULTIPLIER_0)
+    key_0, key_1 = _key_of(0, seed, step)
+    shared, lower = _upper(position * _MULTIPLIER_2) ^ key_0, (position * _MULTIPLIER_2) & _WORD
+    torch.bitwise_right_shift(products, 32, out=c2).bitwise_xor_(key_1).bitwise_and_(_WORD)
+    key_0, key_1 = _key_of(1, seed, step)
+    torch.mul(c2, _MULTIPLIER_2, out=c1)
+    torch.bitwise_right_shift(c1, 32, out=c0).bitwise_xor_(lower ^ key_0).bitwise_and_(_WORD)
+    torch.bitwise_xor(products, _upper(shared * _MULTIPLIER_0) ^ key_1, out=c2).bitwise_and_(_WORD)
+    last = (shared * _MULTIPLIER_0) & _WORD
+    c3.copy_(last) if isinstance(last, Tensor) else c3.fill_(last)
+
+
+def _later_keys(seed: int, step: Word, device: torch.device) -> Sequence[Tensor]:
+    """The keys of the rounds from `_SHARED` on, two rounds in one number: that of the first in its upper half."""
+    keys = [_key_of(number, seed, step) for number in range(_SHARED, _ROUNDS)]
+    if isinstance(step, Tensor):
+        signed = torch.stack([torch.stack([torch.full_like(step, one), two]) for one, two in keys])
+        joined = signed[::2].bitwise_left_shift(32) | signed[1::2]
+    else:
+        pairs = zip(keys[::2], keys[1::2], strict=True)
+        joined = torch.tensor(
+            [[_signed(a << 32 | b) for a, b in zip(*pair, strict=True)] for pair in pairs], device=device
+        )
+    return joined.view(-1, 2, 1, 1).unbind()
+
+
+def _signed(word: int) -> int:
+    """The int64 of the same 64 bits."""
+    return word - (word >> 63 << 64)
+
+
+def _rounds_in_place(state: Tensor, keys: Sequence[Tensor]) -> Block:
+    """All later rounds; of what is returned the lower halves count.
+
+    Two words are worked on at once, and nothing new is made. A product's upper half is taken in its round and its lower
+    half in the next one, so one operation brings it the keys of both.
+
+    Args:
+        state: shape (3, 2, *shape of the counters): words 0 and 2, then words 1 and 3; the last is room.
+        keys: of pairs of rounds.
+    """
+    factors, others, products = state.unbind()
+    c0, c2 = factors.unbind()
+    halves = others.unbind(), products.unbind()
+    for number in range(2 * len(keys)):
+        product_2, product_0 = halves[1 - number % 2]
+        torch.mul(c2, _MULTIPLIER_2, out=product_2)
+        torch.mul(c0, _MULTIPLIER_0, out=product_0)
+        if number % 2 == 0:
+            products.bitwise_xor_(keys[number // 2])
+        # What is multiplied next has to be a word.
+        torch.bitwise_right_shift(products, 32, out=factors).bitwise_xor_(others).bitwise_and_(_WORD)
+        others, products = products, others
+    c1, c3 = halves[0]  # after an even number of rounds
+    return c0, c1, c2, c3
+
+
+def rounding_words(
+    numel: int, seed: int, step: Tensor, parameters: Sequence[int], first: int = 0, room: Tensor | None = None
+) -> Tensor:
     """One random word for each of some elements of some parameters in one step.
 
     Args:
@@ -90,23 +140,35 @@ def rounding_words(numel: int, seed: int, step: Tensor, parameters: Sequence[int
         step: k of the pool, a 0-d int64 tensor; its device is the device of the result.
         parameters: positions of the parameters over all groups.
         first: index of the first of the elements, a multiple of 4.
+        room: memory to do it in, int64, shape (8 * number of blocks of all parameters,); the result is in its last
+            quarter.
 
     Returns:
         int32, shape (len(parameters), numel): the bits of a word for each element in row-major logical order.
     """
     # clause: PPSF-R-004 01ac67d9
-    blocks = (numel + 3) // 4
-    block = torch.arange(first // 4, first // 4 + blocks, device=step.device)
-    position = torch.stack([torch.full_like(step, parameter) for parameter in parameters]).unsqueeze(1)
-    zero = torch.zeros_like(step)
-    # Numbers that all blocks share are kept as one: the first rounds are cheaper then.
-    upper = block >> 32 if (first // 4 + blocks) >> 32 else zero
-    rounds = torch.arange(_ROUNDS, device=step.device)
-    first_key, second_key = rounds * _WEYL[0] + (seed & _WORD), rounds * _WEYL[1] + (step & _WORD)
-    keys = torch.stack((first_key, second_key), 1).bitwise_and_(_WORD)
-    begun = _rounds((block & _WORD, upper, position, zero), [key.unbind() for key in keys[:_SHARED]])
+    blocks = -(-numel // BLOCK)
     shape = (len(parameters), blocks)
-    words = torch.empty(*shape, 4, dtype=torch.int32, device=step.device)
-    for place, word in enumerate(_rounds_in_place(begun, shape, keys[_SHARED:].view(-1, 2, 1, 1).unbind())):
+    if room is None:
+        room = torch.empty((_STATE + _DRAWN) * len(parameters) * blocks, dtype=torch.int64, device=step.device)
+    state = room[: _STATE * shape[0] * blocks].view(3, 2, *shape)
+    words = room[_STATE * shape[0] * blocks :].view(torch.int32).view(*shape, BLOCK)
+    position: Word = parameters[0]
+    if len(parameters) > 1:
+        position = torch.stack([torch.full_like(step, parameter) for parameter in parameters]).unsqueeze(1)
+    if (first // BLOCK + blocks) >> 32:
+        drawn = _of_huge(first // BLOCK, blocks, position, seed, step)
+    else:
+        second = int(step) if readable(step.device) else step
+        _begin(state, first // BLOCK, position, seed, second)
+        drawn = _rounds_in_place(state, _later_keys(seed, second, step.device))
+    for place, word in enumerate(drawn):
         words.select(2, place).copy_(word)
-    return words.view(len(parameters), 4 * blocks).narrow(1, 0, numel)
+    return words.view(shape[0], BLOCK * blocks).narrow(1, 0, numel)
+
+
+def _of_huge(first: int, blocks: int, position: Word, seed: int, step: Tensor) -> Block:
+    """The same where a number of a block takes two words."""
+    block = torch.arange(first, first + blocks, device=step.device)
+    counter = (block & _WORD, block >> 32, position + torch.zeros_like(step), torch.zeros_like(step))
+    return philox4x32(counter, (torch.full_like(step, seed & _WORD), step & _WORD))

@@ -122,7 +122,9 @@ def test_a_sample_by_storage_is_noticed(product: TorchImplementation, monkeypatc
 
 
 def test_bits_of_a_global_generator_are_noticed(product: TorchImplementation, monkeypatch: pytest.MonkeyPatch) -> None:
-    def drawn(numel: int, seed: int, step: torch.Tensor, parameters: Sequence[int], first: int = 0) -> torch.Tensor:
+    def drawn(
+        numel: int, seed: int, step: torch.Tensor, parameters: Sequence[int], first: int = 0, room: object = None
+    ) -> torch.Tensor:
         return torch.randint(-(2**31), 2**31 - 1, (len(parameters), numel), dtype=torch.int32)
 
     monkeypatch.setattr(weights, "rounding_words", drawn)

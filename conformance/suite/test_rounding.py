@@ -122,8 +122,10 @@ def _wrongly(
 ) -> Callable[..., torch.Tensor]:
     """The draws of the product with something else given to them, and then changed."""
 
-    def words(numel: int, seed: int, step: torch.Tensor, parameters: Sequence[int], first: int = 0) -> torch.Tensor:
-        wanted = {"seed": seed, "step": step, "parameters": parameters}
+    def words(
+        numel: int, seed: int, step: torch.Tensor, parameters: Sequence[int], first: int = 0, room: object = None
+    ) -> torch.Tensor:
+        wanted: dict[str, Any] = {"seed": seed, "step": step, "parameters": parameters}
         wanted |= {name: value(wanted[name]) for name, value in given.items()}
         return change(rounding_words(numel, first=first, **wanted))
 

@@ -10,6 +10,7 @@ import torch
 from ppsf_fast.backends.coefficients import Coefficients, Outcome, moved_to
 from ppsf_fast.backends.native import run as native
 from ppsf_fast.backends.native.run import Table
+from ppsf_fast.backends.room import Room
 from ppsf_fast.backends.stacks import Stack, stacked
 from ppsf_fast.backends.statistics import Statistics, measured
 from ppsf_fast.backends.weights import move
@@ -25,19 +26,21 @@ class Batch:
     Attributes:
         items: the parameters.
         rule, by: of their group; the numbers are on their device.
+        room: for what operations of torch make on the way.
         table: what the kernel reads; None: they are stepped by operations of torch.
     """
 
     items: Sequence[Item]
     rule: Rule
     by: Coefficients
+    room: Room
     table: Table | None = None
 
     def measure(self) -> Statistics:
         """Update what they remember for the estimate; their shares, in the order of `items`."""
         if self.table is not None:
             return self._run(Outcome(self.by.d, None), measures=True, moves=False)
-        stack = Stack.of(self.items)
+        stack = Stack.of(self.items, self.room)
         shares = measured(stack, self.rule, self.by)
         stack.unload(weights=False)
         return shares
@@ -48,8 +51,8 @@ class Batch:
         if self.table is not None:
             self._run(outcome, measures=False, moves=True)
             return
-        stack = Stack.of(self.items)
-        move(stack, self.rule, self.by, outcome)
+        stack = Stack.of(self.items, self.room)
+        move(stack, self.rule, self.by, outcome, self.room)
         stack.unload(weights=True)
 
     def step(self) -> Statistics:
@@ -57,9 +60,9 @@ class Batch:
         outcome = Outcome(self.by.d, self.by.ok)
         if self.table is not None:
             return self._run(outcome, measures=True, moves=True)
-        stack = Stack.of(self.items)
+        stack = Stack.of(self.items, self.room)
         shares = measured(stack, self.rule, self.by)
-        move(stack, self.rule, self.by, outcome)
+        move(stack, self.rule, self.by, outcome, self.room)
         stack.unload(weights=True)
         return shares
 
@@ -69,9 +72,23 @@ class Batch:
 
 
 def batches(
-    items: Sequence[Item], rule: Rule, by: Coefficients, compiles: bool, roster: Roster | None = None
+    items: Sequence[Item],
+    rule: Rule,
+    by: Coefficients,
+    compiles: bool,
+    roster: Roster | None = None,
+    room: Room | None = None,
 ) -> list[Batch]:
-    """Items of one group as batches; each batch has its numbers on its device. `roster`: that of these items."""
+    """Items of one group as batches, each with its numbers on its device.
+
+    Args:
+        items: the parameters.
+        rule, by: of their group.
+        compiles: whether the compiled kernel is used where it can be.
+        roster: that of these items.
+        room: that others in the step use too.
+    """
+    room = Room() if room is None else room
     by_device: dict[torch.device, list[Item]] = {}
     for item in items:
         by_device.setdefault(item.param.device, []).append(item)
@@ -81,9 +98,9 @@ def batches(
         if compiles and by.unscale is None and native.available(rule, device):
             table = _table(here, rule, roster)
             served = [here[place] for place in table.served]
-            found += [Batch(served, rule, numbers, table)] if served else []
+            found += [Batch(served, rule, numbers, room, table)] if served else []
             here = [here[place] for place in table.others]
-        found += [Batch(alike, rule, numbers) for alike in stacked(here, rule)]
+        found += [Batch(alike, rule, numbers, room) for alike in stacked(here, rule)]
     return found
 
 

@@ -102,24 +102,38 @@ def _renewed(stack: Stack, grad: Tensor, rule: Rule, by: Coefficients) -> list[T
     return [new]
 
 
+def _copied_wide(grad: Tensor) -> Tensor:
+    return grad.to(wide_dtype(grad.device), copy=True)
+
+
 def factored_moment(
-    stack: Stack, grad_of: Callable[[slice], Tensor], parts: Sequence[slice], rule: Rule, by: Coefficients
+    stack: Stack,
+    grad_of: Callable[[slice], Tensor],
+    parts: Sequence[slice],
+    rule: Rule,
+    by: Coefficients,
+    wide_of: Callable[[Tensor], Tensor] = _copied_wide,
 ) -> list[Tensor]:
     """Renew the second moment of factored parameters; returns rows and columns in float32.
 
     Args:
         stack: the parameters.
-        grad_of: their gradient in a panel, float32.
+        grad_of: their gradient in a panel, float32 or narrower.
         parts: the panels.
         rule, by: of their group.
+        wide_of: a copy of a panel in the wide dtype, which is used up before the next one is asked for.
     """
     axes = [axis + 1 for axis in factored_axes(stack.shape, rule.revision) or (0, 0)]
     pieces: tuple[list[Tensor], list[Tensor]] = ([], [])
     for part in parts:
-        wide = grad_of(part).to(wide_dtype(stack.y.device), copy=True)
+        wide = wide_of(grad_of(part))
         wide.mul_(wide)
         for axis, found in zip(axes, pieces, strict=True):
-            found.append(wide.sum(axis, keepdim=True))
+            sums = wide.sum(axis, keepdim=True)
+            if axis == 1 and found:
+                found[0].add_(sums)
+            else:
+                found.append(sums)
     # clause: PPSF-V-003 e56301e2
     # clause: PPSF-V-011 bfc8a7dc
     row_mean, column_mean = (_mean(found, axis, stack) for axis, found in zip(axes, pieces, strict=True))
@@ -132,8 +146,7 @@ def factored_moment(
 
 def _mean(sums: Sequence[Tensor], axis: int, stack: Stack) -> Tensor:
     """The mean over an axis, rounded once to float32, from sums over panels of the first axis of the parameters."""
-    joined = torch.stack(list(sums)).sum(0) if axis == 1 else torch.cat(list(sums), 1)
-    return (joined / stack.shape[axis - 1]).float()
+    return (torch.cat(list(sums), 1) / stack.shape[axis - 1]).float()
 
 
 def renew_average(state: State, y: Tensor, rule: Rule, by: Coefficients) -> None:

@@ -12,13 +12,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ppsf_fast.backends.room import Room
+from ppsf_fast.numerics import readable
 from ppsf_fast.plan import Item
 from ppsf_fast.rule import Rule
 from ppsf_fast.state import State
 
-#: Elements that are stacked or worked on at once: some arrays of that size stay in a processor's caches. Other devices
-#: have more threads to feed.
-_AT_ONCE = {"cpu": 1 << 17}
+#: Elements that are stacked or worked on at once: some arrays of that size stay in a processor's caches, and are few
+#: beside weights of two bytes too. Other devices have more threads to feed.
+_AT_ONCE, _AT_ONCE_OF_HALVES = 1 << 17, 13 << 13
 _AT_ONCE_ELSEWHERE = 1 << 24
 #: Above this torch may split one sum over threads, so that its last bits tell whether it was stacked.
 _MOST = 1 << 14
@@ -45,15 +47,19 @@ class Stack:
     state: State
 
     @staticmethod
-    def of(items: Sequence[Item]) -> Stack:
-        """Of a single item everything is a view; of several it is a copy, see :meth:`unload`."""
+    def of(items: Sequence[Item], room: Room) -> Stack:
+        """Of a single item everything is a view; of several it is a copy in the room, see :meth:`unload`."""
         state: State = {}
         for name, value in items[0].state.items():
             if isinstance(value, Tensor):
-                state[name] = _joined([item.state[name] for item in items])
+                state[name] = _joined([item.state[name] for item in items], name, room)
                 if name in _SINGLE:
                     state[name] = state[name].view(-1, *(1 for _ in items[0].param.shape))
-        return Stack(items, _joined([item.grad for item in items]), _joined([item.param for item in items]), state)
+        grad, y = (
+            _joined([item.grad for item in items], "grad", room),
+            _joined([item.param for item in items], "y", room),
+        )
+        return Stack(items, grad, y, state)
 
     @property
     def shape(self) -> torch.Size:
@@ -75,11 +81,17 @@ class Stack:
     def parts(self, splits: bool) -> list[slice]:
         """Panels along the first axis of the parameters: all of it in one unless it `splits` and is large."""
         rows = self.y.shape[1] if self.y.dim() > 1 else 1
-        most = _AT_ONCE.get(self.y.device.type, _AT_ONCE_ELSEWHERE)
+        most = _at_once(self.y)
         if not splits or self.y.numel() <= most or rows == 0:
             return [slice(0, rows)]
         step = max(1, most * rows // self.y.numel() // _ROWS) * _ROWS
         return [slice(first, min(first + step, rows)) for first in range(0, rows, step)]
+
+
+def _at_once(param: Tensor) -> int:
+    if not readable(param.device):
+        return _AT_ONCE_ELSEWHERE
+    return _AT_ONCE if param.dtype == torch.float32 else _AT_ONCE_OF_HALVES
 
 
 def piece(values: Tensor, part: slice, rows: int) -> Tensor:
@@ -89,8 +101,12 @@ def piece(values: Tensor, part: slice, rows: int) -> Tensor:
     return values.narrow(1, part.start, part.stop - part.start)
 
 
-def _joined(values: Sequence[Tensor]) -> Tensor:
-    return values[0].detach().unsqueeze(0) if len(values) == 1 else torch.stack([value.detach() for value in values])
+def _joined(values: Sequence[Tensor], name: str, room: Room) -> Tensor:
+    first = values[0]
+    if len(values) == 1:
+        return first.detach().unsqueeze(0)
+    place = room.take(f"stacked {name}", (len(values), *first.shape), first.dtype, first.device)
+    return torch.stack([value.detach() for value in values], out=place)
 
 
 def stacked(items: Iterable[Item], rule: Rule) -> list[list[Item]]:
@@ -100,8 +116,7 @@ def stacked(items: Iterable[Item], rule: Rule) -> list[list[Item]]:
         alike.setdefault(_kind(item, rule), []).append(item)
     found = []
     for here in alike.values():
-        most = _AT_ONCE.get(here[0].param.device.type, _AT_ONCE_ELSEWHERE)
-        count = max(1, most // max(here[0].param.numel(), 1))
+        count = max(1, _at_once(here[0].param) // max(here[0].param.numel(), 1))
         found += [here[first : first + count] for first in range(0, len(here), count)]
     return found
 

@@ -19,7 +19,7 @@ from ppsf_fast.speed import COURSE
 from ppsf_fast.state import State
 
 #: Samples that are worked on at once.
-_AT_ONCE = 1 << 15
+_AT_ONCE = 5 << 11
 
 
 @dataclass(slots=True)

@@ -20,6 +20,7 @@ from ppsf_fast.backends.batches import batches
 from ppsf_fast.backends.coefficients import Coefficients, both, coefficients, moves_at_once
 from ppsf_fast.backends.estimate import Adapted, adapted
 from ppsf_fast.backends.moments import filled
+from ppsf_fast.backends.room import Room
 from ppsf_fast.backends.statistics import Statistics, gathered
 from ppsf_fast.numerics import store
 from ppsf_fast.plan import GroupPlan, Item, Plan, PoolPlan
@@ -34,13 +35,14 @@ def step(plan: Plan) -> None:
     """
     # All groups step with the estimates as they stood before this step: read them all, then write.
     of_pools = [[coefficients(plan, pool, group) for group in pool.groups] for pool in plan.pools]
+    room = Room()
     for pool, of_groups in zip(plan.pools, of_pools, strict=True):
-        _step_pool(pool, of_groups, plan.compiles)
+        _step_pool(pool, of_groups, plan.compiles, room)
 
 
-def _step_pool(pool: PoolPlan, of_groups: list[Coefficients], compiles: bool) -> None:
+def _step_pool(pool: PoolPlan, of_groups: list[Coefficients], compiles: bool, room: Room) -> None:
     pairs = list(zip(pool.groups, of_groups, strict=True))
-    parts = [part for group, by in pairs for part in batches(group.items, group.rule, by, compiles, group.roster)]
+    parts = [part for group, by in pairs for part in batches(group.items, group.rule, by, compiles, group.roster, room)]
     places = [item.index for part in parts for item in part.items]
     moves = [_moves(group, by) for group, by in pairs]
     if moves_at_once(pool.groups[0].rule):

@@ -10,6 +10,7 @@ from torch import Tensor
 from ppsf_fast.backends import usual
 from ppsf_fast.backends.coefficients import Coefficients, Outcome, both
 from ppsf_fast.backends.moments import filled
+from ppsf_fast.backends.room import Room
 from ppsf_fast.backends.stacks import Stack, piece
 from ppsf_fast.backends.update import penalized, splits, updated, updates
 from ppsf_fast.numerics import agreement, store
@@ -18,11 +19,11 @@ from ppsf_fast.rule import Rule
 from ppsf_fast.scaling import unscaled
 
 
-def move(stack: Stack, rule: Rule, by: Coefficients, outcome: Outcome) -> None:
-    """Move the moments and the weights of parameters."""
+def move(stack: Stack, rule: Rule, by: Coefficients, outcome: Outcome, room: Room) -> None:
+    """Move the moments and the weights of parameters; `room`: for what is made on the way."""
     moves = both(outcome.moves, filled(stack.state, rule))
     if usual.serves(stack, rule, by, moves):
-        usual.move(stack, rule, by, outcome, rounding_words)
+        usual.move(stack, rule, by, outcome, room, rounding_words)
         return
     rows = stack.shape[0] if stack.shape else 1
     parts = stack.parts(splits(rule))

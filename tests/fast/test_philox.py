@@ -45,3 +45,24 @@ def test_words_differ_by_seed_step_and_parameter() -> None:
     draws = [(0, 1, 0), (1, 1, 0), (0, 2, 0), (0, 1, 1)]
     found = {tuple(words(8, seed, torch.tensor(k), index)) for seed, k, index in draws}
     assert len(found) == len(draws)
+
+
+def test_of_huge_parameters_the_number_of_a_block_takes_two_words() -> None:
+    """Around element 2^34, where the second word begins to count."""
+    first, numel, seed, step = 2**34 - 8, 16, 5, torch.tensor(3)
+    found = rounding_words(numel, seed, step, [0, 7], first)
+    for row, parameter in enumerate((0, 7)):
+        for element in range(numel):
+            block = (first + element) // 4
+            counter = tuple(torch.tensor(word) for word in (block & 0xFFFFFFFF, block >> 32, parameter, 0))
+            expected = int(philox4x32(counter, (torch.tensor(seed), step))[element % 4])
+            assert int(found[row, element]) & 0xFFFFFFFF == expected
+
+
+def test_a_part_takes_the_words_of_the_whole_wherever_it_is_drawn() -> None:
+    whole = rounding_words(101, 11, torch.tensor(9), [4, 2**20, 0])
+    for first, numel in ((0, 7), (8, 93), (52, 4)):
+        room = torch.full((8 * 3 * -(-numel // 4),), -1, dtype=torch.int64)
+        part = rounding_words(numel, 11, torch.tensor(9), [4, 2**20, 0], first, room)
+        assert torch.equal(part, whole[:, first : first + numel])
+        assert part.untyped_storage().data_ptr() == room.untyped_storage().data_ptr()

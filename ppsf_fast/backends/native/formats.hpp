@@ -6,6 +6,10 @@
 
 #include "layout.hpp"
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 struct BFloat16 {
   u16 bits;
 };
@@ -22,6 +26,39 @@ inline float widened(BFloat16 value) {
   float wide;
   std::memcpy(&wide, &bits, 4);
   return wide;
+}
+
+// Some elements side by side; compilers of today split conversions of whole vectors unless told how.
+constexpr i64 DOUBLES = 8;
+typedef double Doubles __attribute__((vector_size(8 * DOUBLES)));
+typedef float Floats __attribute__((vector_size(4 * DOUBLES)));
+inline Floats floats(const float* from) {
+  Floats values;
+  std::memcpy(&values, from, sizeof values);
+  return values;
+}
+inline Floats floats(const BFloat16* from) {
+  typedef u32 Bits __attribute__((vector_size(4 * DOUBLES)));
+  Bits bits;
+#if defined(__AVX2__)
+  bits = Bits(_mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))));
+#else
+  for (i64 i = 0; i < DOUBLES; ++i) bits[i] = from[i].bits;
+#endif
+  return Floats(bits << 16);
+}
+template <class Value>
+inline Doubles doubles(const Value* from) {
+#if defined(__AVX512F__)
+  return Doubles(_mm512_cvtps_pd(__m256(floats(from))));
+#else
+  return __builtin_convertvector(floats(from), Doubles);
+#endif
+}
+inline double sum_of(Doubles values) {
+  double sum = 0;
+  for (i64 i = 0; i < DOUBLES; ++i) sum += values[i];
+  return sum;
 }
 
 // Rounds to bfloat16 by adding to the half that goes; NaN would carry, and stays what it is.

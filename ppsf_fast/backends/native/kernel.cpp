@@ -123,6 +123,7 @@ void step_one(int threads, const Item& t, const Numbers& c, char* scratch, float
     Samples samples;
     over_chunks(t, part, [&](i64 first, i64 n) {
       task.fetch_ahead(first);
+      if (measures) task.fetch_samples_ahead(first);
       if (measures) task.sample(first, n, samples, w);
       if (c.moves) task.move(first, n, shorter, kept, w);
     });

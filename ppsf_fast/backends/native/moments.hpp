@@ -46,19 +46,31 @@ inline void add_squares(const float* g, i64 n, i64 I, double* over_a, double* ov
   }
 }
 
-// The same for four rows at once, I = 1: the sums over A are read and written once for all of them.
+// The same for four rows at once, I = 1: the sums over A are read and written once for all of them. The four rows behind
+// them are asked for line by line: all at once would be more than a processor waits for.
 template <class Gradient>
 void add_squares_of_four(const Gradient* g, i64 row, i64 n, double* over_a, double* over_b) {
+  constexpr i64 LINE = 64 / sizeof(Gradient);
   const Gradient *g0 = g, *g1 = g + row, *g2 = g + 2 * row, *g3 = g + 3 * row;
-  double sum0 = 0, sum1 = 0, sum2 = 0, sum3 = 0;
-#pragma omp simd reduction(+ : sum0, sum1, sum2, sum3)
-  for (i64 j = 0; j < n; ++j) {
-    const double d0 = widened(g0[j]), d1 = widened(g1[j]), d2 = widened(g2[j]), d3 = widened(g3[j]);
-    const double s0 = d0 * d0, s1 = d1 * d1, s2 = d2 * d2, s3 = d3 * d3;
-    over_a[j] += (s0 + s1) + (s2 + s3);
-    sum0 += s0, sum1 += s1, sum2 += s2, sum3 += s3;
+  Doubles sums[4] = {};
+  i64 j = 0;
+  for (; j + LINE <= n; j += LINE) {
+    for (const Gradient* soon : {g0, g1, g2, g3}) __builtin_prefetch(soon + 4 * row + j, 0, 2);
+    for (i64 k = j; k < j + LINE; k += DOUBLES) {
+      const Doubles d0 = doubles(g0 + k), d1 = doubles(g1 + k), d2 = doubles(g2 + k), d3 = doubles(g3 + k);
+      Doubles a;
+      std::memcpy(&a, over_a + k, sizeof a);
+      a += (d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3);
+      std::memcpy(over_a + k, &a, sizeof a);
+      sums[0] += d0 * d0, sums[1] += d1 * d1, sums[2] += d2 * d2, sums[3] += d3 * d3;
+    }
   }
-  over_b[0] += sum0, over_b[1] += sum1, over_b[2] += sum2, over_b[3] += sum3;
+  for (; j < n; ++j) {
+    const double d0 = widened(g0[j]), d1 = widened(g1[j]), d2 = widened(g2[j]), d3 = widened(g3[j]);
+    over_a[j] += (d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3);
+    over_b[0] += d0 * d0, over_b[1] += d1 * d1, over_b[2] += d2 * d2, over_b[3] += d3 * d3;
+  }
+  for (int r = 0; r < 4; ++r) over_b[r] += sum_of(sums[r]);
 }
 
 // The same for `rows` short rows that follow each other, N elements each, I = 1.
@@ -133,7 +145,6 @@ class Factored {
         for (g += o * t.A * length; r + 4 <= to; r += 4)
           for (i64 j = left; j < right; j += CHUNK) {
             const i64 n = std::min(CHUNK, right - j);
-            for (i64 next = r + 4; next < std::min(r + 8, to); ++next) fetch(g + next * length + j, n);
             add_squares_of_four(g + r * length + j, length, n, a + j, b + r);
           }
       });

@@ -315,8 +315,17 @@ struct Task {
   // Asks for what is needed soon.
   void fetch_ahead(i64 first) const {
     const i64 from = first + AHEAD, n = std::min(CHUNK, t.numel - from);
-    for (const Array array : {GRAD, Y, Z, MOMENT, V})
-      if (void* data = (&t.grad)[array]) typed(data, half(array), [=](auto* values) { fetch(values + from, n); });
+    for (const Array array : {GRAD, Y, Z, MOMENT, V}) fetch_some(array, from, n);
+  }
+
+  // The same of what is kept of samples, which comes too rarely for a processor to foresee.
+  void fetch_samples_ahead(i64 first) const {
+    const i64 from = first + AHEAD, n = std::min(CHUNK, t.numel - from), stride = i64(c.stride);
+    for (const Array array : {X0, S}) fetch_some(array, from / stride, (n + stride - 1) / stride);
+  }
+
+  void fetch_some(Array array, i64 from, i64 n) const {
+    if (void* data = (&t.grad)[array]) typed(data, half(array), [=](auto* values) { fetch(values + from, n); });
   }
 
   // Moves the moments and the weights of one chunk.

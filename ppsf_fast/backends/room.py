@@ -1,0 +1,26 @@
+"""Memory that a step uses again and again: of fresh memory the first touch costs more than the arithmetic in it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+
+import torch
+from torch import Tensor
+
+
+class Room:
+    """What the operations of one step make on the way, by name; it goes with the step."""
+
+    def __init__(self) -> None:
+        self._held: dict[Hashable, Tensor] = {}
+
+    def take(self, name: str, shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:
+        """An array of any content; it is the caller's until somebody takes the same name."""
+        size, key = math.prod(shape) * dtype.itemsize, (name, device)
+        held = self._held.pop(key, None)
+        if held is None or held.numel() < size:
+            held = None  # what is too small goes before there is more
+            held = torch.empty(size, dtype=torch.uint8, device=device)
+        self._held[key] = held
+        return held.narrow(0, 0, size).view(dtype).view(torch.Size(shape))

@@ -1,0 +1,25 @@
+"""Memory that is used again: one block for each name and device, which grows and is never kept twice."""
+
+from __future__ import annotations
+
+import torch
+
+from ppsf_fast.backends.room import Room
+
+
+def test_a_name_has_one_place_whatever_is_taken_there() -> None:
+    room, here = Room(), torch.device("cpu")
+    first = room.take("a", (4, 6), torch.float64, here)
+    again = room.take("a", (7,), torch.bfloat16, here)
+    other = room.take("b", (7,), torch.bfloat16, here)
+    assert (first.shape, again.shape, again.dtype) == ((4, 6), (7,), torch.bfloat16)
+    assert again.data_ptr() == first.data_ptr() != other.data_ptr()
+
+
+def test_a_place_grows_and_lets_go_of_what_it_had() -> None:
+    room, here = Room(), torch.device("cpu")
+    room.take("a", (8,), torch.float32, here)
+    larger = room.take("a", (5, 5), torch.int64, here)
+    assert larger.untyped_storage().nbytes() == 200
+    assert room.take("a", (), torch.float32, here).data_ptr() == larger.data_ptr()
+    assert room.take("a", (0, 3), torch.float32, here).numel() == 0
