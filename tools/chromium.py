@@ -155,20 +155,16 @@ def browsing(program: str) -> Iterator[Tab]:
     to_it, from_us = os.pipe()
     to_us, from_it = os.pipe()
     theirs = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (to_it, from_it)]
-
-    def as_three_and_four() -> None:
-        os.dup2(theirs[0], 3)
-        os.dup2(theirs[1], 4)
-
+    # The shell puts them in their places: Python code between fork and exec would not do beside threads.
+    placing = f'exec "$@" 3</dev/fd/{theirs[0]} 4>/dev/fd/{theirs[1]}'
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         command = [program, "--headless=new", "--remote-debugging-pipe", f"--user-data-dir={profile}", *_flags()]
         process = subprocess.Popen(
-            command,
+            ["sh", "-c", placing, "sh", *command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            preexec_fn=as_three_and_four,
-            pass_fds=(3, 4),
+            pass_fds=theirs,
         )
         for end in (to_it, from_it, *theirs):
             os.close(end)

@@ -16,10 +16,15 @@ Place = tuple[int, int]
 
 
 class Ahead:
-    """Which parameters, by group and position, may have state that the law does not know of yet."""
+    """Which parameters, by group and position, may have state that the law does not know of yet.
+
+    After a step that changes nothing they do until they take part; after one that prepares, in the next step: later on
+    what they hold may be what an implementation made of it in steps that, by the law, were none of theirs.
+    """
 
     def __init__(self) -> None:
-        self._places: set[Place] = set()
+        self._until_part: set[Place] = set()
+        self._in_next: set[Place] = set()
 
     def without(self, snapshot: Snapshot, rates: Sequence[float], gradients: Gradients) -> Snapshot:
         """A snapshot in which those of them that take part in the coming step have no state.
@@ -29,7 +34,7 @@ class Ahead:
             rates: the learning rate of each group in it.
             gradients: of it.
         """
-        fresh = self._places & {place for place, _ in _taking_part(rates, gradients)}
+        fresh = (self._until_part | self._in_next) & {place for place, _ in _taking_part(rates, gradients)}
         groups = [
             replace(group, params=tuple(ParamState(p.y) if (i, j) in fresh else p for j, p in enumerate(group.params)))
             for i, group in enumerate(snapshot.state.groups)
@@ -40,10 +45,11 @@ class Ahead:
         """Take notice of a step; `before` is what the law saw."""
         groups = before.state.groups
         bare = {(i, j) for i, group in enumerate(groups) for j, p in enumerate(group.params) if not _has_state(p)}
-        if changes_nothing(rates, gradients) or _prepares(before, rates, gradients):
-            self._places |= bare
+        self._in_next = bare if _prepares(before, rates, gradients) else set()
+        if changes_nothing(rates, gradients):
+            self._until_part |= bare
         else:
-            self._places -= {place for place, _ in _taking_part(rates, gradients)}
+            self._until_part -= {place for place, _ in _taking_part(rates, gradients)}
 
 
 def changes_nothing(rates: Sequence[float], gradients: Gradients) -> bool:
