@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -92,6 +93,12 @@ def _triton() -> tuple[int, ...]:
     return tuple(int(part) for part in triton.__version__.split("+")[0].split(".")[:2])
 
 
+@functools.cache
+def _has_compiler() -> bool:
+    """Whether Triton finds what it compiles the launcher of a kernel with."""
+    return "CC" in os.environ or any(map(shutil.which, ("clang", "gcc")))
+
+
 def _asked() -> str:
     """The backend that is asked for; "" if none is.
 
@@ -107,7 +114,7 @@ def _asked() -> str:
 def _is_for_triton(plan: Plan) -> bool:
     """Whether Triton takes a step for which nothing is asked."""
     on_gpu = all(item.param.device.type == "cuda" for item in plan.items)
-    return on_gpu and torch.version.hip is None and _triton() >= TRIED
+    return on_gpu and torch.version.hip is None and _triton() >= TRIED and _has_compiler()
 
 
 def choose(plan: Plan) -> Backend:

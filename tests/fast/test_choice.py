@@ -51,6 +51,12 @@ def test_on_cuda_triton_steps_unless_it_is_old(
     assert backends._is_for_triton(plan_on(*devices)) == chosen
 
 
+def test_without_a_compiler_triton_has_to_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, (3, 6))
+    monkeypatch.setattr(backends, "_has_compiler", lambda: False)
+    assert not backends._is_for_triton(plan_on("cuda"))
+
+
 def test_on_rocm_triton_has_to_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     given(monkeypatch, (3, 6))
     monkeypatch.setattr(torch.version, "hip", "6.0")

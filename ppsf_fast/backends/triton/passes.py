@@ -211,10 +211,7 @@ def _moment(row, tile, numbers, grad, point, y, at, mask, F: tl.constexpr):
 
 
 @triton.jit
-def count_steered(
-    row, number, slot, slots, found, numbers, roots, means,
-    F: tl.constexpr,
-):  # fmt: skip
+def count_steered(row, number, slot, slots, found, numbers, roots, means, F: tl.constexpr):
     """Write how many elements of the first moment have the sign of the gradient."""
     tile = opened(row, number, C.TILES_L, F)
     found = known(found)
@@ -243,10 +240,7 @@ def add_size(row, number, slot, slots, F: tl.constexpr):
 
 
 @triton.jit
-def add_norm(
-    row, number, slot, slots, found, numbers, roots, means,
-    F: tl.constexpr,
-):  # fmt: skip
+def add_norm(row, number, slot, slots, found, numbers, roots, means, F: tl.constexpr):
     """Write the sum of squares of the update."""
     tile = opened(row, number, C.TILES_L, F)
     found = known(found)
@@ -273,10 +267,7 @@ def _decrease(y, z, update, numbers, F: tl.constexpr):
 
 
 @triton.jit
-def count_averaged(
-    row, number, slot, slots, found, numbers, roots, means,
-    F: tl.constexpr,
-):  # fmt: skip
+def count_averaged(row, number, slot, slots, found, numbers, roots, means, F: tl.constexpr):
     """Write how many elements of the decrease of y have the sign of the update."""
     tile = opened(row, number, C.TILES_L, F)
     found = known(found)
