@@ -22,7 +22,9 @@ class Ahead:
     what they hold may be what an implementation made of it in steps that, by the law, were none of theirs.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, fused: bool) -> None:
+        """`fused`: in a fused step a parameter with a bad gradient sits out alone (PPSF-L-010)."""
+        self._fused = fused
         self._until_part: set[Place] = set()
         self._in_next: set[Place] = set()
 
@@ -46,7 +48,7 @@ class Ahead:
         groups = before.state.groups
         bare = {(i, j) for i, group in enumerate(groups) for j, p in enumerate(group.params) if not _has_state(p)}
         self._in_next = bare if _prepares(before, rates, gradients) else set()
-        if changes_nothing(rates, gradients):
+        if not self._fused and changes_nothing(rates, gradients):
             self._until_part |= bare
         else:
             self._until_part -= {place for place, _ in _taking_part(rates, gradients)}

@@ -170,7 +170,7 @@ def play(implementation: Implementation, problem: pb.Problem) -> Iterator[Transi
     except Exception as error:  # whatever it is, it is the implementation's
         raise Refused(f"the constructor raises {type(error).__name__}: {error}") from error
     given = given_rates(problem)
-    before, ahead = session.snapshot(), Ahead()
+    before, ahead = session.snapshot(), Ahead(bool(problem.options.get("fused_back_pass")))
     for t in range(problem.steps):
         rates = pb.learning_rates(problem, t, given)
         for i, rate in enumerate(rates):
@@ -333,7 +333,8 @@ NO_RATIOS = np.zeros(0)
 
 def _compare(expected: State, transition: Transition, config: Config) -> Iterator[tuple[Comparison, Array]]:
     after = transition.after
-    idle = transition.kind == "step" and changes_nothing(transition.rates, transition.gradients)
+    whole = transition.kind == "step" and not config.fused_back_pass
+    idle = whole and changes_nothing(transition.rates, transition.gradients)
     yield _fact("raises", f"{transition.kind}()", "nothing", transition.raised or "nothing"), NO_RATIOS
     yield _fact("mode", "optimizer", expected.train_mode, after.state.train_mode), NO_RATIOS
     for i, (want, got) in enumerate(zip(expected.groups, after.state.groups, strict=True)):

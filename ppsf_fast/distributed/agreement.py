@@ -75,7 +75,7 @@ def given(params: Sequence[Tensor], layouts: Sequence[Layout | None]) -> tuple[l
         layouts: how each is sharded; None: it is not.
     """
     asked = [[_given(*each)] for each in zip(params, layouts, strict=True)]
-    counts = torch.stack([found.cpu() for (found,) in completed(asked)]) if asked else torch.zeros(0, 2)
+    counts = torch.stack([found.cpu() for (found,) in completed(asked)]) if asked else torch.zeros(0, 2, device="cpu")
     present, moving = (counts > 0).unbind(1)
     return present.tolist(), bool(moving.any())
 

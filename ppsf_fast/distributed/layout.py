@@ -72,7 +72,7 @@ class Runs:
 
     def indices(self) -> Tensor:
         """Where these are in the whole, int64, on the host."""
-        return (self.starts.unsqueeze(1) + torch.arange(self.width)).view(-1)
+        return (self.starts.unsqueeze(1) + torch.arange(self.width, device="cpu")).view(-1)
 
 
 class Layout(Protocol):
@@ -154,7 +154,7 @@ class FlatLayout:
     def of(shape: Sequence[int], first: int, numel: int, group: ProcessGroup | None) -> FlatLayout:
         """Elements `first` to `first + numel` of a parameter of this shape, whose others the group has."""
         over, ranks = Reduction((group,)), frozenset(dist.get_process_group_ranks(group))
-        return FlatLayout(torch.Size(shape), Runs(torch.tensor([first]), numel), over, over, ranks)
+        return FlatLayout(torch.Size(shape), Runs(torch.tensor([first], device="cpu"), numel), over, over, ranks)
 
     def over(self, axes: Collection[int]) -> Reduction:
         return self.whole

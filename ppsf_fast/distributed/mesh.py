@@ -115,7 +115,7 @@ def _reduction(mesh: DeviceMesh, cut: Collection[int], same: Collection[int]) ->
 def _runs(shape: torch.Size, mesh: DeviceMesh, placements: Sequence[Any]) -> Runs:
     """The elements of a DTensor that are here."""
     indices = [_kept(axis, size, mesh, placements) for axis, size in enumerate(shape)]
-    starts, width, inner = torch.zeros(1, dtype=torch.int64), 1, 1
+    starts, width, inner = torch.zeros(1, dtype=torch.int64, device="cpu"), 1, 1
     axis = len(shape) - 1
     # As long as an axis is whole it only makes the runs longer; the first one that is not may still be one range.
     while axis >= 0 and width == inner:
@@ -134,7 +134,7 @@ def _runs(shape: torch.Size, mesh: DeviceMesh, placements: Sequence[Any]) -> Run
 
 def _kept(axis: int, size: int, mesh: DeviceMesh, placements: Sequence[Any]) -> Tensor:
     """The indices along an axis that are here, in the order of the storage: the mesh cuts from left to right."""
-    along = torch.arange(size)
+    along = torch.arange(size, device="cpu")
     coordinate = mesh.get_coordinate() or ()
     for i, placement in enumerate(placements):
         if _axis(placement) == axis:

@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from ppsf_fast import ProdigyPlusScheduleFree, scalars
+from ppsf_fast import ProdigyPlusScheduleFree, backends, scalars
 from tests.fast.helpers import SHAPES, give_gradients, parameters, snapshot, train
 
 
@@ -62,6 +62,7 @@ def imagined_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Tensor]]:
         sent.append(values)
         return values, Never()
 
+    monkeypatch.setenv(backends.CHOICE, "torch")  # nothing is compiled for a GPU that is not there
     monkeypatch.setattr(scalars, "_start_copy", send)
     with FakeTensorMode(), NoHostRead(), WithoutDriver():
         yield sent

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ppsf_fast import ProdigyPlusScheduleFree, capture, numerics
+from ppsf_fast import ProdigyPlusScheduleFree, capture, numerics, philox
 from tests.fast.helpers import give_gradients, parameters, snapshot, train
 from tests.fast.revised import CASES, build
 from tests.safety.tape import Tape
@@ -29,7 +29,8 @@ SWITCHES: dict[str, dict[str, Any]] = {
 @pytest.fixture
 def on_a_device(monkeypatch: pytest.MonkeyPatch, accelerator: Any) -> None:
     """The host reads nothing at all."""
-    monkeypatch.setattr(numerics, "readable", lambda device: False)
+    for module in (numerics, philox):
+        monkeypatch.setattr(module, "readable", lambda device: False)
 
 
 def replaced(params: list[Tensor], step: int) -> None:

@@ -20,8 +20,9 @@ INTERPRETED = os.environ.get("TRITON_INTERPRET", "").lower() in ("1", "true", "y
 _INTERPRETED = tl.constexpr(INTERPRETED)
 #: Whether there is an instruction for an approximate inverse, and from where on it is good to a unit in the last place.
 _QUICK, _LEAST_QUICK = tl.constexpr(not INTERPRETED and torch.version.hip is None), tl.constexpr(2.0**-100)
-_HALF_PI = tl.constexpr(float(torch.tensor(math.pi / 2)))
-_HALF_PI_REST = tl.constexpr(math.pi / 2 - float(torch.tensor(math.pi / 2)))
+#: pi / 2 in float32, and what that leaves.
+_HALF_PI = tl.constexpr(13176795 * 2.0**-23)
+_HALF_PI_REST = tl.constexpr(math.pi / 2 - 13176795 * 2.0**-23)
 #: (atan(q) / q - 1) / q^2 as a polynomial in q^2, minimax over [0, 1]: good to 2^-28 of atan(q).
 _A0, _A1, _A2, _A3, _A4, _A5, _A6, _A7, _A8 = map(
     tl.constexpr,
