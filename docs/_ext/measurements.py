@@ -27,13 +27,16 @@ DEEPEST = 2
 
 
 class Measurements(DataDirective):
-    """All stored results."""
+    """All stored results whose file has a name of some form."""
+
+    required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         """Build a section per file."""
         self.env.note_dependency(str(RESULTS))
-        paths = sorted(RESULTS.glob("*.json"), key=lambda path: (_read(path).get("date", ""), path.name), reverse=True)
-        return [self._section(path) for path in paths]
+        paths = RESULTS.glob(f"{self.arguments[0]}.json")
+        newest_first = sorted(paths, key=lambda path: (_read(path).get("date", ""), path.name), reverse=True)
+        return [self._section(path) for path in newest_first]
 
     def _section(self, path: Path) -> nodes.section:
         self.env.note_dependency(str(path))

@@ -102,3 +102,10 @@ def test_the_table_of_a_gpu_says_of_which_share_of_a_copy_and_how_often_a_step_w
         ours = one["rows"]["ppsf_fast"]
         assert row[-4:-2] == (f"{ours['ms']['median']:.3g}", f"{100 * ours['share_of_copy_bandwidth']:.0f} %")
         assert row[-1] == str(ours["waits"])
+
+
+def test_every_stored_result_is_on_one_page() -> None:
+    pages = (RESULTS.parents[1] / "docs" / "results").glob("*.md")
+    patterns = [re.search(r"```\{measurements\} (\S+)", page.read_text("utf-8")) for page in pages]
+    shown = [path.name for found in patterns if found for path in RESULTS.glob(f"{found[1]}.json")]
+    assert sorted(shown) == sorted(path.name for path in RESULTS.glob("*.json"))
