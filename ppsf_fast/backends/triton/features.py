@@ -11,7 +11,7 @@ import triton.language as tl
 from torch import Tensor
 
 from ppsf_fast.backends.triton.geometry import DEEP, TALL, WIDE
-from ppsf_fast.backends.triton.launch import MOST, REGISTERS, THREADS
+from ppsf_fast.backends.triton.launch import FEW, MOST, REGISTERS, THREADS
 from ppsf_fast.muon import moves
 from ppsf_fast.plan import Item
 from ppsf_fast.revisions import Revision
@@ -161,7 +161,16 @@ class Features:
     @property
     def registers(self) -> int:
         """How many a thread may have. What cannot be read in vectors needs more; there are few such tensors."""
-        return MOST if self.wide or self.tall or self.deep else REGISTERS
+        if self.wide or self.tall or self.deep:
+            return MOST
+        return FEW if self._is_lean else REGISTERS
+
+    @property
+    def _is_lean(self) -> bool:
+        """Whether little has to be at hand for an element: narrow weights, and the rule as it is by default."""
+        narrow = all(each.primitive_bitwidth == 16 for each in (self.y, self.g, self.z))
+        more = self.dense or self.adopt or self.orthograd or self.focus or self.keeps_moment or self.steer != ""
+        return narrow and self.eps and not more
 
     @property
     def measures(self) -> bool:

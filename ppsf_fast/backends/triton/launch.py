@@ -12,8 +12,8 @@ _observers: list[Callable[[str, int], None]] = []
 WARPS = 4
 #: In a program of so many.
 THREADS = WARPS * (64 if torch.version.hip else 32)
-#: Registers that a thread may have so that four programs share a multiprocessor; and the most there are.
-REGISTERS, MOST = 128, 255
+#: Registers that a thread may have so that four programs share a multiprocessor, or three; and the most there are.
+FEW, REGISTERS, MOST = 128, 168, 255
 
 
 @contextmanager

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[3]
-#: Registers that a thread takes at most, by kernel, where all tensors are read several elements at a time: four
-#: programs share a multiprocessor. Of others two do.
+#: Registers that a thread takes at most, by kernel, where all tensors are read several elements at a time: three
+#: programs or more share a multiprocessor. Of others two do.
 REGISTERS = {
-    "look": 128, "factors": 64, "reduce": 128, "finish_sums": 96, "apply": 128, "whole": 255, "begin": 128, "end": 128,
+    "look": 128, "factors": 64, "reduce": 128, "finish_sums": 96, "apply": 168, "whole": 255, "begin": 128, "end": 128,
     "part": 128, "squares": 128, "measure": 128, "finish_items": 96,
 }  # fmt: skip
 OF_OTHERS = 255
