@@ -14,7 +14,6 @@ from ppsf_fast.backends.triton.blocks import (
     START,
     get,
     has_moment,
-    is_set,
     of,
     only_if,
     unscaled,
@@ -253,9 +252,3 @@ def decayed(update, y, numbers, F: tl.constexpr):
         # clause: PPSF-W-001 29728ec4
         return update + y * of(numbers, C.N_DECAY)
     return update
-
-
-@triton.jit
-def writes(numbers, F: tl.constexpr):
-    """Whether moments are written in this step."""
-    return is_set(numbers, C.N_OK)

@@ -10,7 +10,7 @@ import triton
 import triton.language as tl
 
 from ppsf_fast.backends.triton import columns as C
-from ppsf_fast.backends.triton import passes
+from ppsf_fast.backends.triton import estimate, passes
 from ppsf_fast.backends.triton.blocks import of_group
 from ppsf_fast.backends.triton.direction import FOUND_WIDTH
 from ppsf_fast.backends.triton.factors import pieces_of, renew
@@ -125,7 +125,7 @@ def squares(table, tiles, found, parts, bad, F: tl.constexpr):
 @triton.jit
 def _measure(row, tile, found, args, F: tl.constexpr):
     slots, numbers = args
-    passes.measure(row, tile, _slot(row, tile), slots, of_group(row, numbers), F)
+    estimate.measure(row, tile, _slot(row, tile), slots, of_group(row, numbers), F)
 
 
 @triton.jit

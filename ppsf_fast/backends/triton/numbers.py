@@ -6,8 +6,8 @@ import triton
 import triton.language as tl
 
 from ppsf_fast.backends.triton import columns as C
+from ppsf_fast.backends.triton.estimate import SLOT
 from ppsf_fast.backends.triton.maths import power, wide_atan2
-from ppsf_fast.backends.triton.passes import SLOT
 
 _OPTIONS = tl.constexpr(C.OPTIONS_WIDTH)
 _NUMBERS = tl.constexpr(C.NUMBERS_WIDTH)

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from ppsf_fast.backends.triton import columns as C
 from ppsf_fast.backends.triton.direction import FOUND_WIDTH
+from ppsf_fast.backends.triton.estimate import SLOT
 from ppsf_fast.backends.triton.factors import factors
 from ppsf_fast.backends.triton.features import Features
 from ppsf_fast.backends.triton.geometry import cut
 from ppsf_fast.backends.triton.kernels import apply, look, measure, part, reduce, squares, whole
 from ppsf_fast.backends.triton.launch import MOST, context, launch
-from ppsf_fast.backends.triton.passes import SLOT
 from ppsf_fast.backends.triton.table import Bucket, Entry, buckets_of, layout_of, looks
 from ppsf_fast.backends.triton.totals import finish_items, finish_sums
 from ppsf_fast.backends.triton.workspace import Workspace

@@ -31,9 +31,7 @@ from ppsf_fast.backends.triton.blocks import (
     only_if,
     opened,
     place,
-    pointer,
     put,
-    samples,
     unscaled,
     without_scale,
 )
@@ -54,12 +52,11 @@ from ppsf_fast.backends.triton.direction import (
     seen,
     update_of,
 )
-from ppsf_fast.backends.triton.maths import sign, signed_root, total
-from ppsf_fast.backends.triton.rounding import nearest, stochastic, widened, words, words_in_fours
+from ppsf_fast.backends.triton.estimate import SLOT, keep_sums, measured, more, no_sums, recalled, remembered, sampled
+from ppsf_fast.backends.triton.maths import sign, total
+from ppsf_fast.backends.triton.rounding import stochastic, widened, words, words_in_fours
 from ppsf_fast.plan import TOO_LARGE
 
-#: Numbers in the slot of a tile: inner product, sum of magnitudes, and a third where SPEED asks for it.
-SLOT = tl.constexpr(3)
 _TOO_LARGE = tl.constexpr(TOO_LARGE)
 
 
@@ -345,116 +342,6 @@ def _move(tile, numbers, found, down, at, element, mask, y, z, update, F: tl.con
 
 
 @triton.jit
-def remembered(row, F: tl.constexpr):
-    """What the blocks of a parameter share of what it remembers for the estimate: where x0 and s are, their strides,
-    and whether its weights have moved before."""
-    to_x0, to_s = pointer(row, C.X0, F.x0), pointer(row, C.S, F.s)
-    return to_x0, tl.load(row + C.BY_X0), to_s, tl.load(row + C.BY_S), has_moment(row, F)
-
-
-@triton.jit
-def recalled(memory, element, taken, F: tl.constexpr):
-    """What is remembered of elements: x0 and s, in the place of which x0 stands where there is none.
-
-    Args:
-        memory: of :func:`remembered`.
-        element, taken: positions in row-major logical order, and those of them that are sampled.
-    """
-    to_x0, by_x0, to_s, by_s, _ = memory
-    nth = element // F.stride
-    x0 = widened(tl.load(to_x0 + nth * by_x0, mask=taken, other=0.0))
-    if F.statistics == "displacement":
-        return x0, x0
-    else:
-        return x0, widened(tl.load(to_s + nth * by_s, mask=taken, other=0.0))
-
-
-@triton.jit
-def measured(memory, numbers, found, F: tl.constexpr):
-    """Renew what a block remembers for the estimate; returns its share of the sums, of the block's shape.
-
-    Args:
-        memory: of :func:`remembered`.
-        found: of elements the positions, which of them are sampled, gradient, y, z, and what is remembered of them.
-    """
-    element, taken, grad, y, z, x0, before = found
-    point = z if F.at_z else y
-    displacement = x0 - point
-    # clause: PPSF-D-002 d788f0e1
-    inner = tl.where(taken, (grad * displacement).to(tl.float64), 0.0)
-    if F.statistics == "displacement":
-        way = tl.where(taken, displacement, 0.0)
-        return inner, tl.abs(way).to(tl.float64), (way * way).to(tl.float64)
-    else:
-        if F.statistics == "signs":
-            # clause: PPSF-M-011 33557d3f
-            grad = sign(grad)
-        elif F.amplifies:
-            # clause: PPSF-D-023 dbf30264
-            grad = signed_root(grad)
-        # clause: PPSF-D-003 e3d54af9
-        s = before * of(numbers, C.N_BETA3) + grad * of(numbers, C.N_SUM)
-        keeps = is_set(numbers, C.N_OK) & is_set(numbers, C.N_OPENED) & memory[4]
-        to = memory[2] + element // F.stride * memory[3]
-        tl.store(to, nearest(s, F.s), mask=only_if(taken, keeps))
-        # clause: PPSF-D-004 58e6761c
-        return inner, tl.where(taken, tl.abs(s), 0.0).to(tl.float64), tl.zeros_like(inner)
-
-
-@triton.jit
-def sampled(tile, memory, numbers, down, F: tl.constexpr):
-    """What :func:`measured` needs of the samples among a block, read by themselves: they are few, and near. Nothing may
-    be written before all threads have read theirs."""
-    # clause: PPSF-N-001 4572b27e
-    at, element, taken = samples(tile, down, F)
-    y = get(tile[OF_Y], at, taken, F)
-    z = get(tile[OF_Z], at, taken, F) if F.at_z else y
-    x0, s = recalled(memory, element, taken, F)
-    return element, taken, gradient(tile, numbers, at, taken, y, F), y, z, x0, s
-
-
-@triton.jit
-def _no_sums(F: tl.constexpr):
-    if F.sampled > 0:
-        return tl.full((F.bp, F.sampled, 1), 0, tl.float64)
-    else:
-        return tl.full((F.bp, F.bq, F.bl), 0, tl.float64)
-
-
-@triton.jit
-def _more(sums, share):
-    return sums[0] + share[0], sums[1] + share[1], sums[2] + share[2]
-
-
-@triton.jit
-def _keep_sums(slots, slot, sums, F: tl.constexpr):
-    tl.store(slots + slot * SLOT, total(sums[0]))
-    tl.store(slots + slot * SLOT + 1, total(sums[1]))
-    if F.statistics == "displacement":
-        tl.store(slots + slot * SLOT + 2, total(sums[2]))
-
-
-@triton.jit
-def measure(row, number, slot, slots, numbers, F: tl.constexpr):
-    """Write the sums of the estimate, before any weight moves."""
-    tile, memory = opened(row, number, C.TILES_L, F), remembered(row, F)
-    sums = (_no_sums(F), _no_sums(F), _no_sums(F))
-    for down in range(0, tile[HEIGHT], F.bp):
-        if F.sampled > 0:
-            found = sampled(tile, memory, numbers, down, F)
-        else:
-            at, element, mask = block(tile, down, F)
-            # clause: PPSF-N-001 4572b27e
-            taken = mask & (element % F.stride == 0)
-            y = get(tile[OF_Y], at, taken, F)
-            z = get(tile[OF_Z], at, taken, F) if F.at_z else y
-            x0, s = recalled(memory, element, taken, F)
-            found = (element, taken, gradient(tile, numbers, at, taken, y, F), y, z, x0, s)
-        sums = _more(sums, measured(memory, numbers, found, F))
-    _keep_sums(slots, slot, sums, F)
-
-
-@triton.jit
 def _coming(tile, down, F: tl.constexpr):
     """The gradient, y and z of a block, as they are stored; without averages y in the place of z."""
     grad, y = fetched(tile, OF_G, down, F), fetched(tile, OF_Y, down, F)
@@ -469,7 +356,7 @@ def apply(row, number, slot, slots, found, numbers, roots, means, F: tl.constexp
     """Move moments and weights, and write the sums of the estimate unless that is done already."""
     tile, memory, found = opened(row, number, C.TILES_L, F), remembered(row, F), known(found)
     root = _root(row, tile, roots, means, F)
-    sums = (_no_sums(F), _no_sums(F), _no_sums(F))
+    sums = (no_sums(F), no_sums(F), no_sums(F))
     good, has = is_set(numbers, C.N_OK), has_moment(row, F)
     moves = is_set(numbers, C.N_MOVES) & has
     coming = _coming(tile, 0, F)
@@ -486,7 +373,7 @@ def apply(row, number, slot, slots, found, numbers, roots, means, F: tl.constexp
                 # clause: PPSF-N-001 4572b27e
                 taken = mask & (element % F.stride == 0)
                 x0, s = recalled(memory, element, taken, F)
-                sums = _more(sums, measured(memory, numbers, (element, taken, grad, y, z, x0, s), F))
+                sums = more(sums, measured(memory, numbers, (element, taken, grad, y, z, x0, s), F))
         grad = seen(grad, y, found, F)
         point, after = _point(row, tile, numbers, root, at, mask, grad, y, F)
         moment, source = _moment(row, tile, numbers, grad, point, y, at, mask, F)
@@ -500,6 +387,6 @@ def apply(row, number, slot, slots, found, numbers, roots, means, F: tl.constexp
         _move(tile, numbers, found, down, at, element, only_if(mask, moves), y, z, update, F)
         if F.measures:
             if F.sampled > 0:
-                sums = _more(sums, measured(memory, numbers, few, F))
+                sums = more(sums, measured(memory, numbers, few, F))
     if F.measures:
-        _keep_sums(slots, slot, sums, F)
+        keep_sums(slots, slot, sums, F)

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from ppsf_fast.backends.triton import columns as C
+from ppsf_fast.backends.triton.estimate import SLOT
 from ppsf_fast.backends.triton.features import Law, is_early, options_row
 from ppsf_fast.backends.triton.launch import context, launch
 from ppsf_fast.backends.triton.numbers import begin, end
 from ppsf_fast.backends.triton.parts import FLOAT64, Part
-from ppsf_fast.backends.triton.passes import SLOT
 from ppsf_fast.backends.triton.workspace import Workspace
 from ppsf_fast.plan import Plan
 from ppsf_fast.scalars import Scalars, is_count

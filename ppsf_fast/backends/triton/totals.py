@@ -8,8 +8,8 @@ import triton.language as tl
 from ppsf_fast.backends.triton import columns as C
 from ppsf_fast.backends.triton.blocks import has_moment, is_set, of, of_group, pointer
 from ppsf_fast.backends.triton.direction import ALONG, CUT, FOUND_WIDTH, SCALE, SHARE, SIZE
+from ppsf_fast.backends.triton.estimate import SLOT
 from ppsf_fast.backends.triton.maths import power
-from ppsf_fast.backends.triton.passes import SLOT
 
 _ITEM = tl.constexpr(C.ITEM_WIDTH)
 _FOUND = tl.constexpr(FOUND_WIDTH)

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 
 from ppsf_fast.backends.triton.direction import FOUND_WIDTH
+from ppsf_fast.backends.triton.estimate import SLOT
 from ppsf_fast.backends.triton.geometry import Geometry, cut
-from ppsf_fast.backends.triton.passes import SLOT
 from ppsf_fast.backends.triton.table import Bucket, Entry, buckets_of, entry_of, layout_of, looks
 from ppsf_fast.plan import Plan
 
