@@ -32,7 +32,10 @@ Y, G, Z, M, V, VP, VQ, X0, S, FILLED, PULL, L1, L2, TURNED, RMS_SQ, UNSCALE = ma
 BY_Y, BY_G, BY_Z, BY_M, BY_V, BY_TURNED, BY_E, BY_VP, BY_VQ = map(tl.constexpr, range(42, 87, 5))
 #: Strides of the samples; its position among all parameters of its device.
 BY_X0, BY_S, ITEM = map(tl.constexpr, range(87, 90))
-ITEM_WIDTH = 90
+#: The length of an inner axis that is a part of the second side, and how many numbers of scratch there are for it
+#: along the first side; the length of a strip; where tiles of strips keep sums.
+PERIOD, PITCH, STRIP, KEPT = map(tl.constexpr, range(90, 94))
+ITEM_WIDTH = 94
 
 # ------------------------------------------------------------------------- one group: what the host sets (float64)
 

@@ -18,12 +18,14 @@ from ppsf_fast.backends.triton.blocks import (
     only_if,
     unscaled,
 )
+from ppsf_fast.backends.triton.geometry import TOGETHER
 from ppsf_fast.backends.triton.maths import atan2, negated, quotient, quotients, sign
 
 #: What is found of a parameter on the way, float64: the divisor of its update; the share of an agreement; what of the
 #: weights is taken from its gradient, and what the rest is multiplied by; what Muon divides by.
 CUT, SHARE, ALONG, SCALE, SIZE = map(tl.constexpr, range(5))
 FOUND_WIDTH = 5
+_TOGETHER = tl.constexpr(TOGETHER)
 
 
 @triton.jit
@@ -57,15 +59,16 @@ def seen(grad, y, found, F: tl.constexpr):
 
 
 @triton.jit
-def _row_mean(row, means, start, l, there, F: tl.constexpr):
-    """The mean of the row of the second moment, float32 of shape [1, 1, bl]."""
+def _row_mean(row, means, nth, there, period):
+    """The means of rows of the second moment, float64: of those `nth` of a parameter that are there."""
     parts = tl.load(row + C.MEANS)
-    first = tl.load(row + C.MEAN) + _slice(row, start, l) * parts
-    sums = tl.full((1, 1, F.bl), 0, tl.float64)
+    first = tl.load(row + C.MEAN) + nth * parts
+    sums = nth.to(tl.float64) * 0.0
     for part in range(parts.to(tl.int32)):
         sums += tl.load(means + first + part, mask=there, other=0.0)
-    length = tl.where(tl.load(row + C.ROW_IS_P) != 0, tl.load(row + C.SIZES + 3), tl.load(row + C.SIZES + 4))
-    return (sums / length.to(tl.float64)).to(tl.float32)
+    of_q = tl.load(row + C.SIZES + 4) // period
+    length = tl.where(tl.load(row + C.ROW_IS_P) != 0, tl.load(row + C.SIZES + 3), of_q)
+    return sums / length.to(tl.float64)
 
 
 @triton.jit
@@ -76,39 +79,50 @@ def _slice(row, start, l):
 
 
 @triton.jit
-def _side(values, mean, is_row):
-    """The root of one side of the second moment; that of the row is over its mean."""
-    there = mean > 0
-    over = tl.where(there, tl.div_rn(values, tl.where(there, mean, 1.0)), 0.0)
-    return tl.sqrt_rn(tl.where(is_row, over, values))
-
-
-@triton.jit
 def opened_root(row, tile, roots, means, F: tl.constexpr):
-    """What all blocks of a tile share of the root of a second moment of a row and a column: the side along a block's
-    second axis, where the other one begins, whether that is the row, and the row's mean. Of another moment nothing."""
+    """What all blocks of a tile share of the root of a second moment of a row and a column: the root of the side along
+    a block's second axis, over that of the row's mean; where the roots of the other side begin, and if there is a
+    period, where in it each few elements begin, and its pitch. Of another moment nothing.
+
+    Which of the two sides is over the mean is the same in exact arithmetic. It is this one, since it is found once for
+    a tile; in float64, where a quotient neither overflows nor underflows, and its root is rounded once.
+    """
     start, left = tile[START], tile[LEFT]
     l, q = tl.arange(0, F.bl).to(tl.int64)[None, None, :], tl.arange(0, F.bq).to(tl.int64)[None, :, None]
-    there = only_if(l < left[0], tile[FACTORED])
+    period = tl.load(row + C.PERIOD)
+    there = only_if((l < left[0]) & (q < left[2]), tile[FACTORED])
     at = _slice(row, start, l)
     size_p, size_q = tl.load(row + C.SIZES + 3), tl.load(row + C.SIZES + 4)
     of_q = roots + tl.load(row + C.PART_Q) + at * tl.load(row + C.SUMS_P) * size_q + start[4]
-    of_p = roots + tl.load(row + C.PART_P) + at * tl.load(row + C.SUMS_Q) * size_p + start[3]
-    mean, is_p = _row_mean(row, means, start, l, there, F), tl.load(row + C.ROW_IS_P) != 0
-    along_q = tl.load(of_q + q, mask=(q < left[2]) & there, other=0.0)
+    pitch = tl.load(row + C.PITCH)
+    of_p = roots + tl.load(row + C.PART_P) + (at * tl.load(row + C.SUMS_Q) * size_p + start[3]) * pitch
+    if F.periodic:
+        near = (start[4] % period).to(tl.int32)
+        place, short = tl.arange(0, F.bq)[None, :, None], period.to(tl.int32)
+        mean = _row_mean(row, means, at * period + (near + place) % short, there, period)
+        nth = (near + place // _TOGETHER * _TOGETHER) % short
+    else:
+        nth = 0
+        mean = _row_mean(row, means, at, there, 1)
+    along_q = tl.load(of_q + q, mask=there, other=0.0).to(tl.float64)
+    over = tl.where(mean > 0, along_q / tl.where(mean > 0, mean, 1.0), 0.0)
     # As wide as a block from here on: else the compiler finds the root again for every block.
-    return tl.broadcast_to(_side(along_q, mean, is_p == 0), (F.bp, F.bq, F.bl)), of_p, is_p, mean
+    return tl.broadcast_to(tl.sqrt(over).to(tl.float32), (F.bp, F.bq, F.bl)), of_p, nth, pitch.to(F.index)
 
 
 @triton.jit
-def factored_root(tile, root, at):
+def factored_root(tile, root, at, F: tl.constexpr):
     """The root of a second moment of a row and a column, [bp, bq, bl]."""
     # clause: PPSF-V-005 170be250
-    l, p, _ = at
-    along_q, of_p, is_p, mean = root
-    left_l, left_p, _, _ = tile[LEFT]
-    along_p = tl.load(of_p + p, mask=(p < left_p) & (l < left_l), other=0.0)
-    return _side(along_p, mean, is_p) * along_q
+    l, p, q = at
+    along_q, of_p, nth, pitch = root
+    left_l, left_p, left_q, _ = tile[LEFT]
+    if F.periodic:
+        to = of_p + (p * pitch + nth) + q % _TOGETHER
+        along_p = tl.load(to, mask=(p < left_p) & (q < left_q), other=0.0)
+    else:
+        along_p = tl.load(of_p + p, mask=(p < left_p) & (l < left_l), other=0.0)
+    return along_p * along_q
 
 
 @triton.jit

@@ -7,9 +7,11 @@ import triton.language as tl
 
 from ppsf_fast.backends.triton import columns as C
 from ppsf_fast.backends.triton.blocks import has_moment, is_set, of, of_group, only_if, pointer
+from ppsf_fast.backends.triton.geometry import REPEATED
 from ppsf_fast.backends.triton.rounding import nearest, widened
 
 _ITEM = tl.constexpr(C.ITEM_WIDTH)
+_REPEATED = tl.constexpr(REPEATED)
 
 
 @triton.jit
@@ -21,16 +23,24 @@ def _side(
     """Renew a piece of a row or a column, which lies along one axis of the tiles and was summed over the other.
 
     The arithmetic goes on from its value before that is rounded, under ADOPT from the one before this step: it is left
-    in the place of the first partial sums, which nobody else reads.
+    in the place of the first partial sums, which nobody else reads; along the first side its root, since that is read
+    for every block.
     """
+    period = tl.load(row + C.PERIOD)
     size, tiles = tl.load(row + C.SIZES + AXIS), tl.load(row + TILES)
+    count = tl.load(row + C.SIZES + OTHER)
     along = piece * F.piece + tl.arange(0, F.piece)
+    at, room = along, size
+    if F.flat and AXIS == 3:
+        pitch = tl.load(row + C.PITCH)
+        at, room = along // period * pitch + along % period, size * pitch
+        size, count = size * period, count // period
     inside = along < size
     sums = tl.full((F.piece,), 0, tl.float64)
-    first = tl.load(row + PART) + slice_ * tiles * size
+    first = tl.load(row + PART) + slice_ * tiles * room
     for tile in range(tiles.to(tl.int32)):
-        sums += tl.load(parts + first + tile * size + along, mask=inside, other=0.0).to(tl.float64)
-    mean = (sums / tl.load(row + C.SIZES + OTHER).to(tl.float64)).to(tl.float32)
+        sums += tl.load(parts + first + tile * room + at, mask=inside, other=0.0).to(tl.float64)
+    mean = (sums / count.to(tl.float64)).to(tl.float32)
     depth, inner = tl.load(row + C.SIZES + 2), tl.load(row + C.SIZES + 1)
     outer = slice_ // depth
     place = (
@@ -52,16 +62,24 @@ def _side(
     tl.store(to, nearest(after, F.vf), mask=only_if(inside, is_set(numbers, C.N_OK)))
     # clause: PPSF-M-006 bc3f0bb3
     used = before if F.adopt else after
-    tl.store(parts + first + along, used, mask=inside)
+    # clause: PPSF-V-005 170be250
+    left = tl.sqrt_rn(used) if AXIS == 3 else used
+    tl.store(parts + first + at, left, mask=inside)
+    if F.flat and AXIS == 3:
+        for more in range(_REPEATED):
+            again = only_if(inside & (along % period == more % period), period > 1)
+            tl.store(parts + first + along // period * pitch + (period + more), left, mask=again)
     if is_row:
-        total = tl.sum(tl.where(inside, used, 0.0).to(tl.float64), axis=0)
-        tl.store(means + tl.load(row + C.MEAN) + slice_ * tl.load(row + C.MEANS) + piece, total)
+        for nth in range(period.to(tl.int32)):
+            total = tl.sum(tl.where(inside & (along % period == nth), used, 0.0).to(tl.float64), axis=0)
+            to_mean = means + tl.load(row + C.MEAN) + (slice_ * period + nth) * tl.load(row + C.MEANS)
+            tl.store(to_mean + piece, total)
 
 
 @triton.jit
 def pieces_of(row, F: tl.constexpr):
     """How many pieces the row and the column of a slice have along the two axes of tiles."""
-    of_p = (tl.load(row + C.SIZES + 3) + F.piece - 1) // F.piece
+    of_p = (tl.load(row + C.SIZES + 3) * tl.load(row + C.PERIOD) + F.piece - 1) // F.piece
     of_q = (tl.load(row + C.SIZES + 4) + F.piece - 1) // F.piece
     return of_p, of_q
 

@@ -56,9 +56,12 @@ class Features:
         wide, tall, deep: the shapes of blocks there are.
         even, turned, slim: whether there are tensors that can be read several elements at a time: wide ones, where
             these follow each other in logical order and where they do not; and tall ones, where they do.
-        vector, fours: whether the kernel's tensor is one of these, and of the former kind.
+        flat: whether there are such whose second side has a period.
+        vector, fours, periodic: whether the kernel's tensor is one of these, in logical order, and with a period.
         blocks, sum_blocks, piece: the sides of blocks, of those that sums of squares are made over, and the length of
             a piece of a row or column.
+        across, strip: how many strips a tile of sums has where there is a period, and the most elements of one.
+        sums: whether the kernel goes over tiles of sums.
         bp, bq, bl: the sides of the kernel's block.
         sampled: the most samples in a row of it, made a power of 2, if they are looked for by themselves; else 0.
     """
@@ -102,10 +105,15 @@ class Features:
     even: bool = False
     turned: bool = False
     slim: bool = False
+    flat: bool = False
     vector: bool = False
     fours: bool = False
+    periodic: bool = False
     blocks: tuple[tuple[int, int, int], ...] = ()
     sum_blocks: tuple[tuple[int, int, int], ...] = ()
+    across: int = 1
+    strip: int = 1
+    sums: bool = False
     piece: int = 1
     bp: int = 1
     bq: int = 1
@@ -141,6 +149,11 @@ class Features:
         """The same for what is narrow along its memory, where it can be read so."""
         return self._in_order(TALL)
 
+    @property
+    def of_flat(self) -> Features:
+        """The same for what has a period along its memory, where it can be read so."""
+        return replace(self._in_order(WIDE), periodic=True)
+
     def _in_order(self, shape: int) -> Features:
         height, width, _ = self.blocks[shape]
         most = -(-width // self.stride)
@@ -156,7 +169,7 @@ class Features:
     @property
     def of_sums(self) -> Features:
         """The same over the blocks that sums of squares are made over."""
-        return replace(self, blocks=self.sum_blocks)
+        return replace(self, blocks=self.sum_blocks, sums=True)
 
     @property
     def registers(self) -> int:

@@ -19,8 +19,20 @@ WIDE, TALL, DEEP = range(3)
 #: For tensors that can be read several elements at a time: wide ones in logical order, or in another one; tall ones in
 #: logical order.
 EVEN, TURNED, SLIM = 3, 4, 5
+#: And those in which the elements of a short inner axis follow each other, and then those of the next one along the
+#: second side: kernels of a convolution. Such a tensor is read as a matrix, and the inner position counts as one of its
+#: second side's; the length of the inner axis is its period.
+FLAT = 6
 #: How many elements that is, and by how many bytes their addresses have to be divisible.
 VECTOR, ALIGNED = 8, 16
+#: Their sums of squares are made over so many strips side by side, each of so many elements at most and whole periods
+#: and vectors; and how far a tile of strips reaches down the first side.
+STRIPS, STRIP_HEIGHT = (6, 512), 128
+#: So many numbers are read at a time from a period; so many of its first ones are repeated after it.
+TOGETHER = 4
+REPEATED = TOGETHER - 1
+#: The longest period, and the most periods in a strip.
+LONGEST, PERIODS = 16, 64
 #: So many times as high are tiles of sums, at most, as long as there are `ENOUGH` of them.
 HIGHER, ENOUGH = 4, 256
 #: Up to so many elements one program takes the whole step of a parameter, if these are few tiles and pieces.
@@ -40,14 +52,21 @@ class Cut:
     sum_blocks: tuple[tuple[int, int, int], ...]
     heights: tuple[int, ...]
     sum_heights: tuple[int, ...]
+    strips: tuple[int, int]
+    strip_height: int
     piece: int
     small: int
     enough: int
 
+    def strip(self, period: int) -> int:
+        """The length of a strip of whole periods and vectors; 0: there is none."""
+        unit = math.lcm(period, VECTOR)
+        return min(self.strips[1], PERIODS * period) // unit * unit if period <= LONGEST else 0
+
 
 def cut() -> Cut:
     """The present one."""
-    return Cut(BLOCKS, SUM_BLOCKS, HEIGHTS, SUM_HEIGHTS, PIECE, SMALL, ENOUGH)
+    return Cut(BLOCKS, SUM_BLOCKS, HEIGHTS, SUM_HEIGHTS, STRIPS, STRIP_HEIGHT, PIECE, SMALL, ENOUGH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +81,8 @@ class Geometry:
         tiles: number of tiles in the depth and along the two sides.
         numel: number of elements.
         reach: the largest position of an element in any operand.
+        period: the length of the inner axis that is a part of the second side, or 1: along that side elements whose
+            distance is a multiple of it share one of as many rows.
     """
 
     sizes: tuple[int, ...]
@@ -71,6 +92,7 @@ class Geometry:
     tiles: tuple[int, int, int]
     numel: int
     reach: int
+    period: int = 1
 
     def block(self, addresses: Sequence[int], used: Sequence[int]) -> int:
         """Which block fits, given whether every tensor can be read several elements at a time.
@@ -86,7 +108,30 @@ class Geometry:
         in_order = self._in_vectors(self.strides[-1])
         if self.shape == TALL:
             return SLIM if in_order else TALL
+        if self.period > 1:
+            return FLAT if in_order else self.shape
         return EVEN if in_order else TURNED
+
+    def flat(self, by: Cut) -> Geometry | None:
+        """The same tensor with its inner axis as a part of the second side, if that is what lies in memory.
+
+        Args:
+            by: how it is cut.
+        """
+        outer, inner, period, p, q = self.sizes
+        *each, of_row, of_column, logical = self.strides
+        of_p, of_q = (of_row, of_column) if self.row_is_p else (of_column, of_row)
+        runs = all(by_l == 1 and by_q == period for _, _, by_l, _, by_q in (*filter(any, each), logical))
+        sides = (of_p[2], of_p[3], of_q[2], of_q[4]) == (1, period, 1, period)
+        if self.shape != DEEP or not by.strip(period) or not runs or not sides:
+            return None
+        sizes = (outer, inner, 1, p, q * period)
+        along_p, along_q = (*of_p[:2], 0, 1, 0), (*of_q[:2], 0, 0, 1)
+        as_matrix = [(*strides[:2], 0, strides[3], min(1, strides[4])) for strides in (*each, logical)]
+        vectors = (along_p, along_q) if self.row_is_p else (along_q, along_p)
+        strides = (*as_matrix[:-1], *vectors, as_matrix[-1])
+        tiles = _tiles(sizes[2:], by.blocks[WIDE], by.heights[WIDE])
+        return Geometry(sizes, strides, WIDE, self.row_is_p, tiles, self.numel, self.reach, period)
 
     def _in_vectors(self, by: Sequence[int]) -> bool:
         others = zip(self.sizes[:4], by[:4], strict=True)
@@ -111,9 +156,16 @@ class Geometry:
             by: how the tensor is cut.
             higher: how many times as high they are as other tiles.
         """
-        height = by.sum_heights[self.shape] * higher
-        tiles = _tiles(self.sizes[2:], by.sum_blocks[self.shape], height)
+        if self.period > 1:
+            block, height = (1, by.strips[0] * by.strip(self.period), 1), by.strip_height
+        else:
+            block, height = by.sum_blocks[self.shape], by.sum_heights[self.shape] * higher
+        tiles = _tiles(self.sizes[2:], block, height)
         return tiles, self._in_all(tiles), height
+
+    def kept(self, by: Cut) -> int:
+        """Float64 numbers that a tile of sums keeps for itself."""
+        return by.strips[1] if self.period > 1 else 0
 
     @property
     def slices(self) -> int:
@@ -122,7 +174,23 @@ class Geometry:
 
     def pieces(self, by: Cut) -> int:
         """Number of pieces of all rows and columns."""
-        return self.slices * sum(-(-size // by.piece) for size in self.sizes[3:])
+        return self.slices * sum(-(-length // by.piece) for length in self.lengths)
+
+    @property
+    def lengths(self) -> tuple[int, int]:
+        """Those of the vectors of the second moment along the two sides of a slice."""
+        return self.sizes[3] * self.period, self.sizes[4]
+
+    @property
+    def pitch(self) -> int:
+        """So many numbers of scratch there are for a period along the first side: after it its beginning is repeated,
+        so that wherever in it one begins, those that are read at a time follow each other."""
+        return self.period + REPEATED if self.period > 1 else 1
+
+    @property
+    def room(self) -> tuple[int, int]:
+        """Lengths of their partial sums."""
+        return self.sizes[3] * self.pitch, self.sizes[4]
 
 
 def _tiles(sizes: Sequence[int], block: tuple[int, int, int], height: int) -> tuple[int, int, int]:

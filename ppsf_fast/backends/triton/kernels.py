@@ -10,7 +10,7 @@ import triton
 import triton.language as tl
 
 from ppsf_fast.backends.triton import columns as C
-from ppsf_fast.backends.triton import estimate, passes
+from ppsf_fast.backends.triton import estimate, passes, strips
 from ppsf_fast.backends.triton.blocks import of_group
 from ppsf_fast.backends.triton.direction import FOUND_WIDTH
 from ppsf_fast.backends.triton.factors import pieces_of, renew
@@ -49,6 +49,7 @@ def _take_in_vectors(shape, row, tile, found, args, PASS: tl.constexpr, F: tl.co
     EVEN: tl.constexpr = F.of_even
     TURNED: tl.constexpr = F.of_turned
     SLIM: tl.constexpr = F.of_slim
+    FLAT: tl.constexpr = F.of_flat
     if F.even:
         if shape == 3:
             PASS(row, tile, found, args, EVEN)
@@ -58,6 +59,9 @@ def _take_in_vectors(shape, row, tile, found, args, PASS: tl.constexpr, F: tl.co
     if F.slim:
         if shape == 5:
             PASS(row, tile, found, args, SLIM)
+    if F.flat:
+        if shape == 6:
+            PASS(row, tile, found, args, FLAT)
 
 
 @triton.jit
@@ -78,6 +82,8 @@ def _look(row, tile, found, args, F: tl.constexpr):
     parts, slots, bad = args
     if F.orthograd:
         passes.add_components(row, tile, _slot(row, tile), slots, bad, F)
+    elif F.periodic:
+        strips.add_squares(row, tile, found, parts, bad, F)
     elif F.factored:
         if tl.load(row + C.FACTORED) != 0:
             passes.add_squares(row, tile, found, parts, bad, F)
@@ -111,7 +117,9 @@ def part(table, tiles, found, slots, F: tl.constexpr):
 @triton.jit
 def _squares(row, tile, found, args, F: tl.constexpr):
     parts, bad = args
-    if tl.load(row + C.FACTORED) != 0:
+    if F.periodic:
+        strips.add_squares(row, tile, found, parts, bad, F)
+    elif tl.load(row + C.FACTORED) != 0:
         passes.add_squares(row, tile, found, parts, bad, F)
 
 

@@ -69,25 +69,25 @@ def find_bad(row, number, bad, F: tl.constexpr):
     for down in range(0, tile[HEIGHT], F.bp):
         at, _, mask = block(tile, down, F)
         grad = unscaled(tile, at, mask, F)
-        count += _too_large(grad)
-    _tell(row, number, bad, count)
+        count += too_large(grad)
+    tell(row, number, bad, count)
 
 
 @triton.jit
-def _with_square(sums, values):
+def with_square(sums, values):
     """Sums in float64, with the squares of float32 values, which are exact there."""
     wide = values.to(tl.float64)
     return tl.fma(wide, wide, sums)
 
 
 @triton.jit
-def _too_large(grad):
+def too_large(grad):
     """1 where an element is not finite or cannot be squared, else 0."""
     return 1 - (tl.abs(grad) < _TOO_LARGE).to(tl.int32)
 
 
 @triton.jit
-def _tell(row, number, bad, count):
+def tell(row, number, bad, count):
     """Write how many elements of a tile, of those that the first look goes over, are not finite."""
     tl.store(bad + tl.load(row + C.FIRST_LOOK) + number, tl.sum(tl.sum(tl.sum(count, axis=2), axis=1), axis=0))
 
@@ -118,7 +118,7 @@ def add_squares(row, number, found, parts, bad, F: tl.constexpr):
     for down in range(0, tile[HEIGHT], F.bp):
         grad = without_scale(tile, widened(coming), F)
         coming = fetched(tile, OF_G, down + F.bp, F)
-        count += _too_large(grad)
+        count += too_large(grad)
         if F.orthograd:
             at, _, mask = block(tile, down, F)
             grad = seen(grad, get(tile[OF_Y], at, mask, F), found, F)
@@ -130,7 +130,7 @@ def add_squares(row, number, found, parts, bad, F: tl.constexpr):
     q = tl.arange(0, F.bq).to(F.index)[:, None]
     tl.store(to_q + q, tl.sum(columns, axis=0).to(tl.float32), mask=(q < left[2]) & (l < left[0]))
     if F.orthograd == False:  # noqa: E712
-        _tell(row, number, bad, count)
+        tell(row, number, bad, count)
 
 
 @triton.jit
@@ -144,14 +144,14 @@ def add_components(row, number, slot, slots, bad, F: tl.constexpr):
     for down in range(0, tile[HEIGHT], F.bp):
         at, _, mask = block(tile, down, F)
         grad, y = unscaled(tile, at, mask, F), get(tile[OF_Y], at, mask, F)
-        count += _too_large(grad)
+        count += too_large(grad)
         of_y += (y * y).to(tl.float64)
         of_both += (y * grad).to(tl.float64)
         of_grad += (grad * grad).to(tl.float64)
     tl.store(slots + slot * SLOT, total(of_y))
     tl.store(slots + slot * SLOT + 1, total(of_both))
     tl.store(slots + slot * SLOT + 2, total(of_grad))
-    _tell(row, number, bad, count)
+    tell(row, number, bad, count)
 
 
 @triton.jit
@@ -164,7 +164,7 @@ def add_part(row, number, slot, slots, found, F: tl.constexpr):
         at, _, mask = block(tile, down, F)
         y = get(tile[OF_Y], at, mask, F)
         part = seen(unscaled(tile, at, mask, F), y, found, F)
-        squares = _with_square(squares, part)
+        squares = with_square(squares, part)
     tl.store(slots + slot * SLOT, total(squares))
 
 
@@ -174,7 +174,7 @@ def _root(row, tile, roots, means, F: tl.constexpr):
     if F.factored:
         return opened_root(row, tile, roots, means, F)
     else:
-        return 0.0, 0, 0, 0.0
+        return 0.0, 0, 0, 1
 
 
 @triton.jit
@@ -186,13 +186,13 @@ def _point(row, tile, numbers, root, at, mask, grad, y, F: tl.constexpr):
         return renewed_average(row, tile, numbers, y, at, mask, F)
     if F.factored and F.dense:
         if tile[FACTORED]:
-            point, after = factored_root(tile, root, at), grad
+            point, after = factored_root(tile, root, at, F), grad
         else:
             before, after = renewed(row, tile, numbers, grad, at, mask, F)
             point = dense_root(before, after, numbers, F)
         return point, after
     elif F.factored:
-        return factored_root(tile, root, at), grad
+        return factored_root(tile, root, at, F), grad
     else:
         before, after = renewed(row, tile, numbers, grad, at, mask, F)
         return dense_root(before, after, numbers, F), after
@@ -232,7 +232,7 @@ def add_size(row, number, slot, slots, F: tl.constexpr):
     for down in range(0, tile[HEIGHT], F.bp):
         at, _, mask = block(tile, down, F)
         values = get(tile[OF_TURNED], at, mask, F)
-        squares = _with_square(squares, values)
+        squares = with_square(squares, values)
     tl.store(slots + slot * SLOT, total(squares))
 
 
@@ -253,7 +253,7 @@ def add_norm(row, number, slot, slots, found, numbers, roots, means, F: tl.const
         point, _ = _point(row, tile, numbers, root, at, mask, grad, y, F)
         moment, source = _moment(row, tile, numbers, grad, point, y, at, mask, F)
         update = tl.where(mask, update_of(moment, source, grad, point, y, numbers, found, F), 0.0)
-        squares = _with_square(squares, update)
+        squares = with_square(squares, update)
     tl.store(slots + slot * SLOT, total(squares))
 
 

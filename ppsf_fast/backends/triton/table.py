@@ -14,6 +14,7 @@ from ppsf_fast.backends.triton.geometry import (
     DEEP,
     EVEN,
     FEW,
+    FLAT,
     HIGHER,
     SLIM,
     TALL,
@@ -33,6 +34,8 @@ from ppsf_fast.state import FILLED, factored_axes
 _OPERANDS = ("y", "g", "z", "m", "v", "direction", "row", "column")
 #: Those that have a value for each element.
 _EACH = frozenset(_OPERANDS[:-2])
+#: Float32 numbers that what is kept in float64 begins at a multiple of.
+_ALIGNED = 4
 
 
 @dataclass(slots=True)
@@ -149,6 +152,9 @@ def entry_of(item: Item, rule: Rule, group: int, by: Cut, place: int = 0, unscal
     found |= {"unscale": unscale, **{name: state.get(name) for name in names}}
     tensors = {name: tensor for name, tensor in found.items() if isinstance(tensor, Tensor)}
     addresses = tuple(tensor.data_ptr() for tensor in tensors.values())
+    flat = geometry.flat(by)
+    if flat is not None and _shape(flat, tensors, addresses) == FLAT:
+        geometry = flat
     return Entry(item, group, place, 0, geometry, factored, tensors, _shape(geometry, tensors, addresses))
 
 
@@ -161,7 +167,7 @@ def _shape(geometry: Geometry, tensors: Mapping[str, Tensor], addresses: Sequenc
 def _is_small(entry: Entry, by: Cut) -> bool:
     geometry = entry.geometry
     few = geometry.count <= FEW and (not entry.factored or geometry.pieces(by) <= FEW)
-    return geometry.numel <= by.small and few and entry.shape not in (DEEP, TURNED)
+    return geometry.numel <= by.small and few and entry.shape not in (DEEP, TURNED, FLAT)
 
 
 def _strides(tensor: Tensor | None, ndim: int) -> tuple[int, ...]:
@@ -222,8 +228,11 @@ def _completed(features: Features, entries: Sequence[Entry], by: Cut) -> Feature
         even=EVEN in shapes,
         turned=TURNED in shapes,
         slim=SLIM in shapes,
+        flat=FLAT in shapes,
         blocks=by.blocks,
         sum_blocks=by.sum_blocks,
+        across=by.strips[0],
+        strip=by.strips[1],
         piece=by.piece,
     )
 
@@ -241,7 +250,7 @@ def layout_of(bucket: Bucket, by: Cut) -> Layout:
         tile += geometry.count
         look += geometry.count if bucket.features.orthograd else sums
         if entry.factored:
-            _add_factors(geometry, layout, tiles, by)
+            _add_factors(geometry, layout, tiles, sums, by)
         if entry.factored and index < bucket.large:
             layout.work += [each for number in range(geometry.pieces(by)) for each in (index, number)]
     return layout
@@ -251,18 +260,23 @@ def _pieces(length: int, by: Cut) -> int:
     return -(-length // by.piece)
 
 
-def _add_factors(geometry: Geometry, layout: Layout, tiles: tuple[int, int, int], by: Cut) -> None:
+def _add_factors(geometry: Geometry, layout: Layout, tiles: tuple[int, int, int], sums: int, by: Cut) -> None:
     """The scratch of a factored second moment."""
-    _, _, _, p, q = geometry.sizes
-    _, tiles_p, tiles_q = tiles
-    slices = geometry.slices
-    layout.parts += slices * (tiles_q * p + tiles_p * q)
-    layout.means += slices * _pieces(p if geometry.row_is_p else q, by)
+    p, q = geometry.lengths
+    layout.parts = _kept(geometry, layout, tiles) + 2 * sums * geometry.kept(by)
+    layout.means += geometry.slices * geometry.period * _pieces(p if geometry.row_is_p else q, by)
+
+
+def _kept(geometry: Geometry, layout: Layout, tiles: tuple[int, ...]) -> int:
+    """Where, in the scratch of float32, begins what tiles of sums keep in float64."""
+    p, q = geometry.room
+    end = layout.parts + geometry.slices * (tiles[2] * p + tiles[1] * q)
+    return -(-end // _ALIGNED) * _ALIGNED
 
 
 def _row(entry: Entry, layout: Layout, tile: int, look: int, sums: tuple[int, int, int, int], by: Cut) -> list[int]:
     geometry, tensors, item = entry.geometry, entry.tensors, entry.item
-    p, q = geometry.sizes[3:]
+    p, q = geometry.lengths
     row = [0] * C.ITEM_WIDTH
 
     def put(column: object, *values: int) -> None:
@@ -274,7 +288,7 @@ def _row(entry: Entry, layout: Layout, tile: int, look: int, sums: tuple[int, in
     put(C.FIRST_TILE, tile, geometry.count)
     put(C.SUMS_L, *sums)
     put(C.FIRST_LOOK, look)
-    put(C.PART_P, layout.parts, layout.parts + geometry.slices * sums[2] * p)
+    put(C.PART_P, layout.parts, layout.parts + geometry.slices * sums[2] * geometry.room[0])
     put(C.MEAN, layout.means, _pieces(p if geometry.row_is_p else q, by), int(geometry.row_is_p))
     put(C.SIZES, *geometry.sizes)
     sides = ("row", "column") if geometry.row_is_p else ("column", "row")
@@ -288,4 +302,5 @@ def _row(entry: Entry, layout: Layout, tile: int, look: int, sums: tuple[int, in
         put(column, *strides)
     put(C.BY_X0, *(tensors[name].stride(0) if name in tensors else 0 for name in ("p0", "s")))
     put(C.ITEM, entry.number)
+    put(C.PERIOD, geometry.period, geometry.pitch, by.strip(geometry.period), _kept(geometry, layout, sums))
     return row

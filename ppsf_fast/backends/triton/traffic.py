@@ -58,11 +58,12 @@ def _of_entry(entry: Entry, bucket: Bucket) -> Iterable[tuple[str, int]]:
 def _partial(geometry: Geometry, bucket: Bucket) -> int:
     """Bytes of the sums along the rows and columns of tiles."""
     (_, tiles_p, tiles_q), _, _ = geometry.sums(cut(), bucket.higher)
-    return _NARROW * geometry.slices * (tiles_q * geometry.sizes[3] + tiles_p * geometry.sizes[4])
+    p, q = geometry.room
+    return _NARROW * geometry.slices * (tiles_q * p + tiles_p * q)
 
 
 def _sides(geometry: Geometry) -> int:
-    return geometry.slices * (geometry.sizes[3] + geometry.sizes[4])
+    return geometry.slices * sum(geometry.lengths)
 
 
 def scratch(plan: Plan) -> int:

@@ -53,6 +53,8 @@ def tiles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
         monkeypatch.setattr(geometry, "SUM_BLOCKS", ((4, 32, 1), (16, 8, 1), (2, 16, 4)))
         monkeypatch.setattr(geometry, "HEIGHTS", (8, 32, 4))
         monkeypatch.setattr(geometry, "SUM_HEIGHTS", (8, 32, 8))
+        monkeypatch.setattr(geometry, "STRIPS", (2, 128))
+        monkeypatch.setattr(geometry, "STRIP_HEIGHT", 8)
         monkeypatch.setattr(geometry, "PIECE", 16)
         monkeypatch.setattr(geometry, "ENOUGH", 8)
     return str(request.param)

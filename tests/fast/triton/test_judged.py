@@ -82,3 +82,14 @@ def test_drawn_problems_follow_the_law(revision: str) -> None:
     capabilities = implementation(revision).capabilities
     options = capabilities.options - {"fused_back_pass"}
     draw_problems(capabilities.dtypes, options, PROBLEMS, 0, hold, revision, capabilities.always)
+
+
+#: As kernels of a convolution: the two factored axes outside, a short one inside, or none; whole vectors or not.
+CONVOLUTIONS = ((33, 8, 3, 3), (8, 40, 3, 3), (20, 16, 4), (34, 8, 1, 13), (33, 5, 3, 3), (16, 40, 5, 5))
+
+
+@pytest.mark.usefixtures("tiles")
+@pytest.mark.parametrize(("dtype", "layout"), [("float32", "contiguous"), ("bfloat16", "contiguous")])
+def test_convolutions_follow_the_law(dtype: str, layout: str) -> None:
+    params = tuple(ParamSpec(shape, dtype, layout=layout) for shape in CONVOLUTIONS)
+    hold(Problem({"d0": 1e-2}, (GroupSpec(params),), "growth", steps=2, seed=7))

@@ -1,0 +1,111 @@
+"""Sums of squares along the rows and columns of a tensor whose second side has a period, as in kernels of a convolution.
+
+A column has one sum for each position along the second side. A row has as many sums as the period is long, of elements
+that lie that far from each other, so that no axis of a block can be summed as a whole. A tile is a few strips side by
+side, each of whole periods: one strip above the other, what belongs to the same sum stands in one place. These sums are
+kept in memory and read again as a matrix of periods.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+from ppsf_fast.backends.triton import columns as C
+from ppsf_fast.backends.triton.blocks import HEIGHT, LEFT, OF_G, OF_Y, START, opened, without_scale
+from ppsf_fast.backends.triton.direction import known, seen
+from ppsf_fast.backends.triton.geometry import LONGEST, PERIODS
+from ppsf_fast.backends.triton.passes import tell, too_large
+from ppsf_fast.backends.triton.rounding import widened
+
+_LONGEST, _PERIODS = tl.constexpr(LONGEST), tl.constexpr(PERIODS)
+
+
+@triton.jit
+def _row(view, tile, down, strip, F: tl.constexpr):
+    """The elements of one row of a tile as they are stored, strip by strip."""
+    first, _, by_p, _ = view
+    _, left_p, left_q, _ = tile[LEFT]
+    at = tl.arange(0, F.strip).to(F.index)
+    ACROSS: tl.constexpr = F.across
+    found = ()
+    for nth in tl.static_range(ACROSS):
+        q = nth * strip + at
+        there = (at < strip) & (q < left_q) & (down + 0 * at < left_p)  # a mask meets no single flag
+        # Four at a time: then a strip has as many threads as a program, and a thread the same place in every strip.
+        place = tl.multiple_of(down * by_p + nth * strip, 4) + at
+        found = found + (tl.load(first + place, mask=there, other=0.0),)  # noqa: RUF005  (Triton knows no star)
+    return found
+
+
+@triton.jit
+def _nothing(F: tl.constexpr):
+    """Sums along the columns of a tile, strip by strip, before its first row."""
+    ACROSS: tl.constexpr = F.across
+    found = ()
+    for _ in tl.static_range(ACROSS):
+        found = found + (tl.full((F.strip,), 0, tl.float64),)  # noqa: RUF005
+    return found
+
+
+@triton.jit
+def _with_row(columns, coming, of_y, tile, found, F: tl.constexpr):
+    """The sums along the columns with those of one more row; what stands in one place in all of its strips, summed;
+    and how many of its elements are not finite."""
+    ACROSS: tl.constexpr = F.across
+    more = ()
+    sums, count = tl.full((F.strip,), 0, tl.float64), tl.full((F.strip,), 0, tl.int32)
+    for nth in tl.static_range(ACROSS):
+        grad = without_scale(tile, widened(coming[nth]), F)
+        count += too_large(grad)
+        wide = seen(grad, widened(of_y[nth]), found, F).to(tl.float64)
+        square = wide * wide
+        sums += square
+        more = more + (columns[nth] + square,)  # noqa: RUF005
+    return more, sums, count
+
+
+@triton.jit
+def add_squares(row, number, found, parts, bad, F: tl.constexpr):
+    """Write the sums of squares along the rows and columns of a tile, and whether its gradient is finite.
+
+    As of other tensors, sums are rounded once, to float32.
+    """
+    # clause: PPSF-V-003 e56301e2
+    # clause: PPSF-V-011 bfc8a7dc
+    tile, found = opened(row, number, C.SUMS_L, F), known(found)
+    b0, b1, _, p0, q0 = tile[START]
+    _, _, left_q, _ = tile[LEFT]
+    period, size_p, size_q = tl.load(row + C.PERIOD), tl.load(row + C.SIZES + 3), tl.load(row + C.SIZES + 4)
+    strip = tl.multiple_of(tl.load(row + C.STRIP).to(F.index), 8)
+    part = b0 * tl.load(row + C.SIZES + 1) + b1
+    along_p, along_q = tl.load(row + C.SUMS_P), tl.load(row + C.SUMS_Q)
+    of_p = (part * along_q + number % along_q) * size_p + p0
+    of_q = (part * along_p + p0 // tl.load(row + C.SUMS_HEIGHT)) * size_q + q0
+    pitch = tl.load(row + C.PITCH)
+    to_p = parts + tl.load(row + C.PART_P) + of_p * pitch
+    to_q = parts + tl.load(row + C.PART_Q) + of_q
+    kept = (parts + tl.load(row + C.KEPT)).to(tl.pointer_type(tl.float64), bitcast=True) + number * F.strip
+    at = tl.arange(0, F.strip)
+    period = period.to(tl.int32)
+    begin, nth = tl.arange(0, _PERIODS)[:, None] * period, tl.arange(0, _LONGEST)
+    again = (begin < strip) & (nth[None, :] < period)
+    columns, count = _nothing(F), tl.full((F.strip,), 0, tl.int32)
+    coming = _row(tile[OF_G], tile, 0, strip, F)
+    for down in range(0, tile[HEIGHT]):
+        now = coming
+        coming = _row(tile[OF_G], tile, down + 1, strip, F)
+        of_y = _row(tile[OF_Y], tile, down, strip, F) if F.orthograd else now
+        columns, sums, more = _with_row(columns, now, of_y, tile, found, F)
+        count += more
+        tl.debug_barrier()  # what was kept of the row above has been read
+        tl.store(kept + at, sums)
+        tl.debug_barrier()
+        of_period = tl.load(kept + begin + nth[None, :], mask=again, other=0.0)
+        tl.store(to_p + down * pitch + nth, tl.sum(of_period, axis=0).to(tl.float32), mask=nth < period)
+    ACROSS: tl.constexpr = F.across
+    for nth in tl.static_range(ACROSS):
+        q = nth * strip + at
+        tl.store(to_q + q, columns[nth].to(tl.float32), mask=(at < strip) & (q < left_q))
+    if F.orthograd == False:  # noqa: E712
+        tell(row, number, bad, count[:, None, None])
