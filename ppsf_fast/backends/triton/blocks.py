@@ -57,7 +57,10 @@ def opened(row, tile, TILES: tl.constexpr, F: tl.constexpr):
 def _corner(row, tile, TILES: tl.constexpr, F: tl.constexpr):
     """The outer two coordinates of a tile, and where it begins along the other three: int64 numbers."""
     along_l, along_p, along_q = tl.load(row + TILES), tl.load(row + TILES + 1), tl.load(row + TILES + 2)
-    q0 = (tile % along_q) * _width(row, F)
+    if F.sums and F.periodic:
+        q0 = (tile % along_q) * (tl.load(row + C.STRIP) * F.across)
+    else:
+        q0 = (tile % along_q) * F.bq
     tile = tile // along_q
     p0 = (tile % along_p) * tl.load(row + TILES + 3)
     tile = tile // along_p
@@ -65,15 +68,6 @@ def _corner(row, tile, TILES: tl.constexpr, F: tl.constexpr):
     tile = tile // along_l
     inner = tl.load(row + C.SIZES + 1)
     return tile // inner, tile % inner, l0, p0, q0
-
-
-@triton.jit
-def _width(row, F: tl.constexpr):
-    """How far a tile reaches along the second side."""
-    if F.sums and F.periodic:
-        return tl.load(row + C.STRIP) * F.across
-    else:
-        return F.bq
 
 
 @triton.jit

@@ -90,7 +90,7 @@ def opened_root(row, tile, roots, means, F: tl.constexpr):
     start, left = tile[START], tile[LEFT]
     l, q = tl.arange(0, F.bl).to(tl.int64)[None, None, :], tl.arange(0, F.bq).to(tl.int64)[None, :, None]
     period = tl.load(row + C.PERIOD)
-    there = only_if((l < left[0]) & (q < left[2]), tile[FACTORED])
+    there = only_if(l < left[0], tile[FACTORED])
     at = _slice(row, start, l)
     size_p, size_q = tl.load(row + C.SIZES + 3), tl.load(row + C.SIZES + 4)
     of_q = roots + tl.load(row + C.PART_Q) + at * tl.load(row + C.SUMS_P) * size_q + start[4]
@@ -99,12 +99,12 @@ def opened_root(row, tile, roots, means, F: tl.constexpr):
     if F.periodic:
         near = (start[4] % period).to(tl.int32)
         place, short = tl.arange(0, F.bq)[None, :, None], period.to(tl.int32)
-        mean = _row_mean(row, means, at * period + (near + place) % short, there, period)
+        mean = _row_mean(row, means, at * period + (near + place) % short, there & (q < left[2]), period)
         nth = (near + place // _TOGETHER * _TOGETHER) % short
     else:
         nth = 0
         mean = _row_mean(row, means, at, there, 1)
-    along_q = tl.load(of_q + q, mask=there, other=0.0).to(tl.float64)
+    along_q = tl.load(of_q + q, mask=(q < left[2]) & there, other=0.0).to(tl.float64)
     over = tl.where(mean > 0, along_q / tl.where(mean > 0, mean, 1.0), 0.0)
     # As wide as a block from here on: else the compiler finds the root again for every block.
     return tl.broadcast_to(tl.sqrt(over).to(tl.float32), (F.bp, F.bq, F.bl)), of_p, nth, pitch.to(F.index)

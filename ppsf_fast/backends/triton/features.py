@@ -174,16 +174,21 @@ class Features:
     @property
     def registers(self) -> int:
         """How many a thread may have. What cannot be read in vectors needs more; there are few such tensors."""
-        if self.wide or self.tall or self.deep:
+        if self.wide or self.tall or (self.flat and self.orthograd):
             return MOST
-        return FEW if self._is_lean else REGISTERS
+        if self.sums and (self.flat or self.deep):
+            return REGISTERS
+        if self.deep and not self._is_plain:
+            return MOST
+        narrow = all(each.primitive_bitwidth == 16 for each in (self.y, self.g, self.z))
+        more = self.flat and (self.scaled or self.statistics == "displacement")
+        return FEW if narrow and self._is_plain and not more else REGISTERS
 
     @property
-    def _is_lean(self) -> bool:
-        """Whether little has to be at hand for an element: narrow weights, and the rule as it is by default."""
-        narrow = all(each.primitive_bitwidth == 16 for each in (self.y, self.g, self.z))
+    def _is_plain(self) -> bool:
+        """Whether little has to be at hand for an element: the rule is as it is by default."""
         more = self.dense or self.adopt or self.orthograd or self.focus or self.keeps_moment or self.steer != ""
-        return narrow and self.eps and not more
+        return self.eps and not more
 
     @property
     def measures(self) -> bool:

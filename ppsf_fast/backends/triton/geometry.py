@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 #: The sides of the blocks: for matrices and whatever lies in one piece; for what is narrow along its memory; for what
 #: has a short axis inside, as kernels of a convolution.
-BLOCKS = ((4, 256, 1), (32, 16, 1), (1, 32, 16))
+BLOCKS = ((4, 256, 1), (32, 16, 1), (1, 16, 16))
 #: Of the blocks that sums of squares are made over: the longer a row in one, the fewer partial sums there are.
-SUM_BLOCKS = ((4, 256, 1), (32, 16, 1), (1, 128, 16))
+SUM_BLOCKS = ((4, 256, 1), (32, 16, 1), (1, 64, 16))
 #: How far a tile of each reaches down the first side, in elements; and one that sums of squares are made over.
 HEIGHTS = (256, 4096, 64)
 SUM_HEIGHTS = (256, 4096, 256)
@@ -31,8 +31,8 @@ STRIPS, STRIP_HEIGHT = (6, 512), 128
 #: So many numbers are read at a time from a period; so many of its first ones are repeated after it.
 TOGETHER = 4
 REPEATED = TOGETHER - 1
-#: The longest period, and the most periods in a strip.
-LONGEST, PERIODS = 16, 64
+#: Up to a length of periods how many there are in a strip at most; longer ones have no strips.
+PERIODS = ((16, 64), (64, 16))
 #: So many times as high are tiles of sums, at most, as long as there are `ENOUGH` of them.
 HIGHER, ENOUGH = 4, 256
 #: Up to so many elements one program takes the whole step of a parameter, if these are few tiles and pieces.
@@ -61,7 +61,8 @@ class Cut:
     def strip(self, period: int) -> int:
         """The length of a strip of whole periods and vectors; 0: there is none."""
         unit = math.lcm(period, VECTOR)
-        return min(self.strips[1], PERIODS * period) // unit * unit if period <= LONGEST else 0
+        most = next((count for longest, count in PERIODS if period <= longest), 0)
+        return min(self.strips[1], most * period) // unit * unit
 
 
 def cut() -> Cut:

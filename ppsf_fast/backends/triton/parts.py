@@ -138,7 +138,7 @@ class Part:
             for ready in self.ready:
                 launch(
                     look, ready.looks, ready.rows, ready.of_looks, ready.found, ready.parts, self.slots, self.bad,
-                    F=ready.features, registers=ready.features.registers,
+                    F=ready.features, registers=ready.features.of_sums.registers,
                 )  # fmt: skip
 
     def prepare(self) -> None:
@@ -191,7 +191,7 @@ class Part:
             count = ready.of_sums.numel() // 2
             launch(
                 squares, count, ready.rows, ready.of_sums, ready.found, ready.parts, self.bad, F=ready.of_large,
-                registers=ready.of_large.registers,
+                registers=ready.of_large.of_sums.registers,
             )  # fmt: skip
 
     def _reduce(self, ready: _Ready, what: str) -> None:

@@ -14,24 +14,24 @@ import triton.language as tl
 from ppsf_fast.backends.triton import columns as C
 from ppsf_fast.backends.triton.blocks import HEIGHT, LEFT, OF_G, OF_Y, START, opened, without_scale
 from ppsf_fast.backends.triton.direction import known, seen
-from ppsf_fast.backends.triton.geometry import LONGEST, PERIODS
+from ppsf_fast.backends.triton.geometry import PERIODS
 from ppsf_fast.backends.triton.passes import tell, too_large
 from ppsf_fast.backends.triton.rounding import widened
 
-_LONGEST, _PERIODS = tl.constexpr(LONGEST), tl.constexpr(PERIODS)
+_SHORT, _MANY, _LONG, _FEW = map(tl.constexpr, (*PERIODS[0], *PERIODS[1]))
 
 
 @triton.jit
 def _row(view, tile, down, strip, F: tl.constexpr):
     """The elements of one row of a tile as they are stored, strip by strip."""
     first, _, by_p, _ = view
-    _, left_p, left_q, _ = tile[LEFT]
+    _, _, left_q, _ = tile[LEFT]
     at = tl.arange(0, F.strip).to(F.index)
     ACROSS: tl.constexpr = F.across
     found = ()
     for nth in tl.static_range(ACROSS):
         q = nth * strip + at
-        there = (at < strip) & (q < left_q) & (down + 0 * at < left_p)  # a mask meets no single flag
+        there = (at < strip) & (q < left_q)
         # Four at a time: then a strip has as many threads as a program, and a thread the same place in every strip.
         place = tl.multiple_of(down * by_p + nth * strip, 4) + at
         found = found + (tl.load(first + place, mask=there, other=0.0),)  # noqa: RUF005  (Triton knows no star)
@@ -66,6 +66,21 @@ def _with_row(columns, coming, of_y, tile, found, F: tl.constexpr):
 
 
 @triton.jit
+def _add_up(to, kept, period, strip):
+    """Write the sums over the periods of a strip, which is read as rows of four periods, or of one if these are long."""
+    short = period <= _SHORT
+    row, nth = tl.arange(0, _FEW)[:, None, None], tl.arange(0, _SHORT)[None, None, :]
+    quarter = tl.arange(0, _LONG // _SHORT)[None, :, None]
+    begin = row * tl.where(short, period * (_MANY // _FEW), period) + quarter * tl.where(short, period, 0)
+    within = quarter * tl.where(short, 0, _SHORT) + nth
+    each = tl.load(kept + (begin + within), mask=(begin < strip) & (within < period), other=0.0)
+    quarters = tl.sum(each, axis=0)
+    nth, within = tl.arange(0, _SHORT), tl.arange(0, _LONG // _SHORT)[:, None] * _SHORT + tl.arange(0, _SHORT)[None, :]
+    tl.store(to + within, quarters.to(tl.float32), mask=within < tl.where(short, 0, period))
+    tl.store(to + nth, tl.sum(quarters, axis=0).to(tl.float32), mask=nth < tl.where(short, period, 0))
+
+
+@triton.jit
 def add_squares(row, number, found, parts, bad, F: tl.constexpr):
     """Write the sums of squares along the rows and columns of a tile, and whether its gradient is finite.
 
@@ -82,27 +97,24 @@ def add_squares(row, number, found, parts, bad, F: tl.constexpr):
     along_p, along_q = tl.load(row + C.SUMS_P), tl.load(row + C.SUMS_Q)
     of_p = (part * along_q + number % along_q) * size_p + p0
     of_q = (part * along_p + p0 // tl.load(row + C.SUMS_HEIGHT)) * size_q + q0
-    pitch = tl.load(row + C.PITCH)
+    pitch = tl.load(row + C.PITCH).to(tl.int32)
     to_p = parts + tl.load(row + C.PART_P) + of_p * pitch
     to_q = parts + tl.load(row + C.PART_Q) + of_q
     kept = (parts + tl.load(row + C.KEPT)).to(tl.pointer_type(tl.float64), bitcast=True) + number * F.strip
     at = tl.arange(0, F.strip)
     period = period.to(tl.int32)
-    begin, nth = tl.arange(0, _PERIODS)[:, None] * period, tl.arange(0, _LONGEST)
-    again = (begin < strip) & (nth[None, :] < period)
     columns, count = _nothing(F), tl.full((F.strip,), 0, tl.int32)
     coming = _row(tile[OF_G], tile, 0, strip, F)
     for down in range(0, tile[HEIGHT]):
         now = coming
-        coming = _row(tile[OF_G], tile, down + 1, strip, F)
+        coming = _row(tile[OF_G], tile, tl.minimum(down + 1, tile[HEIGHT] - 1), strip, F)
         of_y = _row(tile[OF_Y], tile, down, strip, F) if F.orthograd else now
         columns, sums, more = _with_row(columns, now, of_y, tile, found, F)
         count += more
         tl.debug_barrier()  # what was kept of the row above has been read
         tl.store(kept + at, sums)
         tl.debug_barrier()
-        of_period = tl.load(kept + begin + nth[None, :], mask=again, other=0.0)
-        tl.store(to_p + down * pitch + nth, tl.sum(of_period, axis=0).to(tl.float32), mask=nth < period)
+        _add_up(to_p + down * pitch, kept, period, strip)
     ACROSS: tl.constexpr = F.across
     for nth in tl.static_range(ACROSS):
         q = nth * strip + at

@@ -29,11 +29,19 @@ from ppsf_fast.backends.triton.table import Bucket, buckets_of, entry_of
 
 SHAPES = ((256, 256), (64,))
 #: Tensors for which blocks of all three shapes are needed.
-MIXED = ((256, 256), (640, 16), (64, 32, 3, 3), (64,))
+MIXED = ((256, 256), (640, 16), (64, 33, 3, 3), (64,))
+#: As in a U-Net: kernels of convolutions, of which the first cannot be read in vectors.
+CONVOLUTIONS = ((256, 256), (320, 320, 3, 3), (320, 4, 3, 3), (64,))
 BF16, FP32 = torch.bfloat16, torch.float32
 CONFIGURATIONS: dict[str, tuple[Any, torch.dtype, tuple[tuple[int, ...], ...], dict[str, Any]]] = {
     "default-bf16": (ProdigyPlusScheduleFree, BF16, SHAPES, {}),
     "default-fp32": (ProdigyPlusScheduleFree, FP32, SHAPES, {}),
+    "convolutions-bf16": (ProdigyPlusScheduleFree, BF16, CONVOLUTIONS, {}),
+    "convolutions-fp32": (ProdigyPlusScheduleFree, FP32, CONVOLUTIONS, {}),
+    "scaled-convolutions": (ProdigyPlusScheduleFree, BF16, CONVOLUTIONS, {}),
+    "convolutions-orthograd": (
+        ProdigyPlusScheduleFree, FP32, CONVOLUTIONS, {"use_orthograd": True, "use_adopt": True, "eps": None},
+    ),
     "scaled-bf16": (ProdigyPlusScheduleFree, BF16, SHAPES, {}),
     "mixed-bf16": (ProdigyPlusScheduleFree, BF16, MIXED, {}),
     "atan2-dense": (ProdigyPlusScheduleFree, BF16, SHAPES, {"eps": None, "factored": False, "weight_decay": 0.1}),
@@ -57,10 +65,9 @@ _TYPES = {
     "ranges": "*i64", "members": "*i64", "entries": "*i64", "settings": "*fp64", "scalars": "*i64", "values": "*fp64",
     "estimates": "*i64", "groups": "i32", "first": "i32", "elsewhere": "*i32", "skipped": "*i64",
 }  # fmt: skip
-#: The kernels that may have as many registers as the features of their bucket say.
-OVER_TILES = (
-    kernels.look, kernels.part, kernels.squares, kernels.measure, kernels.reduce, kernels.apply,
-)  # fmt: skip
+#: The kernels that may have as many registers as the features of their bucket say, or those of its sums.
+OVER_TILES = (kernels.part, kernels.measure, kernels.reduce, kernels.apply)
+OVER_SUMS = (kernels.look, kernels.squares)
 
 
 def buckets(name: str) -> tuple[list[Bucket], Law]:
@@ -103,14 +110,22 @@ def needed(bucket: Bucket, law: Law) -> Iterator[tuple[Any, dict[str, Any], int]
     yield numbers.end, {"L": law, "ADOPT": features.adopt}, WARPS
 
 
+def allowed(kernel: Any, constants: dict[str, Any]) -> int:
+    """How many registers a thread may have."""
+    if kernel in OVER_SUMS:
+        return int(constants["F"].of_sums.registers)
+    if kernel in OVER_TILES:
+        return int(constants["F"].registers)
+    return MOST if kernel is kernels.whole else REGISTERS
+
+
 def compiled(kernel: Any, constants: dict[str, Any], warps: int, arch: int) -> dict[str, Any]:
     """What a kernel takes on an architecture."""
     names = kernel.arg_names
     types = {**_TYPES, **({"tiles": "i32"} if kernel is numbers.begin else {})}
     signature = {name: "constexpr" if name in constants else types[name] for name in names}
     source = ASTSource(kernel, signature=signature, constexprs={(names.index(k),): v for k, v in constants.items()})
-    registers = constants["F"].registers if kernel in OVER_TILES else MOST if kernel is kernels.whole else REGISTERS
-    made = triton.compile(source, target=GPUTarget("cuda", arch, 32), options=options(warps, registers))
+    made = triton.compile(source, target=GPUTarget("cuda", arch, 32), options=options(warps, allowed(kernel, constants)))
     binaries = Path(triton.__file__).parent / "backends/nvidia/bin"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "kernel.cubin"
@@ -134,7 +149,8 @@ def main() -> None:
                 took = compiled(kernel, constants, warps, int(arch))
                 what = constants.get("WHAT", "")
                 row = {"configuration": name, "kernel": kernel.fn.__name__, "what": what, "arch": int(arch), **took}
-                row["plain"] = "F" not in constants or constants["F"].registers <= REGISTERS
+                row["plain"] = allowed(kernel, constants) <= REGISTERS
+                row["strips"] = "F" in constants and (constants["F"].flat or constants["F"].deep)
                 print(json.dumps(row), flush=True)
 
 
