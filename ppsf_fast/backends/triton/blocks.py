@@ -29,7 +29,7 @@ def opened(row, tile, TILES: tl.constexpr, F: tl.constexpr):
     Args:
         TILES: the columns of its kind of tiles.
     """
-    start = _corner(row, tile, TILES, F)
+    start = corner(row, tile, TILES, F)
     _, _, l0, p0, q0 = start
     left_l, left_p = (tl.load(row + C.SIZES + 2) - l0).to(F.index), (tl.load(row + C.SIZES + 3) - p0).to(F.index)
     left_q, numel = (tl.load(row + C.SIZES + 4) - q0).to(F.index), tl.load(row + C.NUMEL).to(F.index)
@@ -54,7 +54,7 @@ def opened(row, tile, TILES: tl.constexpr, F: tl.constexpr):
 
 
 @triton.jit
-def _corner(row, tile, TILES: tl.constexpr, F: tl.constexpr):
+def corner(row, tile, TILES: tl.constexpr, F: tl.constexpr):
     """The outer two coordinates of a tile, and where it begins along the other three: int64 numbers."""
     along_l, along_p, along_q = tl.load(row + TILES), tl.load(row + TILES + 1), tl.load(row + TILES + 2)
     if F.sums and F.periodic:

@@ -174,14 +174,14 @@ class Features:
     @property
     def registers(self) -> int:
         """How many a thread may have. What cannot be read in vectors needs more; there are few such tensors."""
+        narrow = all(each.primitive_bitwidth == 16 for each in (self.y, self.g, self.z))
         if self.wide or self.tall or (self.flat and self.orthograd):
             return MOST
         if self.sums and (self.flat or self.deep):
-            return REGISTERS
+            return MOST if self.flat and self.deep and not narrow else REGISTERS
         if self.deep and not self._is_plain:
             return MOST
-        narrow = all(each.primitive_bitwidth == 16 for each in (self.y, self.g, self.z))
-        more = self.flat and (self.scaled or self.statistics == "displacement")
+        more = self.flat and (self.deep or self.scaled or self.statistics == "displacement")
         return FEW if narrow and self._is_plain and not more else REGISTERS
 
     @property

@@ -5,6 +5,8 @@ Sums are accumulated in float64 and written to a slot of the tile, so that their
 
 from __future__ import annotations
 
+import struct
+
 import triton
 import triton.language as tl
 
@@ -57,7 +59,8 @@ from ppsf_fast.backends.triton.maths import sign, total
 from ppsf_fast.backends.triton.rounding import stochastic, widened, words, words_in_fours
 from ppsf_fast.plan import TOO_LARGE
 
-_TOO_LARGE = tl.constexpr(TOO_LARGE)
+#: As a bit pattern.
+_TOO_LARGE = tl.constexpr(int.from_bytes(struct.pack(">f", TOO_LARGE)))
 
 
 @triton.jit
@@ -65,12 +68,12 @@ def find_bad(row, number, bad, F: tl.constexpr):
     """Write whether a tile holds a gradient that is not finite in float32, or that this cannot square."""
     # clause: PPSF-L-004 863a8cde
     tile = opened(row, number, C.SUMS_L, F)
-    count = tl.full((F.bp, F.bq, F.bl), 0, tl.int32)
+    largest = tl.full((F.bp, F.bq, F.bl), 0, tl.int32)
     for down in range(0, tile[HEIGHT], F.bp):
         at, _, mask = block(tile, down, F)
         grad = unscaled(tile, at, mask, F)
-        count += too_large(grad)
-    tell(row, number, bad, count)
+        largest = tl.maximum(largest, magnitude(grad))
+    tell(row, number, bad, largest)
 
 
 @triton.jit
@@ -81,15 +84,22 @@ def with_square(sums, values):
 
 
 @triton.jit
-def too_large(grad):
-    """1 where an element is not finite or cannot be squared, else 0."""
-    return 1 - (tl.abs(grad) < _TOO_LARGE).to(tl.int32)
+def magnitude(grad):
+    """The bit patterns of the absolute values of float32 values, int32: in the order of their size, what is infinite
+    above all numbers, and what is none above that."""
+    return grad.to(tl.int32, bitcast=True) & 0x7FFFFFFF
 
 
 @triton.jit
-def tell(row, number, bad, count):
-    """Write how many elements of a tile, of those that the first look goes over, are not finite."""
-    tl.store(bad + tl.load(row + C.FIRST_LOOK) + number, tl.sum(tl.sum(tl.sum(count, axis=2), axis=1), axis=0))
+def tell(row, number, bad, largest):
+    """Write whether a tile, of those that the first look goes over, has an element that is not finite or cannot be
+    squared.
+
+    Args:
+        largest: the largest magnitude at each place of its blocks.
+    """
+    found = (largest >= _TOO_LARGE).to(tl.int32)
+    tl.store(bad + tl.load(row + C.FIRST_LOOK) + number, tl.sum(tl.sum(tl.sum(found, axis=2), axis=1), axis=0))
 
 
 @triton.jit
@@ -112,13 +122,13 @@ def add_squares(row, number, found, parts, bad, F: tl.constexpr):
     to_p = parts + tl.load(row + C.PART_P) + (part * tl.load(row + C.SUMS_Q) + row_of_tiles) * size_p + p0
     to_q = parts + tl.load(row + C.PART_Q) + (part * tl.load(row + C.SUMS_P) + column_of_tiles) * size_q + q0
     columns = tl.full((F.bp, F.bq, F.bl), 0, tl.float64)
-    count = tl.full((F.bp, F.bq, F.bl), 0, tl.int32)
+    largest = tl.full((F.bp, F.bq, F.bl), 0, tl.int32)
     found = known(found)
     coming = fetched(tile, OF_G, 0, F)
     for down in range(0, tile[HEIGHT], F.bp):
         grad = without_scale(tile, widened(coming), F)
         coming = fetched(tile, OF_G, down + F.bp, F)
-        count += too_large(grad)
+        largest = tl.maximum(largest, magnitude(grad))
         if F.orthograd:
             at, _, mask = block(tile, down, F)
             grad = seen(grad, get(tile[OF_Y], at, mask, F), found, F)
@@ -130,28 +140,28 @@ def add_squares(row, number, found, parts, bad, F: tl.constexpr):
     q = tl.arange(0, F.bq).to(F.index)[:, None]
     tl.store(to_q + q, tl.sum(columns, axis=0).to(tl.float32), mask=(q < left[2]) & (l < left[0]))
     if F.orthograd == False:  # noqa: E712
-        tell(row, number, bad, count)
+        tell(row, number, bad, largest)
 
 
 @triton.jit
 def add_components(row, number, slot, slots, bad, F: tl.constexpr):
     """Write the sums that OrthoGrad needs: of y y, y g and g g; and whether the gradient is finite."""
     tile = opened(row, number, C.TILES_L, F)
-    count = tl.full((F.bp, F.bq, F.bl), 0, tl.int32)
+    largest = tl.full((F.bp, F.bq, F.bl), 0, tl.int32)
     of_y = tl.full((F.bp, F.bq, F.bl), 0, tl.float64)
     of_both = tl.full((F.bp, F.bq, F.bl), 0, tl.float64)
     of_grad = tl.full((F.bp, F.bq, F.bl), 0, tl.float64)
     for down in range(0, tile[HEIGHT], F.bp):
         at, _, mask = block(tile, down, F)
         grad, y = unscaled(tile, at, mask, F), get(tile[OF_Y], at, mask, F)
-        count += too_large(grad)
+        largest = tl.maximum(largest, magnitude(grad))
         of_y += (y * y).to(tl.float64)
         of_both += (y * grad).to(tl.float64)
         of_grad += (grad * grad).to(tl.float64)
     tl.store(slots + slot * SLOT, total(of_y))
     tl.store(slots + slot * SLOT + 1, total(of_both))
     tl.store(slots + slot * SLOT + 2, total(of_grad))
-    tell(row, number, bad, count)
+    tell(row, number, bad, largest)
 
 
 @triton.jit

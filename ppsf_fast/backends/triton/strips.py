@@ -12,10 +12,10 @@ import triton
 import triton.language as tl
 
 from ppsf_fast.backends.triton import columns as C
-from ppsf_fast.backends.triton.blocks import HEIGHT, LEFT, OF_G, OF_Y, START, opened, without_scale
+from ppsf_fast.backends.triton.blocks import HEIGHT, LEFT, OF_G, OF_Y, START, corner, opened, without_scale
 from ppsf_fast.backends.triton.direction import known, seen
 from ppsf_fast.backends.triton.geometry import PERIODS
-from ppsf_fast.backends.triton.passes import tell, too_large
+from ppsf_fast.backends.triton.passes import magnitude, tell
 from ppsf_fast.backends.triton.rounding import widened
 
 _SHORT, _MANY, _LONG, _FEW = map(tl.constexpr, (*PERIODS[0], *PERIODS[1]))
@@ -49,20 +49,20 @@ def _nothing(F: tl.constexpr):
 
 
 @triton.jit
-def _with_row(columns, coming, of_y, tile, found, F: tl.constexpr):
+def _with_row(columns, largest, coming, of_y, tile, found, F: tl.constexpr):
     """The sums along the columns with those of one more row; what stands in one place in all of its strips, summed;
-    and how many of its elements are not finite."""
+    and the largest magnitude there."""
     ACROSS: tl.constexpr = F.across
     more = ()
-    sums, count = tl.full((F.strip,), 0, tl.float64), tl.full((F.strip,), 0, tl.int32)
+    sums = tl.full((F.strip,), 0, tl.float64)
     for nth in tl.static_range(ACROSS):
         grad = without_scale(tile, widened(coming[nth]), F)
-        count += too_large(grad)
+        largest = tl.maximum(largest, magnitude(grad))
         wide = seen(grad, widened(of_y[nth]), found, F).to(tl.float64)
         square = wide * wide
         sums += square
         more = more + (columns[nth] + square,)  # noqa: RUF005
-    return more, sums, count
+    return more, sums, largest
 
 
 @triton.jit
@@ -81,6 +81,20 @@ def _add_up(to, kept, period, strip):
 
 
 @triton.jit
+def _keep_columns(row, number, columns, parts, F: tl.constexpr):
+    """Write the sums along the columns of a tile. Where to is found here, so that nobody carries it through the loop."""
+    ACROSS: tl.constexpr = F.across
+    b0, b1, _, p0, q0 = corner(row, number, C.SUMS_L, F)
+    part, size_q = b0 * tl.load(row + C.SIZES + 1) + b1, tl.load(row + C.SIZES + 4)
+    tile = part * tl.load(row + C.SUMS_P) + p0 // tl.load(row + C.SUMS_HEIGHT)
+    to = parts + tl.load(row + C.PART_Q) + tile * size_q + q0
+    strip, at = tl.load(row + C.STRIP), tl.arange(0, F.strip)
+    for nth in tl.static_range(ACROSS):
+        q = nth * strip + at
+        tl.store(to + q, columns[nth].to(tl.float32), mask=(at < strip) & (q < size_q - q0))
+
+
+@triton.jit
 def add_squares(row, number, found, parts, bad, F: tl.constexpr):
     """Write the sums of squares along the rows and columns of a tile, and whether its gradient is finite.
 
@@ -89,35 +103,24 @@ def add_squares(row, number, found, parts, bad, F: tl.constexpr):
     # clause: PPSF-V-003 e56301e2
     # clause: PPSF-V-011 bfc8a7dc
     tile, found = opened(row, number, C.SUMS_L, F), known(found)
-    b0, b1, _, p0, q0 = tile[START]
-    _, _, left_q, _ = tile[LEFT]
-    period, size_p, size_q = tl.load(row + C.PERIOD), tl.load(row + C.SIZES + 3), tl.load(row + C.SIZES + 4)
+    b0, b1, _, p0, _ = tile[START]
     strip = tl.multiple_of(tl.load(row + C.STRIP).to(F.index), 8)
-    part = b0 * tl.load(row + C.SIZES + 1) + b1
-    along_p, along_q = tl.load(row + C.SUMS_P), tl.load(row + C.SUMS_Q)
-    of_p = (part * along_q + number % along_q) * size_p + p0
-    of_q = (part * along_p + p0 // tl.load(row + C.SUMS_HEIGHT)) * size_q + q0
+    part, along_q = b0 * tl.load(row + C.SIZES + 1) + b1, tl.load(row + C.SUMS_Q)
+    of_p = (part * along_q + number % along_q) * tl.load(row + C.SIZES + 3) + p0
     pitch = tl.load(row + C.PITCH).to(tl.int32)
     to_p = parts + tl.load(row + C.PART_P) + of_p * pitch
-    to_q = parts + tl.load(row + C.PART_Q) + of_q
     kept = (parts + tl.load(row + C.KEPT)).to(tl.pointer_type(tl.float64), bitcast=True) + number * F.strip
-    at = tl.arange(0, F.strip)
-    period = period.to(tl.int32)
-    columns, count = _nothing(F), tl.full((F.strip,), 0, tl.int32)
+    at, period = tl.arange(0, F.strip), tl.load(row + C.PERIOD).to(tl.int32)
+    columns, largest = _nothing(F), tl.full((F.strip,), 0, tl.int32)
     coming = _row(tile[OF_G], tile, 0, strip, F)
     for down in range(0, tile[HEIGHT]):
-        now = coming
-        coming = _row(tile[OF_G], tile, tl.minimum(down + 1, tile[HEIGHT] - 1), strip, F)
-        of_y = _row(tile[OF_Y], tile, down, strip, F) if F.orthograd else now
-        columns, sums, more = _with_row(columns, now, of_y, tile, found, F)
-        count += more
+        of_y = _row(tile[OF_Y], tile, down, strip, F) if F.orthograd else coming
+        columns, sums, largest = _with_row(columns, largest, coming, of_y, tile, found, F)
         tl.debug_barrier()  # what was kept of the row above has been read
+        coming = _row(tile[OF_G], tile, tl.minimum(down + 1, tile[HEIGHT] - 1), strip, F)
         tl.store(kept + at, sums)
         tl.debug_barrier()
         _add_up(to_p + down * pitch, kept, period, strip)
-    ACROSS: tl.constexpr = F.across
-    for nth in tl.static_range(ACROSS):
-        q = nth * strip + at
-        tl.store(to_q + q, columns[nth].to(tl.float32), mask=(at < strip) & (q < left_q))
+    _keep_columns(row, number, columns, parts, F)
     if F.orthograd == False:  # noqa: E712
-        tell(row, number, bad, count[:, None, None])
+        tell(row, number, bad, largest[:, None, None])
