@@ -178,7 +178,7 @@ class Features:
         if self.wide or self.tall or (self.flat and self.orthograd):
             return MOST
         if self.sums and (self.flat or self.deep):
-            return MOST if self.flat and self.deep and not narrow else REGISTERS
+            return MOST if self.flat and self.deep and (self.scaled or not narrow) else REGISTERS
         if self.deep and not self._is_plain:
             return MOST
         more = self.flat and (self.deep or self.scaled or self.statistics == "displacement")

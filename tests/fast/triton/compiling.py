@@ -135,8 +135,9 @@ def compiled(kernel: Any, constants: dict[str, Any], warps: int, arch: int) -> d
         code = [binaries / "cuobjdump", "-sass", path]
         sass = subprocess.run(code, capture_output=True, text=True, check=False).stdout
     found = {name: int(re.search(rf"{name}:(\d+)", text)[1]) for name in ("REG", "STACK", "LOCAL")}  # type: ignore[index]
-    # Without a stack nothing can be spilled. Where there is one, what is stored there by hand must not be indexed.
-    return {**found, "ptx": made.asm["ptx"].count("\n"), "local": len(re.findall(r"\bSTL|\bLDL", sass))}
+    # Without a stack nothing can be spilled. Where there is one, the code says whether anything is stored there.
+    spilled = len(re.findall(r"\bSTL|\bLDL", sass)) if "EXIT" in sass else None
+    return {**found, "ptx": made.asm["ptx"].count("\n"), "local": spilled}
 
 
 def main() -> None:
