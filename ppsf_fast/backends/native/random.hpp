@@ -1,4 +1,4 @@
-// Philox4x32-10. A word is kept in the lower half of 64 bits; what is in the upper half is nobody's business.
+// Philox4x32-7. A word is kept in the lower half of 64 bits; what is in the upper half is nobody's business.
 
 #pragma once
 
@@ -24,7 +24,7 @@ constexpr i64 CHAINS = 4;  // run side by side, since each step of a chain waits
 static_assert(CHUNK % (4 * LANES * CHAINS) == 0, "a chunk is whole draws");
 
 // The words of elements first .. first + CHUNK of a parameter.
-// clause: PPSF-R-004 01ac67d9
+// clause: PPSF-R-004 0cde3f96
 inline void random_words(u64 seed, u64 step, u64 index, i64 first, u32* words) {
   Words lanes{};
   for (i64 lane = 0; lane < LANES; ++lane) lanes[lane] = u64(lane);
@@ -38,8 +38,8 @@ inline void random_words(u64 seed, u64 step, u64 index, i64 first, u32* words) {
       c3[chain] = Words{};
     }
     u32 key0 = u32(seed), key1 = u32(step);
-#pragma GCC unroll 10
-    for (int round = 0; round < 10; ++round, key0 += 0x9E3779B9u, key1 += 0xBB67AE85u)
+#pragma GCC unroll 7
+    for (int round = 0; round < 7; ++round, key0 += 0x9E3779B9u, key1 += 0xBB67AE85u)
       for (i64 chain = 0; chain < CHAINS; ++chain) {
         const Words p0 = product(c0[chain], 0xD2511F53u), p2 = product(c2[chain], 0xCD9E8D57u);
         c0[chain] = (p2 >> 32) ^ c1[chain] ^ u64(key0), c2[chain] = (p0 >> 32) ^ c3[chain] ^ u64(key1);
