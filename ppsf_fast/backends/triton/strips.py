@@ -1,4 +1,4 @@
-"""Sums of squares along the rows and columns of a tensor whose second side has a period, as in kernels of a convolution.
+"""Sums of squares along the rows and columns of a tensor whose second side has a period, as kernels of a convolution.
 
 A column has one sum for each position along the second side. A row has as many sums as the period is long, of elements
 that lie that far from each other, so that no axis of a block can be summed as a whole. A tile is a few strips side by
@@ -34,7 +34,7 @@ def _row(view, tile, down, strip, F: tl.constexpr):
         there = (at < strip) & (q < left_q)
         # Four at a time: then a strip has as many threads as a program, and a thread the same place in every strip.
         place = tl.multiple_of(down * by_p + nth * strip, 4) + at
-        found = found + (tl.load(first + place, mask=there, other=0.0),)  # noqa: RUF005  (Triton knows no star)
+        found = found + (tl.load(first + place, mask=there, other=0.0),)  # type: ignore[assignment]  # noqa: RUF005
     return found
 
 
@@ -61,13 +61,13 @@ def _with_row(columns, largest, coming, of_y, tile, found, F: tl.constexpr):
         wide = seen(grad, widened(of_y[nth]), found, F).to(tl.float64)
         square = wide * wide
         sums += square
-        more = more + (columns[nth] + square,)  # noqa: RUF005
+        more = more + (columns[nth] + square,)  # type: ignore[assignment]  # noqa: RUF005
     return more, sums, largest
 
 
 @triton.jit
 def _add_up(to, kept, period, strip):
-    """Write the sums over the periods of a strip, which is read as rows of four periods, or of one if these are long."""
+    """Write the sums over the periods of a strip, read as rows of four periods, or of one if these are long."""
     short = period <= _SHORT
     row, nth = tl.arange(0, _FEW)[:, None, None], tl.arange(0, _SHORT)[None, None, :]
     quarter = tl.arange(0, _LONG // _SHORT)[None, :, None]
@@ -82,7 +82,7 @@ def _add_up(to, kept, period, strip):
 
 @triton.jit
 def _keep_columns(row, number, columns, parts, F: tl.constexpr):
-    """Write the sums along the columns of a tile. Where to is found here, so that nobody carries it through the loop."""
+    """Write the sums along the columns of a tile. Where to is found here, so that the loop does not carry it."""
     ACROSS: tl.constexpr = F.across
     b0, b1, _, p0, q0 = corner(row, number, C.SUMS_L, F)
     part, size_q = b0 * tl.load(row + C.SIZES + 1) + b1, tl.load(row + C.SIZES + 4)
@@ -113,7 +113,7 @@ def add_squares(row, number, found, parts, bad, F: tl.constexpr):
     at, period = tl.arange(0, F.strip), tl.load(row + C.PERIOD).to(tl.int32)
     columns, largest = _nothing(F), tl.full((F.strip,), 0, tl.int32)
     coming = _row(tile[OF_G], tile, 0, strip, F)
-    for down in range(0, tile[HEIGHT]):
+    for down in range(tile[HEIGHT]):
         of_y = _row(tile[OF_Y], tile, down, strip, F) if F.orthograd else coming
         columns, sums, largest = _with_row(columns, largest, coming, of_y, tile, found, F)
         tl.debug_barrier()  # what was kept of the row above has been read

@@ -125,7 +125,9 @@ def compiled(kernel: Any, constants: dict[str, Any], warps: int, arch: int) -> d
     types = {**_TYPES, **({"tiles": "i32"} if kernel is numbers.begin else {})}
     signature = {name: "constexpr" if name in constants else types[name] for name in names}
     source = ASTSource(kernel, signature=signature, constexprs={(names.index(k),): v for k, v in constants.items()})
-    made = triton.compile(source, target=GPUTarget("cuda", arch, 32), options=options(warps, allowed(kernel, constants)))
+    made = triton.compile(
+        source, target=GPUTarget("cuda", arch, 32), options=options(warps, allowed(kernel, constants))
+    )
     binaries = Path(triton.__file__).parent / "backends/nvidia/bin"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "kernel.cubin"

@@ -20,7 +20,7 @@ REGISTERS = {
     "part": 128, "squares": 128, "measure": 128, "finish_items": 96,
 }  # fmt: skip
 OF_OTHERS = 255
-#: Of what has an inner axis: the sums along columns of many strips are at hand, and the classes of a row are told apart.
+#: Of what has an inner axis: sums along the columns of many strips are at hand, and those of a row are told apart.
 OF_STRIPS = {**REGISTERS, "look": 168, "squares": 168, "factors": 96}
 #: Compiled in every run; the rest, on every architecture, with PPSF_TRITON_COMPILE=all.
 QUICK = (("90", ("default-bf16",)),)

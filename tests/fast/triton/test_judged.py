@@ -84,12 +84,20 @@ def test_drawn_problems_follow_the_law(revision: str) -> None:
     draw_problems(capabilities.dtypes, options, PROBLEMS, 0, hold, revision, capabilities.always)
 
 
-#: As kernels of a convolution: the two factored axes outside, a short one inside, or none; whole vectors or not.
+#: As kernels of a convolution: a short axis inside the two that are factored; of the last, rows are not whole vectors.
 CONVOLUTIONS = ((33, 8, 3), (4, 40, 3, 3), (33, 5, 2, 2))
 
 
-@pytest.mark.usefixtures("tiles")
-@pytest.mark.parametrize(("dtype", "layout"), [("float32", "contiguous"), ("bfloat16", "contiguous")])
-def test_convolutions_follow_the_law(dtype: str, layout: str) -> None:
-    params = tuple(ParamSpec(shape, dtype, layout=layout) for shape in CONVOLUTIONS)
-    hold(Problem({"d0": 1e-2}, (GroupSpec(params),), "growth", steps=2, seed=7))
+@pytest.mark.parametrize(
+    ("tiles", "dtype", "options"),
+    [
+        ("usual tiles", "float32", {}),
+        ("small tiles", "bfloat16", {}),
+        ("small tiles", "float32", {"use_orthograd": True, "use_adopt": True}),
+    ],
+    indirect=["tiles"],
+)
+def test_convolutions_follow_the_law(tiles: str, dtype: str, options: dict[str, Any]) -> None:
+    """Rows whose elements have as many sums as there are positions in a kernel; several strips and tiles of them."""
+    params = tuple(ParamSpec(shape, dtype) for shape in CONVOLUTIONS)
+    hold(Problem({"d0": 1e-2, **options}, (GroupSpec(params),), "growth", steps=2, seed=7))

@@ -131,16 +131,6 @@ def test_scratch_is_little_of_anything(shape: tuple[int, ...], share: float) -> 
     assert scratch(work) < share * sum(2 * item.param.numel() for item in work.items)
 
 
-def test_channels_last_is_read_in_vectors() -> None:
-    by, shape = geometry.cut(), (64, 64, 3, 3)
-    last = (576, 1, 192, 64)
-    every = (last,) * 6 + ((0, 0, 0, 0),) * 2
-    seen = geometry.seen(shape, every, (0, 1), by)
-    assert seen.shape == geometry.WIDE
-    assert seen.block([0], list(range(6))) == geometry.TURNED
-    assert geometry.seen((8, 64, 64), ((4096, 64, 1),) * 8, (2, 1), by).block([0], list(range(6))) == geometry.EVEN
-
-
 PAGE = Path(__file__).parents[3] / "docs/kernels.md"
 ROWS = [
     [cell.strip() for cell in line.strip("| \n").split("|")]

@@ -41,7 +41,7 @@ def test_weights_are_the_same_bits_as_those_of_torch_where_nothing_is_reordered(
 
 @pytest.mark.usefixtures("tiles")
 def test_a_run_gives_the_same_bits_again() -> None:
-    shapes = ((33, 20), (7,))
+    shapes = ((33, 20), (7,), (33, 8, 3))
     assert run(parameters(torch.bfloat16, shapes)) == run(parameters(torch.bfloat16, shapes))
 
 
