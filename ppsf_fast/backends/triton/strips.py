@@ -44,7 +44,7 @@ def _nothing(F: tl.constexpr):
     ACROSS: tl.constexpr = F.across
     found = ()
     for _ in tl.static_range(ACROSS):
-        found = found + (tl.full((F.strip,), 0, tl.float64),)  # noqa: RUF005
+        found = found + (tl.full((F.strip,), 0, tl.float64),)  # type: ignore[assignment]  # noqa: RUF005
     return found
 
 
