@@ -175,12 +175,15 @@ class Features:
     def registers(self) -> int:
         """How many a thread may have. What cannot be read in vectors needs more; there are few such tensors."""
         narrow = all(each.primitive_bitwidth == 16 for each in (self.y, self.g, self.z))
-        if self.wide or self.tall or (self.flat and self.orthograd):
+        if self.flat and self.orthograd:
             return MOST
-        if self.sums and (self.flat or self.deep):
-            return MOST if self.flat and self.deep and (self.scaled or not narrow) else REGISTERS
-        if self.deep and not self._is_plain:
+        if self.sums and self.flat:
+            others = self.wide or self.tall or self.deep
+            return MOST if others and (self.scaled or not narrow) else REGISTERS
+        if self.wide or self.tall:
             return MOST
+        if self.deep and (self.sums or not self._is_plain):
+            return REGISTERS if self.sums else MOST
         more = self.flat and (self.deep or self.scaled or self.statistics == "displacement")
         return FEW if narrow and self._is_plain and not more else REGISTERS
 

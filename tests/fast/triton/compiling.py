@@ -30,8 +30,8 @@ from ppsf_fast.backends.triton.table import Bucket, buckets_of, entry_of
 SHAPES = ((256, 256), (64,))
 #: Tensors for which blocks of all three shapes are needed.
 MIXED = ((256, 256), (640, 16), (64, 33, 3, 3), (64,))
-#: As in a U-Net: kernels of convolutions, of which the first cannot be read in vectors.
-CONVOLUTIONS = ((256, 256), (320, 320, 3, 3), (320, 4, 3, 3), (64,))
+#: As in a U-Net: kernels of convolutions, of which the first cannot be read in vectors, nor can the last bias.
+CONVOLUTIONS = ((256, 256), (320, 320, 3, 3), (320, 4, 3, 3), (64,), (4,))
 BF16, FP32 = torch.bfloat16, torch.float32
 CONFIGURATIONS: dict[str, tuple[Any, torch.dtype, tuple[tuple[int, ...], ...], dict[str, Any]]] = {
     "default-bf16": (ProdigyPlusScheduleFree, BF16, SHAPES, {}),
