@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from triton.compiler import CompiledKernel
 
 from ppsf_fast.backends import TRIED, version_of_triton
 
@@ -74,7 +75,7 @@ def launch(
         compiled[programs, 1, 1](*args, *others)
         return
     compiled = kernel[(programs,)](*args, **constants, **options(warps, registers))
-    if _REMEMBERS and compiled is not None:  # the interpreter compiles nothing
+    if _REMEMBERS and isinstance(compiled, CompiledKernel):  # the interpreter compiles nothing
         _compiled[key] = compiled, tuple(constants[name] for name in kernel.arg_names[len(args) :])
 
 

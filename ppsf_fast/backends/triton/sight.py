@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import functools
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from subprocess import SubprocessError
 from typing import Any, Protocol, cast
@@ -115,5 +116,6 @@ def whereabouts(params: Params, states: Mapping[Tensor, State]) -> bytes:
     storage: Any = getattr(torch._C, "_storage_address", None)
     if storage is None:
         return b""
-    tensors: Sequence[Any] = [*chain.from_iterable(params), *chain.from_iterable(map(dict.values, states.values()))]
-    return array("q", chain.from_iterable((id(each), each._cdata, storage(each)) for each in tensors)).tobytes()
+    tensors = [*chain.from_iterable(params), *chain.from_iterable(map(dict.values, states.values()))]
+    places = zip(map(id, tensors), map(attrgetter("_cdata"), tensors), map(storage, tensors), strict=True)
+    return array("q", chain.from_iterable(places)).tobytes()
