@@ -123,8 +123,10 @@ static int see_gradient(Pass *pass, PyObject *param)
         return ERROR;
     int there = gradient != Py_None;
     int result = say_one(pass, there);
-    if (result == SAME && there)
+    if (result == SAME && there) {
+        fetch_tensor(pass);
         result = see_tensor(pass, gradient, 1);
+    }
     Py_DECREF(gradient);
     return result;
 }

@@ -107,7 +107,7 @@ def sight() -> Sight:
         return Plain()
 
 
-def whereabouts(params: Params, states: Mapping[Tensor, State]) -> bytes:
+def whereabouts(params: Params, counts: list[bool], states: Mapping[Tensor, State]) -> bytes:
     """Where torch keeps what it knows of each tensor, in the order of a pass: a processor can fetch that in advance.
 
     A pass is bound by memory that no cache holds after a step of training. Nothing depends on these addresses but time:
@@ -116,6 +116,7 @@ def whereabouts(params: Params, states: Mapping[Tensor, State]) -> bytes:
     storage: Any = getattr(torch._C, "_storage_address", None)
     if storage is None:
         return b""
-    tensors = [*chain.from_iterable(params), *chain.from_iterable(map(dict.values, states.values()))]
+    live = [each for pair in _pairs(params, counts) for each in pair if each is not None]
+    tensors = [*live, *chain.from_iterable(map(dict.values, states.values()))]
     places = zip(map(id, tensors), map(attrgetter("_cdata"), tensors), map(storage, tensors), strict=True)
     return array("q", chain.from_iterable(places)).tobytes()

@@ -107,7 +107,7 @@ class Standing:
             _Pool(next(each for each in members if not taking.isdisjoint(each)), sorted(taking), pool.device)
             for taking, pool in zip(active, plan.pools, strict=True)
         ]
-        switches, ahead = _switches_of(groups, rules), whereabouts(params, states)
+        switches, ahead = _switches_of(groups, rules), whereabouts(params, counts, states)
         return Standing(switches, seen[0], ahead, seen[1], parts, pools, plan.scaling.unscale is not None)
 
     def holds(

@@ -126,7 +126,7 @@ def by(request: pytest.FixtureRequest) -> Sight:
 def _seen_again(by: Sight, world: World, change: Change) -> bytearray | None:
     found = by.record(world.groups, world.counts, world.states)
     assert found is not None
-    ahead = whereabouts(world.groups, world.states)
+    ahead = whereabouts(world.groups, world.counts, world.states)
     held = [world.param.grad, *world.states.values()]  # so that nothing new takes their places
     tensors = [value for state in world.states.values() for value in state.values()]
     with torch.no_grad():
