@@ -59,7 +59,7 @@ def launch(
 
     Args:
         programs: how many.
-        args: its tensors and numbers.
+        args: its tensors and numbers, a tensor first.
         warps: in a program.
         registers: that a thread may have.
         constants: its compile-time arguments.

@@ -55,7 +55,7 @@ class Plain:
 
     def record(self, params: Params, counts: list[bool], states: Mapping[Tensor, State]) -> Seen | None:
         """As :class:`Sight` says."""
-        facts: list[object] = []
+        facts: list[object] = [*map(len, params)]
         gradients = array("q")
         try:
             for param, grad in _pairs(params, counts):

@@ -81,6 +81,10 @@ CHANGES: dict[str, Change] = {
     "another parameter": _other_param,
     "a parameter less": lambda world: world.groups[0].pop(),
     "a parameter in another group": lambda world: world.groups[1].insert(0, world.groups[0].pop()),
+    "a parameter in another group that counts as well": lambda world: (
+        world.groups.insert(1, [world.groups[0].pop()]),
+        world.counts.insert(1, True),
+    ),
     "a group less": lambda world: (world.groups.pop(), world.counts.pop()),
     "gradients that begin to count": lambda world: world.counts.__setitem__(1, True),
     "memory of a parameter": _data(lambda world: world.param, torch.clone),
