@@ -1,4 +1,4 @@
-"""Philox4x32-10, the counter-based generator of Salmon, Moraes, Dror and Shaw (SC 2011)."""
+"""Philox4x32-7, the counter-based generator of Salmon, Moraes, Dror and Shaw (SC 2011)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ppsf_ref.formats import Array
 
 MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
 WEYL = (0x9E3779B9, 0xBB67AE85)
-ROUNDS = 10
+ROUNDS = 7
 LOW = np.uint64(0xFFFFFFFF)
 HALF = np.uint64(32)
 

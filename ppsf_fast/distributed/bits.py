@@ -22,7 +22,7 @@ def words(runs: Runs, seed: int, k: Tensor, parameter: int) -> Tensor:
         k: number of the step, 0-d int64; its device is that of the result.
         parameter: position over all groups.
     """
-    # clause: PPSF-R-004 01ac67d9
+    # clause: PPSF-R-004 0cde3f96
     if runs.starts.numel() == 1:
         begin = int(runs.starts)
         before = begin % _BLOCK

@@ -52,7 +52,7 @@ def _with_specials(x: Array, bits: Array) -> Array:
     return preserved(x, lifted.view(np.float32).astype(x.dtype))
 
 
-@clause("PPSF-R-004", "01ac67d9")
+@clause("PPSF-R-004", "0cde3f96")
 def rounding_bits(seed: int, k: int, parameter: int, count: int) -> tuple[Array, Array]:
     """16 random bits per element for y, and 16 for z."""
     words = philox.words(key=(seed, k), parameter=parameter, count=count)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.tools.toy import FILES, plant, replace, settle, write
 from tools.trace import __main__ as command
-from tools.trace import clauses, history, rules_code, rules_sentences, rules_spec
+from tools.trace import clauses, history, pins, rules_code, rules_sentences, rules_spec
 from tools.trace.tree import HISTORY, INDEX, Tree
 
 
@@ -251,6 +251,13 @@ def test_findings_name_file_and_line(root: Path, capsys: pytest.CaptureFixture[s
     replace(root, FAST, "# clause: PPSF-D-001", "# clause: PPSF-D-004")
     assert command.main([], root) == 1
     assert "ppsf_fast/optimizer.py:4: PPSF-D-004 does not exist" in capsys.readouterr().out.splitlines()
+
+
+def test_what_is_pinned_in_cpp_grows_stale_like_the_rest(root: Path) -> None:
+    write(root, {"ppsf_fast/step.hpp": "// clause: PPSF-D-001 00000000\n"})
+    assert set(rules_that_speak(root)) == {"pins_are_fresh"}
+    pins.renew(Tree(root), ["PPSF-D-001"])
+    assert rules_that_speak(root) == {}
 
 
 def test_what_is_pending_is_found_on_request_only(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

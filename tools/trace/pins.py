@@ -36,4 +36,4 @@ def _write(tree: Tree, mark: Mark) -> str:
 def repinned(line: str, identifier: str, sha8: str) -> str:
     """A line of source with the hash after `identifier` set, in a decorator or in a comment."""
     decorator = re.sub(rf'("{identifier}")(,\s*"[0-9a-f]*")?', rf'\g<1>, "{sha8}"', line)
-    return re.sub(rf"(# clause: {identifier})( [0-9a-f]{{8}})?", rf"\g<1> {sha8}", decorator)
+    return re.sub(rf"((?:#|//) clause: {identifier})( [0-9a-f]{{8}})?", rf"\g<1> {sha8}", decorator)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tools.trace.clauses import CITED, CLAUSE_ID
 
-COMMENT = re.compile(r"# clause: (PPSF-[A-Z]-\d{3})(?: ([0-9a-f]{8}))?\s*$")
+COMMENT = re.compile(r"(?:#|//) clause: (PPSF-[A-Z]-\d{3})(?: ([0-9a-f]{8}))?\s*$")
 INCLUDE = re.compile(r"`{3,}\{include\}\s+(\S+)")
 TESTS = ("tests", "conformance/suite")
 OWN_TESTS = "tests/tools/"  # about the tools: what is marked there holds no clause
@@ -82,10 +82,11 @@ def _pinned(decorator: ast.expr, path: str) -> list[Mark]:
 
 
 def product_comments(sources: Sources) -> list[Mark]:
-    """``# clause: PPSF-D-003 sha8`` comments of the product."""
+    """``# clause: PPSF-D-003 sha8`` comments of the product, and ``// clause: ...`` where it is C++."""
     return [
         Mark(match[1], path, number, match[2] or "")
-        for path in sources.files("ppsf_fast", "*.py")
+        for pattern in ("*.py", "*.cpp", "*.hpp")
+        for path in sources.files("ppsf_fast", pattern)
         for number, line in enumerate(sources.lines(path), 1)
         if (match := COMMENT.search(line))
     ]

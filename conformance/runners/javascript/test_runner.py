@@ -47,7 +47,7 @@ FAULTS = (
     ("PPSF-L-009", "groups", "running.size && (call", "(call"),
     ("PPSF-R-002", "rounding", "below % 2 !== 0", "below % 2 === 0"),
     ("PPSF-R-003 PPSF-R-005", "rounding", "(bits + r) >>> 16", "(bits + (r >>> 1)) >>> 16"),
-    ("PPSF-R-004", "rounding", "round < 10", "round < 9"),
+    ("PPSF-R-004", "rounding", "round < 7", "round < 6"),
     ("PPSF-R-005", "rounding", "if (magnitude > 0x7f800000) return null;", ""),
 )
 

@@ -61,10 +61,10 @@ inline double sum_of(Doubles values) {
   return sum;
 }
 
-// Rounds to bfloat16 by adding to the half that goes; NaN would carry, and stays what it is.
+// Rounds to bfloat16 by adding to the half that goes. NaN would carry, and stays what it is: one that arithmetic gives is
+// quiet, so that its upper half is NaN too.
 inline void store(BFloat16& place, float value, u32 added) {
-  const u32 bits = bits_of(value);
-  place.bits = u16((value == value ? bits + added : bits | 0x400000) >> 16);
+  place.bits = u16((bits_of(value) + (value == value ? added : 0)) >> 16);
 }
 inline void store(float& place, float value, u32) { place = value; }
 
@@ -86,11 +86,11 @@ inline void write(void* data, bool half, i64 first, const float* values, i64 n) 
   });
 }
 
-// Asks for memory that is needed soon, so that arithmetic hides its way into the cache.
+// Asks for memory that is needed soon.
 template <class Value>
 inline void fetch(const Value* from, i64 n) {
-  const char* place = reinterpret_cast<const char*>(from);
-  for (i64 byte = 0; byte < n * i64(sizeof(Value)); byte += 64) __builtin_prefetch(place + byte, 0, 2);
+  constexpr i64 LINE = 64 / sizeof(Value);
+  for (i64 j = 0; j < n; j += LINE) __builtin_prefetch(from + j);
 }
 
 struct Reader {  // an array that is read as float32

@@ -24,7 +24,7 @@ void each(int threads, i64 tasks, Work work) {
 #pragma omp parallel num_threads(threads)
   {
     Buffers w;
-#pragma omp for schedule(dynamic)
+#pragma omp for schedule(static)
     for (i64 task = 0; task < tasks; ++task) work(task, w);
   }
 }
@@ -122,10 +122,9 @@ void step_one(int threads, const Item& t, const Numbers& c, char* scratch, float
   each(threads, parts(t), [&](i64 part, Buffers& w) {
     Samples samples;
     over_chunks(t, part, [&](i64 first, i64 n) {
-      task.fetch_ahead(first);
-      if (measures) task.fetch_samples_ahead(first);
-      if (measures) task.sample(first, n, samples, w);
+      // Weights move before they are sampled, from a copy: a processor foresees what is read in order, not samples.
       if (c.moves) task.move(first, n, shorter, kept, w);
+      if (measures) task.sample(first, n, samples, w);
     });
     if (measures) task.settle(samples, w);
     inner[part] = samples.inner, norm[part] = samples.norm;

@@ -46,31 +46,31 @@ inline void add_squares(const float* g, i64 n, i64 I, double* over_a, double* ov
   }
 }
 
-// The same for four rows at once, I = 1: the sums over A are read and written once for all of them. The four rows behind
-// them are asked for line by line: all at once would be more than a processor waits for.
+// The same for a whole piece, I = 1, in four sums side by side, since each sum waits for the one before. The piece in the
+// next row, `row` elements on, is asked for line by line.
 template <class Gradient>
-void add_squares_of_four(const Gradient* g, i64 row, i64 n, double* over_a, double* over_b) {
-  constexpr i64 LINE = 64 / sizeof(Gradient);
-  const Gradient *g0 = g, *g1 = g + row, *g2 = g + 2 * row, *g3 = g + 3 * row;
-  Doubles sums[4] = {};
+void add_squares_of_row(const Gradient* g, i64 row, i64 n, double* over_a, double* over_b) {
+  constexpr i64 LINE = 64 / sizeof(Gradient), SUMS = 4, STEP = SUMS * DOUBLES;
+  static_assert(STEP % LINE == 0, "whole lines");
+  Doubles sums[SUMS] = {};
   i64 j = 0;
-  for (; j + LINE <= n; j += LINE) {
-    for (const Gradient* soon : {g0, g1, g2, g3}) __builtin_prefetch(soon + 4 * row + j, 0, 2);
-    for (i64 k = j; k < j + LINE; k += DOUBLES) {
-      const Doubles d0 = doubles(g0 + k), d1 = doubles(g1 + k), d2 = doubles(g2 + k), d3 = doubles(g3 + k);
+  for (; j + STEP <= n; j += STEP) {
+    const Gradient* soon = g + j + AHEAD + (j + AHEAD < n ? 0 : row - n);
+    for (i64 line = 0; line < STEP; line += LINE) __builtin_prefetch(soon + line);
+    for (i64 k = 0; k < SUMS; ++k) {
+      const Doubles value = doubles(g + j + k * DOUBLES), square = value * value;
       Doubles a;
-      std::memcpy(&a, over_a + k, sizeof a);
-      a += (d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3);
-      std::memcpy(over_a + k, &a, sizeof a);
-      sums[0] += d0 * d0, sums[1] += d1 * d1, sums[2] += d2 * d2, sums[3] += d3 * d3;
+      std::memcpy(&a, over_a + j + k * DOUBLES, sizeof a);
+      a += square, sums[k] += square;
+      std::memcpy(over_a + j + k * DOUBLES, &a, sizeof a);
     }
   }
+  double sum = sum_of((sums[0] + sums[1]) + (sums[2] + sums[3]));
   for (; j < n; ++j) {
-    const double d0 = widened(g0[j]), d1 = widened(g1[j]), d2 = widened(g2[j]), d3 = widened(g3[j]);
-    over_a[j] += (d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3);
-    over_b[0] += d0 * d0, over_b[1] += d1 * d1, over_b[2] += d2 * d2, over_b[3] += d3 * d3;
+    const double square = double(widened(g[j])) * double(widened(g[j]));
+    over_a[j] += square, sum += square;
   }
-  for (int r = 0; r < 4; ++r) over_b[r] += sum_of(sums[r]);
+  *over_b += sum;
 }
 
 // The same for `rows` short rows that follow each other, N elements each, I = 1.
@@ -142,11 +142,8 @@ class Factored {
       }
     } else if (t.I == 1 && t.M == 1 && c.penalty == 0)
       typed(t.grad, at.half(GRAD), [&](const auto* g) {
-        for (g += o * t.A * length; r + 4 <= to; r += 4)
-          for (i64 j = left; j < right; j += CHUNK) {
-            const i64 n = std::min(CHUNK, right - j);
-            add_squares_of_four(g + r * length + j, length, n, a + j, b + r);
-          }
+        for (g += o * t.A * length; r < to; ++r)
+          add_squares_of_row(g + r * length + left, length, right - left, a + left, b + r);
       });
     for (; r < to * t.M; ++r)
       for (i64 j = left; j < right; j += most)

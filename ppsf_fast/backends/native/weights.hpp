@@ -36,6 +36,7 @@ inline float sign(float value) { return value > 0 ? 1.0f : value < 0 ? -1.0f : v
 // What a step works on between its stages, for one chunk.
 struct Buffers {
   alignas(64) float grad[CHUNK], y[CHUNK], z[CHUNK], m[CHUNK], v[CHUNK], denom[CHUNK], update[CHUNK];
+  alignas(64) float sampled[CHUNK];  // the weights that are sampled, as they were before they moved
   alignas(64) u32 words[CHUNK];
 };
 
@@ -229,11 +230,13 @@ struct Task {
   // clause: PPSF-Z-002 f37679bd
   // clause: PPSF-Z-003 ab92e5c3
   template <class Rounding, class Weight, class Update>
-  void averaged(Weight* y, Weight* z, i64 n, Update of, float shorter, const u32* words) const {
+  void averaged(Weight* y, Weight* z, i64 n, Update of, float shorter, const u32* words, float* sampled) const {
     const float mix = float(c.mix), y_step = float(c.y_step), z_step = float(c.z_step);
+    const bool at_z = c.at_z;
 #pragma omp simd
     for (i64 j = 0; j < n; ++j) {
       const float old_y = widened(y[j]), old_z = widened(z[j]), update = of(j) * shorter;
+      sampled[j] = at_z ? old_z : old_y;
       Rounding::put(y[j], z[j], old_y + (old_z - old_y) * mix - update * y_step, old_z - update * z_step, words[j]);
     }
   }
@@ -294,11 +297,15 @@ struct Task {
   void put_weights(Weight* y, i64 first, i64 n, float shorter, float kept, Buffers& w) const {
     y += first;
     Weight* z = static_cast<Weight*>(t.z) + first;
+    fetch(y + CHUNK, n);  // those of the next chunk
+    if (t.z) fetch(z + CHUNK, n);
     const bool decays = c.y_decay != 0 || c.z_decay != 0 || c.update_decay != 0;
     if (c.averages && !decays && !c.cautious && !c.grams)
       return with_updates(first, n, w, [&](i64 at, i64 count, auto update) {
-        averaged<Rounding>(y + at, z + at, count, update, shorter, w.words + at);
+        averaged<Rounding>(y + at, z + at, count, update, shorter, w.words + at, w.sampled + at);
       });
+    const float* old = reader(c.at_z ? Z : Y).at(first, n, w.sampled);
+    if (old != w.sampled) std::copy(old, old + n, w.sampled);
     updated(first, n, w);
     if (c.averages) averaged_with_all<Rounding>(y, z, n, shorter, kept, w);
     else single<Rounding>(y, n, shorter, w);
@@ -312,22 +319,6 @@ struct Task {
     put_weights<Stochastic>(y, first, n, shorter, kept, w);
   }
 
-  // Asks for what is needed soon.
-  void fetch_ahead(i64 first) const {
-    const i64 from = first + AHEAD, n = std::min(CHUNK, t.numel - from);
-    for (const Array array : {GRAD, Y, Z, MOMENT, V}) fetch_some(array, from, n);
-  }
-
-  // The same of what is kept of samples, which comes too rarely for a processor to foresee.
-  void fetch_samples_ahead(i64 first) const {
-    const i64 from = first + AHEAD, n = std::min(CHUNK, t.numel - from), stride = i64(c.stride);
-    for (const Array array : {X0, S}) fetch_some(array, from / stride, (n + stride - 1) / stride);
-  }
-
-  void fetch_some(Array array, i64 from, i64 n) const {
-    if (void* data = (&t.grad)[array]) typed(data, half(array), [=](auto* values) { fetch(values + from, n); });
-  }
-
   // Moves the moments and the weights of one chunk.
   void move(i64 first, i64 n, float shorter, float kept, Buffers& w) const {
     if (c.writes_y) put_all_weights(first, n, shorter, kept, w);
@@ -338,20 +329,22 @@ struct Task {
 
   // --------------------------------------------------------------------------------------------------- the statistics
 
-  // Takes the samples in elements first .. first + n, before weights change.
+  // Takes the samples in elements first .. first + n of a chunk whose weights have moved, if they do.
   void sample(i64 first, i64 n, Samples& of, Buffers& w) const {
     const i64 stride = i64(c.stride), from = (first + stride - 1) / stride, count = (first + n + stride - 1) / stride - from;
     if (of.count + count > CHUNK) settle(of, w);
     if (of.count == 0) of.from = from;
     float *g = of.grad + of.count, *way = of.way + of.count;
     of.count += count;
+    for (const Array array : {X0, S})  // soon settled
+      typed((&t.grad)[array], half(array), [=](auto* values) { fetch(values + from, count); });
     reader(GRAD).every(stride, from, count, g);
-    if (c.penalty != 0) {
-      const float penalty = float(c.penalty);
-      reader(Y).every(stride, from, count, way);
+    if (c.moves && c.writes_y)
+      for (i64 i = 0; i < count; ++i) way[i] = w.sampled[(from + i) * stride - first];
+    else reader(c.at_z ? Z : Y).every(stride, from, count, way);
+    const float penalty = float(c.penalty);  // weights in a penalty are not averaged: what is sampled is y
+    if (penalty != 0)
       for (i64 i = 0; i < count; ++i) g[i] += way[i] * penalty;
-    }
-    reader(c.at_z ? Z : Y).every(stride, from, count, way);
   }
 
   // Adds what was sampled to the two statistics; renews s.

@@ -6,8 +6,10 @@ import triton
 import triton.language as tl
 
 from ppsf_fast.backends.triton.maths import INTERPRETED
+from ppsf_fast.philox import ROUNDS
 
 _INTERPRETED = tl.constexpr(INTERPRETED)
+_ROUNDS = tl.constexpr(ROUNDS)
 
 
 @triton.jit
@@ -38,7 +40,7 @@ def nearest(values, dtype: tl.constexpr):
 @triton.jit
 def _drawn(block, seed, step, index):
     """The four random words of each block of four elements; `block` is its number, int64."""
-    # clause: PPSF-R-004 01ac67d9
+    # clause: PPSF-R-004 0cde3f96
     zero = (block & 0).to(tl.uint32)
     return tl.philox(
         (seed & 0xFFFFFFFF) | ((step & 0xFFFFFFFF) << 32),
@@ -46,6 +48,7 @@ def _drawn(block, seed, step, index):
         (block >> 32).to(tl.uint32),
         zero + index.to(tl.uint32),
         zero,
+        _ROUNDS,
     )
 
 

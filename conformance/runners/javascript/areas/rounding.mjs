@@ -59,11 +59,11 @@ function stochastic(bits, r) {
 
 const MASK = 0xffffffffn;
 
-/** Philox4x32-10 on BigInts. */
+/** Philox4x32-7 on BigInts. */
 function philox(counter, key) {
   let [c0, c1, c2, c3] = counter;
   let [k0, k1] = key;
-  for (let round = 0; round < 10; round++) {
+  for (let round = 0; round < 7; round++) {
     const a = 0xd2511f53n * c0;
     const b = 0xcd9e8d57n * c2;
     [c0, c1, c2, c3] = [(b >> 32n) ^ c1 ^ k0, b & MASK, (a >> 32n) ^ c3 ^ k1, a & MASK];
