@@ -24,7 +24,7 @@ typedef struct {
 typedef struct {
   Words facts, gradients;
   int compares;
-  const char *const *ahead;
+  const uintptr_t *ahead;
   Py_ssize_t next, known;
 } Pass;
 
@@ -60,15 +60,15 @@ static int say_one(Pass *pass, int64_t word) {
   return say(pass, &word, 1);
 }
 
-static inline void fetch(const void *from, int lines) {
-  for (int line = 0; line < lines; line++) __builtin_prefetch((const char *)from + LINE * line);
+static inline void fetch(uintptr_t from, int lines) {
+  for (int line = 0; line < lines; line++) __builtin_prefetch((const void *)(from + LINE * line));
 }
 
 // A later tensor: its object of Python, what that stands for, and its storage, where they were.
 static void fetch_tensor(Pass *pass) {
   Py_ssize_t place = pass->next++ + TENSORS_AHEAD;
   if (place >= pass->known) return;
-  const char *const *of = pass->ahead + PLACES * place;
+  const uintptr_t *of = pass->ahead + PLACES * place;
   fetch(of[0], 1);
   fetch(of[1], 4);
   fetch(of[2], 2);
@@ -77,9 +77,10 @@ static void fetch_tensor(Pass *pass) {
 // A later state, and the entries of one that comes before it.
 static void fetch_states(PyObject *states, Py_ssize_t *later, Py_ssize_t *sooner) {
   PyObject *state;
-  if (PyDict_Next(states, later, NULL, &state)) fetch(state, 1);
+  if (PyDict_Next(states, later, NULL, &state)) fetch((uintptr_t)state, 1);
 #if PY_VERSION_HEX < 0x030f0000  // of later versions nobody knows where the entries are
-  if (PyDict_Next(states, sooner, NULL, &state) && PyDict_Check(state)) fetch(((PyDictObject *)state)->ma_keys, 4);
+  if (PyDict_Next(states, sooner, NULL, &state) && PyDict_Check(state))
+    fetch((uintptr_t)((PyDictObject *)state)->ma_keys, 4);
 #endif
 }
 
@@ -193,8 +194,8 @@ static PyObject *compare(PyObject *self, PyObject *args) {
   pass.compares = 1;
   pass.facts.at = (int64_t *)PyBytes_AS_STRING(facts);
   pass.facts.room = PyBytes_GET_SIZE(facts) / (Py_ssize_t)sizeof(int64_t);
-  pass.ahead = (const char *const *)PyBytes_AS_STRING(ahead);
-  pass.known = PyBytes_GET_SIZE(ahead) / (PLACES * (Py_ssize_t)sizeof(char *));
+  pass.ahead = (const uintptr_t *)PyBytes_AS_STRING(ahead);
+  pass.known = PyBytes_GET_SIZE(ahead) / (PLACES * (Py_ssize_t)sizeof(uintptr_t));
   int result = see(&pass, groups, counts, states);
   if (result == SAME && pass.facts.used == pass.facts.room)
     found = as_bytes(&pass.gradients, PyByteArray_FromStringAndSize);

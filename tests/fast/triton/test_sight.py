@@ -101,6 +101,7 @@ CHANGES: dict[str, Change] = {
     "an entry less": lambda world: world.state.pop("s"),
     "another name": lambda world: world.state.update(t=world.state.pop("s")),
     "other memory": _set("z", torch.clone),
+    "memory given back": lambda world: world.state["z"].untyped_storage().resize_(0),
     "another dtype": _set("z", lambda z: z.view(torch.float16)),
     "another shape": _set("z", lambda z: z.view(12)),
     "other strides": _set("z", lambda z: z.as_strided((3, 4), (1, 3))),
