@@ -41,7 +41,7 @@ class Batch:
         if self.table is not None:
             return self._run(Outcome(self.by.d, None), measures=True, moves=False)
         stack = Stack.of(self.items, self.room)
-        shares = measured(stack, self.rule, self.by)
+        shares = measured(stack, self.rule, self.by, self.room)
         stack.unload(weights=False)
         return shares
 
@@ -61,7 +61,7 @@ class Batch:
         if self.table is not None:
             return self._run(outcome, measures=True, moves=True)
         stack = Stack.of(self.items, self.room)
-        shares = measured(stack, self.rule, self.by)
+        shares = measured(stack, self.rule, self.by, self.room)
         move(stack, self.rule, self.by, outcome, self.room)
         stack.unload(weights=True)
         return shares

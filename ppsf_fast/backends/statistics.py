@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,15 +12,17 @@ from torch import Tensor
 from ppsf_fast import speed
 from ppsf_fast.backends.coefficients import Coefficients, both
 from ppsf_fast.backends.moments import filled
+from ppsf_fast.backends.room import Room
 from ppsf_fast.backends.stacks import Stack
-from ppsf_fast.numerics import sample, store, total, wide_dtype
+from ppsf_fast.numerics import readable, sample, store, wide_dtype
 from ppsf_fast.rule import Rule
-from ppsf_fast.scaling import unscaled
 from ppsf_fast.speed import COURSE
 from ppsf_fast.state import State
 
-#: Samples that are worked on at once.
-_AT_ONCE = 5 << 11
+#: Samples that are worked on at once: so many that they fit where a panel is moved; other devices have more threads.
+_AT_ONCE, _AT_ONCE_ELSEWHERE = 10 << 13, 1 << 20
+#: Arrays of their size: three in float32, and one in the wide dtype.
+_PLACES = 5
 
 
 @dataclass(slots=True)
@@ -34,41 +37,77 @@ class Statistics:
         return Statistics(torch.where(counts, self.inner, 0.0), torch.where(counts, self.norm, 0.0))
 
 
-def measured(stack: Stack, rule: Rule, by: Coefficients) -> Statistics:
-    """Update what parameters remember for the estimate; returns their contributions, shape (number of parameters,)."""
+def measured(stack: Stack, rule: Rule, by: Coefficients, room: Room) -> Statistics:
+    """Update what parameters remember for the estimate; returns their contributions, shape (number of parameters,).
+
+    `room`: for what is made on the way.
+    """
     state = stack.state
     if not remembers(state, rule):  # nothing is estimated, or the window is closed and it is gone
         zero = torch.zeros(len(stack.items), dtype=wide_dtype(stack.y.device), device=stack.y.device)
         return Statistics(zero, zero)
     counts = _in_line(filled(state, rule))
     follow = _by_displacement if rule.by_displacement else _by_gradients
-    share = follow(stack, both(by.adapts, counts), rule, by)
+    share = follow(stack, both(by.adapts, counts), rule, by, room)
     return _counted(Statistics(share.inner.view(-1), share.norm.view(-1)), counts)
 
 
-def _pieces(stack: Stack, whole: bool) -> list[slice]:
-    """The samples of a stack, some at a time unless `whole`."""
-    size, step = stack.state["p0"].shape[1], max(1, _AT_ONCE // len(stack.items))
-    if whole or size <= step:
-        return [slice(None)]
-    return [slice(first, min(first + step, size)) for first in range(0, size, step)]
+class _Samples:
+    """Some samples of some parameters, in memory that is used again.
+
+    Args:
+        room: of the step; content that others have left there is overwritten.
+        shape: number of parameters, and of samples of each.
+    """
+
+    def __init__(self, room: Room, shape: tuple[int, int], device: torch.device) -> None:
+        size = 2 * (math.prod(shape) // 2 + 1)  # so that what is wide begins at whole numbers
+        places = room.take("panel", (_PLACES, size), torch.float32, device)
+        numel = math.prod(shape)
+        self.grad, self.way, self._other = (place[:numel].view(shape) for place in places[:3].unbind())
+        self._wide = places[3:].view(-1).view(wide_dtype(device))[:numel].view(shape)
+
+    @staticmethod
+    def of(stack: Stack, part: slice, room: Room) -> _Samples:
+        """The place for some samples of a stack."""
+        shape, device = (len(stack.items), part.stop - part.start), stack.y.device
+        return room.divided((_Samples, shape, device), lambda: _Samples(room, shape, device))
+
+    def read(self, stack: Stack, part: slice, rule: Rule, by: Coefficients) -> None:
+        """Leave their gradients in `grad`, and how far their weights have come in `way`: float32."""
+
+        def some(values: Tensor) -> Tensor:
+            return _some(sample(values, rule.stride, batched=True), part)
+
+        self.grad.copy_(some(stack.grad))
+        if by.unscale is not None:
+            # clause: PPSF-L-012 5cabe394
+            self.grad.mul_(by.unscale.to(self.grad.device))
+        at_z = rule.averages and rule.revision.statistic_point == "z"
+        start, point = _some(stack.state["p0"], part), some(stack.state["z"] if at_z else stack.y)
+        if rule.penalizes:  # weights that are not averaged: the point is y
+            # clause: PPSF-W-011 32971b9c
+            self.grad.add_(self._other.copy_(point), alpha=rule.weight_decay)
+        if start.dtype == point.dtype == torch.float32:
+            torch.sub(start, point, out=self.way)
+        else:
+            self.way.copy_(start).sub_(self._other.copy_(point))
+
+    def total(self, values: Tensor) -> Tensor:
+        """Sum over the samples of each parameter, shape (number of parameters, 1)."""
+        return torch.sum(self._wide.copy_(values), dim=1, keepdim=True)
+
+
+def _pieces(stack: Stack) -> list[slice]:
+    """The samples of a stack, some at a time."""
+    most = _AT_ONCE if readable(stack.y.device) else _AT_ONCE_ELSEWHERE
+    size, step = stack.state["p0"].shape[1], max(1, most // len(stack.items))
+    return [slice(first, min(first + step, size)) for first in range(0, size, step)] or [slice(0, 0)]
 
 
 def _some(values: Tensor, part: slice) -> Tensor:
     """Some samples of each parameter."""
-    return values if part == slice(None) else values.narrow(1, part.start, part.stop - part.start)
-
-
-def _samples(stack: Stack, part: slice, rule: Rule, by: Coefficients) -> tuple[Tensor, Tensor]:
-    """The gradient and the displacement of some samples, float32, shape (number of parameters, number of samples)."""
-    grad = unscaled(_some(sample(stack.grad, rule.stride, batched=True), part), by.unscale)
-    y = _some(sample(stack.y, rule.stride, batched=True), part).float()
-    if rule.penalizes:
-        # clause: PPSF-W-011 32971b9c
-        grad = grad + y * rule.weight_decay
-    at_z = rule.averages and rule.revision.statistic_point == "z"
-    point = _some(sample(stack.state["z"], rule.stride, batched=True), part).float() if at_z else y
-    return grad, _some(stack.state["p0"], part).float() - point
+    return values.narrow(1, part.start, part.stop - part.start)
 
 
 def _in_line(single: Tensor | None) -> Tensor | None:
@@ -81,12 +120,14 @@ def remembers(state: State, rule: Rule) -> bool:
     return "p0" in state and (COURSE[0] if rule.by_displacement else "s") in state
 
 
-def _by_gradients(stack: Stack, mask: Tensor | None, rule: Rule, by: Coefficients) -> Statistics:
+def _by_gradients(stack: Stack, mask: Tensor | None, rule: Rule, by: Coefficients, room: Room) -> Statistics:
     inners, norms = [], []
-    for part in _pieces(stack, whole=False):
-        grad, displacement = _samples(stack, part, rule, by)
+    for part in _pieces(stack):
+        samples = _Samples.of(stack, part, room)
+        samples.read(stack, part, rule, by)
         # clause: PPSF-D-002 d788f0e1
-        inners.append(total(displacement.mul_(grad)))
+        inners.append(samples.total(samples.way.mul_(samples.grad)))
+        grad = samples.grad
         if rule.by_signs:
             grad = speed.signed(grad)
         elif rule.amplifies:
@@ -94,10 +135,10 @@ def _by_gradients(stack: Stack, mask: Tensor | None, rule: Rule, by: Coefficient
             grad = signed_root(grad)
         place = _some(stack.state["s"], part)
         # clause: PPSF-D-003 e3d54af9
-        s = (place.float() * rule.beta3).add_(grad * by.sum_weight)
+        s = samples.way.copy_(place).mul_(rule.beta3).add_(grad.mul_(by.sum_weight))
         store(place, s, mask)
         # clause: PPSF-D-004 58e6761c
-        norms.append(total(s.abs()))
+        norms.append(samples.total(s.abs_()))
     inner, norm = (torch.stack(found).sum(0) for found in (inners, norms))
     if rule.by_signs:
         inner = speed.signed(inner)
@@ -106,13 +147,18 @@ def _by_gradients(stack: Stack, mask: Tensor | None, rule: Rule, by: Coefficient
     return Statistics(inner * by.item_weight, norm)
 
 
-def _by_displacement(stack: Stack, mask: Tensor | None, rule: Rule, by: Coefficients) -> Statistics:
-    (part,) = _pieces(stack, whole=True)
-    grad, displacement = _samples(stack, part, rule, by)
-    inner = total(grad * displacement)
+def _by_displacement(stack: Stack, mask: Tensor | None, rule: Rule, by: Coefficients, room: Room) -> Statistics:
+    inners, sizes, squares = [], [], []
+    for part in _pieces(stack):
+        samples = _Samples.of(stack, part, room)
+        samples.read(stack, part, rule, by)
+        inners.append(samples.total(samples.grad.mul_(samples.way)))
+        squares.append(samples.total(torch.mul(samples.way, samples.way, out=samples.grad)))
+        sizes.append(samples.total(samples.way.abs_()))
+    inner, l1, squared = (torch.stack(found).sum(0) for found in (inners, sizes, squares))
     inner = signed_root(inner) if rule.amplifies else inner
     before = [stack.state[name].view(-1, 1) for name in COURSE]
-    way = speed.course(before, inner, (total(displacement.abs()), total(displacement * displacement)), by.k)
+    way = speed.course(before, inner, (l1, squared), by.k)
     for place, value in zip(before, way, strict=True):
         store(place, value, mask)
     return Statistics(speed.course_item(way, by.item_weight), way[-1])

@@ -57,7 +57,7 @@ def averaged(
     update = with_decay(update, y, rule)
     new_y = _new_y(y, z, update, rule, by, share)
     # clause: PPSF-Z-003 ab92e5c3
-    new_z = z - update * by.z_step
+    new_z = less(z, update, by.z_step)
     if rule.decays and not rule.weight_decay_by_lr:
         # clause: PPSF-W-002 04320623
         new_y = new_y - y * by.y_decay
@@ -65,10 +65,15 @@ def averaged(
     return new_y, new_z
 
 
+def less(values: Tensor, update: Tensor, by: Tensor) -> Tensor:
+    """Values less an update times a number."""
+    return torch.addcmul(values, update, by, value=-1)
+
+
 def with_decay(update: Tensor, y: Tensor, rule: Rule) -> Tensor:
     """The update of weights that are averaged, with the decay that is scaled as it is."""
     # clause: PPSF-W-001 29728ec4
-    return update + y * rule.weight_decay if rule.decays and rule.weight_decay_by_lr else update
+    return update.add(y, alpha=rule.weight_decay) if rule.decays and rule.weight_decay_by_lr else update
 
 
 def decrease(y: Tensor, z: Tensor, update: Tensor, by: Coefficients) -> Tensor:
@@ -79,13 +84,13 @@ def decrease(y: Tensor, z: Tensor, update: Tensor, by: Coefficients) -> Tensor:
 def _new_y(y: Tensor, z: Tensor, update: Tensor, rule: Rule, by: Coefficients, share: Tensor | None) -> Tensor:
     # clause: PPSF-Z-002 f37679bd
     if not (rule.cautious or rule.grams):
-        return (y + (z - y).mul_(by.mix)).sub_(update * by.y_step)
-    less = decrease(y, z, update, by)
+        return less(torch.lerp(y, z, by.mix), update, by.y_step)
+    back = decrease(y, z, update, by)
     if rule.grams:
         # clause: PPSF-M-002 dd8e6b2b
-        return y - less.abs() * update.sign()
+        return y - back.abs() * update.sign()
     # clause: PPSF-M-001 9062a592
-    return y - less * agreement(less, update, share)
+    return y - back * agreement(back, update, share)
 
 
 def _noise(stack: Stack, part: slice, rule: Rule, k: Tensor) -> tuple[Tensor, Tensor] | tuple[None, None]:

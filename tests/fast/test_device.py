@@ -41,9 +41,11 @@ class WithoutDriver(TorchFunctionMode):
     """Calls the operations behind slices and copy_ directly: their methods look for a real device first."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is Tensor.__getitem__ and isinstance(args[1], slice):
-            values, key = args
-            return torch.ops.aten.slice.Tensor(values, 0, key.start, key.stop, key.step or 1)
+        if func is Tensor.__getitem__ and isinstance(args[1], (slice, tuple)):
+            values, keys = args
+            for axis, key in enumerate(keys if isinstance(keys, tuple) else (keys,)):
+                values = torch.ops.aten.slice.Tensor(values, axis, key.start, key.stop, key.step or 1)
+            return values
         if func is Tensor.copy_:
             return torch.ops.aten.copy_.default(*args)
         return func(*args, **(kwargs or {}))
