@@ -182,8 +182,8 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
         return loss
 
     def _update(self) -> None:
-        self._settle(wait=False)
         groups, rules, ledger = self.param_groups, self._rules(), self._ledger
+        self._settle(wait=False, rules=rules)
         if all(rule.lr == 0 for rule in rules):
             self._create_ahead(rules)
             return
@@ -191,10 +191,10 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
         team, scaling = self._team(rules), Scaling.of(self)
         if team is not None:
             sharded.step(groups, rules, self.state, ledger, team, scaling, self._compiles)
-            self._settle(wait=False)
+            self._settle(wait=False, rules=rules)
             return
         if backends.again(groups, rules, self.state, ledger, self._workspace, scaling):
-            self._settle(wait=False)
+            self._settle(wait=False, rules=rules)
             return
         rosters = plan.recognised(groups, rules, self.state, self._rosters)
         work = plan.gather(groups, rules, self.state, ledger, rosters)
@@ -208,7 +208,7 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
         plan.equip(work, groups, rules, self.state, ledger)
         self._rosters = plan.enrolled(work, groups, self.state) if self._compiles else {}
         backend.step(work, ledger, self._workspace)
-        self._settle(wait=False)
+        self._settle(wait=False, rules=rules)
 
     def _create_ahead(self, rules: list[Rule]) -> None:
         """Create the state of parameters that have a gradient, if there is none at all and all gradients are zeros.

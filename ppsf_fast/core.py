@@ -97,11 +97,14 @@ class Core(Optimizer):
             check_lr(group["lr"])
         check_groups(self.param_groups, self._revision)
 
-    def _settle(self, wait: bool) -> None:
-        """Bring the floats in the groups up to date, as far as they have arrived; `wait` makes them exact."""
+    def _settle(self, wait: bool, rules: list[Rule] | None = None) -> None:
+        """Bring the floats in the groups up to date, as far as they have arrived; `wait` makes them exact.
+
+        `rules`: of the groups, if they are known.
+        """
         changed = self._ledger.settle(self.param_groups, wait)
         if changed:
-            rules = self._rules()
+            rules = self._rules() if rules is None else rules
             show_effective_lr(self.param_groups, rules, changed)
             self._release(rules)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -197,6 +198,19 @@ def check_groups(groups: Sequence[Group], revision: Revision) -> None:
 def option_of(group: Mapping[str, Any], name: str, revision: Revision) -> Any:
     """The value of an option in a group, also of one that the revision does not have."""
     return group[name] if name in revision.options else revision.defaults.get(name, _DEFAULTS[name])
+
+
+def all_options(group: Mapping[str, Any], revision: Revision) -> dict[str, Any]:
+    """The values of all options in a group, as :func:`option_of` has each, and whatever else the group holds."""
+    return {**group, **_absent(revision.name)}
+
+
+@functools.cache
+def _absent(name: str) -> dict[str, Any]:
+    """The options that a revision does not have."""
+    revision = REVISIONS[name]
+    values = {**_DEFAULTS, **revision.defaults}
+    return {option: value for option, value in values.items() if option not in revision.options}
 
 
 _DEFAULTS = {option.name: option.default for option in OPTIONS}

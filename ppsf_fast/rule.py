@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ppsf_fast.options import correction_of, option_of, resolved_beta3, resolved_beta4
+from ppsf_fast.options import all_options, correction_of, resolved_beta3, resolved_beta4
 from ppsf_fast.revisions import Revision
 
 #: Every option whose value is read as it stands, by the name of the field that holds it.
@@ -109,27 +109,23 @@ class Rule:
     @staticmethod
     def of(group: Mapping[str, Any], revision: Revision) -> Rule:
         """The rule of a group that has all options of the revision."""
-
-        def option(name: str) -> Any:
-            return option_of(group, name, revision)
-
-        betas = option("betas")
-        resolvable = {"betas": betas, "beta3": option("beta3"), "beta4": option("beta4")}
+        options = all_options(group, revision)
+        betas = options["betas"]
         return Rule(
             revision=revision,
             beta1=betas[0],
             beta2=betas[1],
-            beta3=resolved_beta3(resolvable),
-            beta4=resolved_beta4(resolvable),
-            clip=option("use_stableadamw") and option("eps") is not None,
+            beta3=resolved_beta3(options),
+            beta4=resolved_beta4(options),
+            clip=options["use_stableadamw"] and options["eps"] is not None,
             # clause: PPSF-O-004 bc701ced
-            grams=option("use_grams") and not option("use_cautious"),
+            grams=options["use_grams"] and not options["use_cautious"],
             # clause: PPSF-O-006 45c20495
-            muon=option("use_muon_pp") and not option("use_focus"),
+            muon=options["use_muon_pp"] and not options["use_focus"],
             # clause: PPSF-O-005 935b06a7
-            factored=option("factored") and not option("use_focus"),
-            keeps_moment=not option("use_schedulefree") and betas[0] > 0,
-            **{field: option(name) for field, name in _AS_GIVEN.items()},
+            factored=options["factored"] and not options["use_focus"],
+            keeps_moment=not options["use_schedulefree"] and betas[0] > 0,
+            **{field: options[name] for field, name in _AS_GIVEN.items()},
         )
 
     @property

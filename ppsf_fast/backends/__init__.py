@@ -84,7 +84,7 @@ class Triton:
 
 
 @functools.cache
-def _triton() -> tuple[int, ...]:
+def version_of_triton() -> tuple[int, ...]:
     """The version of Triton; (0,) where there is none."""
     try:
         import triton
@@ -114,7 +114,7 @@ def _asked() -> str:
 def _is_for_triton(plan: Plan) -> bool:
     """Whether Triton takes a step for which nothing is asked."""
     on_gpu = all(item.param.device.type == "cuda" for item in plan.items)
-    return on_gpu and torch.version.hip is None and _triton() >= TRIED and _has_compiler()
+    return on_gpu and torch.version.hip is None and version_of_triton() >= TRIED and _has_compiler()
 
 
 def choose(plan: Plan) -> Backend:
@@ -127,7 +127,7 @@ def choose(plan: Plan) -> Backend:
         ValueError: PPSF_BACKEND names none.
     """
     asked = _asked()
-    if asked == "torch" or not (_triton() > (0,) if asked else _is_for_triton(plan)):
+    if asked == "torch" or not (version_of_triton() > (0,) if asked else _is_for_triton(plan)):
         return Torch()
     from ppsf_fast.backends import triton
 

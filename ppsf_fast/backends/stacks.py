@@ -96,7 +96,7 @@ def _at_once(param: Tensor) -> int:
 
 def piece(values: Tensor, part: slice, rows: int) -> Tensor:
     """A panel of an array that has `rows` along the first axis of the parameters, or one number for all of them."""
-    if part == slice(0, rows) or values.dim() < 2 or values.shape[1] != rows:
+    if part.stop - part.start == rows or values.dim() < 2 or values.shape[1] != rows:
         return values
     return values.narrow(1, part.start, part.stop - part.start)
 

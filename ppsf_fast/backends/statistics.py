@@ -67,6 +67,12 @@ class _Samples:
         self.grad, self.way, self._other = (place[:numel].view(shape) for place in places[:3].unbind())
         self._wide = places[3:].view(-1).view(wide_dtype(device))[:numel].view(shape)
 
+    @staticmethod
+    def of(stack: Stack, part: slice, room: Room) -> _Samples:
+        """The place for some samples of a stack."""
+        shape, device = (len(stack.items), part.stop - part.start), stack.y.device
+        return room.divided((_Samples, shape, device), lambda: _Samples(room, shape, device))
+
     def read(self, stack: Stack, part: slice, rule: Rule, by: Coefficients) -> None:
         """Leave their gradients in `grad`, and how far their weights have come in `way`: float32."""
 
@@ -78,11 +84,14 @@ class _Samples:
             # clause: PPSF-L-012 5cabe394
             self.grad.mul_(by.unscale.to(self.grad.device))
         at_z = rule.averages and rule.revision.statistic_point == "z"
-        point = self._other.copy_(some(stack.state["z"] if at_z else stack.y))
+        start, point = _some(stack.state["p0"], part), some(stack.state["z"] if at_z else stack.y)
         if rule.penalizes:  # weights that are not averaged: the point is y
             # clause: PPSF-W-011 32971b9c
-            self.grad.add_(self.way.copy_(point).mul_(rule.weight_decay))
-        self.way.copy_(_some(stack.state["p0"], part)).sub_(point)
+            self.grad.add_(self._other.copy_(point), alpha=rule.weight_decay)
+        if start.dtype == point.dtype == torch.float32:
+            torch.sub(start, point, out=self.way)
+        else:
+            self.way.copy_(start).sub_(self._other.copy_(point))
 
     def total(self, values: Tensor) -> Tensor:
         """Sum over the samples of each parameter, shape (number of parameters, 1)."""
@@ -114,7 +123,7 @@ def remembers(state: State, rule: Rule) -> bool:
 def _by_gradients(stack: Stack, mask: Tensor | None, rule: Rule, by: Coefficients, room: Room) -> Statistics:
     inners, norms = [], []
     for part in _pieces(stack):
-        samples = _Samples(room, (len(stack.items), part.stop - part.start), stack.y.device)
+        samples = _Samples.of(stack, part, room)
         samples.read(stack, part, rule, by)
         # clause: PPSF-D-002 d788f0e1
         inners.append(samples.total(samples.way.mul_(samples.grad)))
@@ -141,7 +150,7 @@ def _by_gradients(stack: Stack, mask: Tensor | None, rule: Rule, by: Coefficient
 def _by_displacement(stack: Stack, mask: Tensor | None, rule: Rule, by: Coefficients, room: Room) -> Statistics:
     inners, sizes, squares = [], [], []
     for part in _pieces(stack):
-        samples = _Samples(room, (len(stack.items), part.stop - part.start), stack.y.device)
+        samples = _Samples.of(stack, part, room)
         samples.read(stack, part, rule, by)
         inners.append(samples.total(samples.grad.mul_(samples.way)))
         squares.append(samples.total(torch.mul(samples.way, samples.way, out=samples.grad)))

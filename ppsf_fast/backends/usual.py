@@ -46,15 +46,16 @@ class _Panel:
     last are where the random words are made, so these come first.
 
     Args:
-        room: float32, shape (4 * size,).
-        shape: of a panel of the stack.
+        room: of the step.
+        shape: of a panel of a stack.
         size: its elements in whole blocks of random words.
+        device: of the stack.
     """
 
-    def __init__(self, room: Tensor, shape: torch.Size, size: int) -> None:
-        places, numel = room[: _PLACES * size].view(_PLACES, size), math.prod(shape)
+    def __init__(self, room: Room, shape: torch.Size, size: int, device: torch.device) -> None:
+        places, numel = room.take("panel", (_PLACES, size), torch.float32, device), math.prod(shape)
         self.y, self.z, self.update = (place[:numel].view(shape) for place in places[:3].unbind())
-        self.wide = places[:2].view(-1).view(wide_dtype(room.device))[:numel].view(shape)
+        self.wide = places[:2].view(-1).view(wide_dtype(device))[:numel].view(shape)
         self.words = places.view(-1).view(torch.int64)
         self.weights, self.noise = places[:2, :numel], places[2:, :numel].view(torch.int32)
 
@@ -83,14 +84,15 @@ class _Step:
         self._unit = None if plain else d.item()
         self._eps = eps if plain else (d * eps).item()
         self._mix, self._y_step, self._z_step = (value.item() for value in (by.mix, by.y_step, by.z_step))
-        size = max(self._size(part) for part in self._parts)
-        memory = room.take("panel", (_PLACES * size,), torch.float32, stack.y.device)
         self._panels = {
-            part.stop - part.start: _Panel(memory, self._of(stack.y, part).shape, self._size(part))
-            for part in (self._parts[0], self._parts[-1])
+            part.stop - part.start: self._room_for(part, room) for part in (self._parts[0], self._parts[-1])
         }
         moment = factored_moment(stack, self._grad, self._parts, rule, by, self._widened)
         self._divisor = Divisor(moment, stack.shape, rule, by)
+
+    def _room_for(self, part: slice, room: Room) -> _Panel:
+        shape, device = self._of(self._stack.y, part).shape, self._stack.y.device
+        return room.divided((_Panel, shape, device), lambda: _Panel(room, shape, self._size(part), device))
 
     def _of(self, values: Tensor, part: slice) -> Tensor:
         return piece(values, part, self._rows)

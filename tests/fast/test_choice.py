@@ -29,7 +29,7 @@ def _nothing_asked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def given(monkeypatch: pytest.MonkeyPatch, version: tuple[int, ...]) -> None:
-    monkeypatch.setattr(backends, "_triton", lambda: version)
+    monkeypatch.setattr(backends, "version_of_triton", lambda: version)
 
 
 @pytest.mark.parametrize(

@@ -23,3 +23,18 @@ def test_a_place_grows_and_lets_go_of_what_it_had() -> None:
     assert larger.untyped_storage().nbytes() == 200
     assert room.take("a", (), torch.float32, here).data_ptr() == larger.data_ptr()
     assert room.take("a", (0, 3), torch.float32, here).numel() == 0
+
+
+def test_what_a_place_was_divided_into_is_kept_until_it_grows() -> None:
+    room, here = Room(), torch.device("cpu")
+
+    def divided(numel: int) -> torch.Tensor:
+        return room.divided(numel, lambda: room.take("a", (numel,), torch.float32, here))
+
+    first, smaller = divided(8), divided(6)
+    assert divided(8) is first
+    assert divided(6) is smaller
+    larger = divided(9)
+    assert divided(9) is larger
+    assert divided(8) is not first
+    assert divided(8).data_ptr() == larger.data_ptr()

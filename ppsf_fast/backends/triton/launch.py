@@ -1,4 +1,9 @@
-"""One launch: in the device's context, without contraction of products and sums, and counted if anybody counts."""
+"""One launch: in the device's context, without contraction of products and sums, and counted if anybody counts.
+
+Triton asks before each launch which of a kernel's compilations fits, which takes many times as long as the launch
+itself. So that is asked once for each kind of arguments, and what was compiled is launched from then on: by its own
+launcher, in the stream that is current, with the hooks of Triton's profiler.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +12,23 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
+from torch import Tensor
+from triton.compiler import CompiledKernel
+
+from ppsf_fast.backends import TRIED, version_of_triton
 
 _observers: list[Callable[[str, int], None]] = []
 WARPS = 4
+#: Triton compiles for addresses that are divisible by it, and for others.
+_DIVISOR = 16
 #: In a program of so many.
 THREADS = WARPS * (64 if torch.version.hip else 32)
 #: Registers that a thread may have so that four programs share a multiprocessor, or three; and the most there are.
 FEW, REGISTERS, MOST = 128, 168, 255
+#: What was compiled, and its compile-time arguments in the order of its parameters.
+_compiled: dict[tuple[object, ...], tuple[Any, tuple[Any, ...]]] = {}
+#: On ROCm Triton compiles for the size of tensors too, and older versions take other arguments.
+_REMEMBERS = not torch.version.hip and version_of_triton() >= TRIED
 
 
 @contextmanager
@@ -44,7 +59,7 @@ def launch(
 
     Args:
         programs: how many.
-        args: its tensors and numbers.
+        args: its tensors and numbers, a tensor first.
         warps: in a program.
         registers: that a thread may have.
         constants: its compile-time arguments.
@@ -53,4 +68,18 @@ def launch(
         return
     for observer in _observers:
         observer(kernel.fn.__name__, programs)
-    kernel[(programs,)](*args, **constants, **options(warps, registers))
+    key = (kernel, args[0].device, warps, registers, *constants.values(), *map(_kind, args))
+    known = _compiled.get(key)
+    if known is not None and not kernel.pre_run_hooks:
+        compiled, others = known
+        compiled[programs, 1, 1](*args, *others)
+        return
+    compiled = kernel[(programs,)](*args, **constants, **options(warps, registers))
+    if _REMEMBERS and isinstance(compiled, CompiledKernel):  # the interpreter compiles nothing
+        _compiled[key] = compiled, tuple(constants[name] for name in kernel.arg_names[len(args) :])
+
+
+def _kind(arg: Tensor | int) -> object:
+    """All that Triton compiles for: of a tensor the dtype and what its address is divisible by; of a number no more
+    than its value."""
+    return (arg.dtype, arg.data_ptr() % _DIVISOR) if isinstance(arg, Tensor) else arg

@@ -35,6 +35,7 @@ class _Ready:
         tiles, looks, pieces: numbers of tiles, of programs that look first, of pieces of rows and columns; those of
             small parameters count for the first look only.
         members: positions of its parameters among all of the device, in the order of the rows.
+        places: likewise among all of the plan, int64, on the host.
         large: how many of them are not small.
         rows: of the table.
         of_tiles, of_looks, of_sums, work: which program does what.
@@ -47,6 +48,7 @@ class _Ready:
     looks: int
     pieces: int
     members: tuple[int, ...]
+    places: Tensor
     large: int
     rows: Tensor
     of_tiles: Tensor
@@ -107,6 +109,7 @@ class Part:
             looks(bucket, cut()),
             len(layout.work) // 2,
             tuple(entry.number for entry in bucket.entries),
+            torch.tensor([entry.place for entry in bucket.entries], device="cpu"),
             bucket.large,
             at.sent(layout.rows, torch.int64),
             of_tiles,
@@ -118,16 +121,15 @@ class Part:
             at.scratch(f"means {number}", layout.means, FLOAT64),
         )
 
-    def regard(self, gradients: Sequence[int]) -> None:
+    def regard(self, gradients: Tensor) -> None:
         """Let the tables say where the gradients are now, all of them; nothing else has changed.
 
         Args:
-            gradients: their addresses, in the order of the plan.
+            gradients: their addresses, in the order of the plan, int64, on the host.
         """
         with context(self.device):
             for number, ready in enumerate(self.ready):
-                addresses = [gradients[self.places[member]] for member in ready.members]
-                moved = self.at.sent(addresses, torch.int64, ("gradients", number))
+                moved = self.at.brought(gradients[ready.places], ("gradients", number))
                 ready.rows.view(-1, C.ITEM_WIDTH)[:, C.G.value] = moved
 
     # ------------------------------------------------------------------------------------------------- the passes

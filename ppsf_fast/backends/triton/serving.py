@@ -64,6 +64,7 @@ def step(plan: Plan, workspace: dict[object, object], skipped: Tensor) -> Tensor
     devices = {key: entries[0][0].item.param.device for key, entries in found.items()}
     keys = sorted(found, key=lambda key: devices[key] != lead)
     parts = [Part(found[key], _workspace(workspace, key, devices[key]), len(plan.groups)) for key in keys]
+    _look(parts)
     workspace[STANDING] = Standing.of(plan, parts)
     return _taken(plan, parts, workspace, skipped)
 
@@ -96,6 +97,7 @@ def again(
         del workspace[STANDING]
         return False
     _share_scale(workspace, {part.device for part in standing.parts}, scaling)
+    _look(standing.parts)
     plan = standing.plan(groups, rules, ledger)
     plan.scaling = scaling
     values = _taken(plan, standing.parts, workspace, ledger.counter(plan.pools[0].device))
@@ -113,6 +115,12 @@ def _share_scale(
     for kept in found.values():
         kept.copy_(scaling.unscale.reshape(1), non_blocking=True)
     return found
+
+
+def _look(parts: Sequence[Part]) -> None:
+    """Let the devices begin: they see the gradients while the host prepares what follows."""
+    for part in parts:
+        part.look()
 
 
 def _taken(plan: Plan, parts: Sequence[Part], workspace: dict[object, object], skipped: Tensor) -> Tensor:

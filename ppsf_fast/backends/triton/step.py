@@ -42,7 +42,7 @@ class Step:
         self.values = self.at.kept("values", sum(len(each.names) for each in plan.changed), FLOAT64)
 
     def run(self, skipped: Tensor) -> Tensor:
-        """Execute the step.
+        """Execute the step, of which all gradients have been looked at.
 
         Args:
             skipped: int64, raised by 1 on the device if the step changes nothing.
@@ -50,8 +50,6 @@ class Step:
         Returns:
             the scalars that the step has changed, in a row, in the order of `plan.changed`.
         """
-        for part in self.parts:
-            part.look()
         self._begin(skipped)
         for part in self.parts:
             part.prepare()

@@ -59,7 +59,10 @@ class Workspace:
             dtype: of the table.
             name: of a table that a captured step may have to send anew.
         """
-        host = torch.tensor(list(numbers) or [0], dtype=dtype, device="cpu")
+        return self.brought(torch.tensor(list(numbers) or [0], dtype=dtype, device="cpu"), name)
+
+    def brought(self, host: Tensor, name: object = None) -> Tensor:
+        """A tensor of the host on the device, sent without waiting; `name` as :meth:`sent` has it."""
         if capture.capturing(self.device):
             return self._sent_by_graph(host, name)
         if name is not None and (name not in self.spare or self.spare[name].shape != host.shape):

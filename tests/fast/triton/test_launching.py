@@ -1,0 +1,50 @@
+"""What is launched without asking Triton again is what Triton would launch: found by compiling, with a driver that only
+takes notes."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def scenes() -> dict[str, dict[str, Any]]:
+    """Found by a process that does not interpret."""
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "conformance")])
+    command = [sys.executable, "-m", "tests.fast.triton.launching"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return {row.pop("scene"): row for row in map(json.loads, done.stdout.splitlines())}
+
+
+pytestmark = [
+    pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is there on Linux only"),
+    pytest.mark.xdist_group("launching"),
+]
+
+
+def test_any_arguments_find_the_compilation_that_triton_finds(scenes: dict[str, dict[str, Any]]) -> None:
+    found = scenes["of_arguments"]
+    assert found["functions"] > 1
+    assert (found["different"], found["asked again"]) == (0, 0)
+
+
+def test_hooks_are_called_and_the_present_stream_is_taken(scenes: dict[str, dict[str, Any]]) -> None:
+    assert scenes["of_hooks"] == {"calls": ["scale", "before"], "stream": 7}
+
+
+def test_steps_launch_the_same_without_asking(scenes: dict[str, dict[str, Any]]) -> None:
+    """Each launch is made a second time with nothing remembered, which asks; the first step asks for both."""
+    found = scenes["of_steps"]
+    assert found["different"] == 0
+    assert found["asked"] == [8, 4, 4, 4]
