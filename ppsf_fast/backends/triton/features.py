@@ -174,18 +174,24 @@ class Features:
     @property
     def registers(self) -> int:
         """How many a thread may have. What cannot be read in vectors needs more; there are few such tensors."""
-        narrow = all(each.primitive_bitwidth == 16 for each in (self.y, self.g, self.z))
-        if self.flat and self.orthograd:
+        if self.wide or self.tall or (self.flat and self.orthograd) or (self.deep and not self._is_plain):
             return MOST
-        if self.sums and self.flat:
-            others = self.wide or self.tall or self.deep
-            return MOST if others and (self.scaled or not narrow) else REGISTERS
-        if self.wide or self.tall:
-            return MOST
-        if self.deep and (self.sums or not self._is_plain):
-            return REGISTERS if self.sums else MOST
         more = self.flat and (self.deep or self.scaled or self.statistics == "displacement")
-        return FEW if narrow and self._is_plain and not more else REGISTERS
+        return FEW if self._is_narrow and self._is_plain and not more else REGISTERS
+
+    @property
+    def registers_of_sums(self) -> int:
+        """The same while sums of squares are made: where there is a period, many of them are at hand."""
+        others = self.wide or self.tall or self.deep
+        if self.flat and not self.orthograd:
+            return MOST if others and (self.scaled or not self._is_narrow) else REGISTERS
+        if self.wide or self.tall or self.flat:
+            return MOST
+        return REGISTERS if self.deep else self.registers
+
+    @property
+    def _is_narrow(self) -> bool:
+        return all(each.primitive_bitwidth == 16 for each in (self.y, self.g, self.z))
 
     @property
     def _is_plain(self) -> bool:

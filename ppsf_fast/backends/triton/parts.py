@@ -140,7 +140,7 @@ class Part:
             for ready in self.ready:
                 launch(
                     look, ready.looks, ready.rows, ready.of_looks, ready.found, ready.parts, self.slots, self.bad,
-                    F=ready.features, registers=ready.features.of_sums.registers,
+                    F=ready.features, registers=ready.features.registers_of_sums,
                 )  # fmt: skip
 
     def prepare(self) -> None:
@@ -193,7 +193,7 @@ class Part:
             count = ready.of_sums.numel() // 2
             launch(
                 squares, count, ready.rows, ready.of_sums, ready.found, ready.parts, self.bad, F=ready.of_large,
-                registers=ready.of_large.of_sums.registers,
+                registers=ready.of_large.registers_of_sums,
             )  # fmt: skip
 
     def _reduce(self, ready: _Ready, what: str) -> None:

@@ -113,7 +113,7 @@ def needed(bucket: Bucket, law: Law) -> Iterator[tuple[Any, dict[str, Any], int]
 def allowed(kernel: Any, constants: dict[str, Any]) -> int:
     """How many registers a thread may have."""
     if kernel in OVER_SUMS:
-        return int(constants["F"].of_sums.registers)
+        return int(constants["F"].registers_of_sums)
     if kernel in OVER_TILES:
         return int(constants["F"].registers)
     return MOST if kernel is kernels.whole else REGISTERS
