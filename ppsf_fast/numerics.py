@@ -29,6 +29,12 @@ def total(values: Tensor) -> Tensor:
     return torch.sum(values, dim=axes, keepdim=True, dtype=wide) if axes else values.to(wide)
 
 
+def square_sum(values: Tensor) -> Tensor:
+    """As :func:`total`, of the squares, which the wide dtype holds exactly."""
+    wide = values.to(wide_dtype(values.device), copy=True)
+    return total(wide.mul_(wide))
+
+
 def whole(values: Tensor) -> Tensor:
     """Sum of all elements, 0-d, accumulated in the wide dtype."""
     return torch.sum(values, dtype=wide_dtype(values.device))

@@ -34,7 +34,10 @@ FAULTS = (
         "sign of the update flipped", "PPSF-U-002", UPDATE,
         "return grad / (denom + rule.eps)", "return -grad / (denom + rule.eps)",
     ),
-    Patch("one element missing from $D$", "PPSF-D-004", STATISTICS, "total(s.abs())", "total(s[1:].abs())"),
+    Patch(
+        "one element missing from $D$", "PPSF-D-004", STATISTICS,
+        "samples.total(s.abs_())", "samples.total(s.abs_()) - s[:, :1]",
+    ),
     Patch(
         r"$\beta_1$ off by $10^{-4}$", "PPSF-Z-002", COEFFICIENTS,
         "reach = 1 - rule.beta1 * (1 - mix)", "reach = 1 - (rule.beta1 + 1e-4) * (1 - mix)",

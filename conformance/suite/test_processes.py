@@ -131,7 +131,7 @@ FAULTS: dict[str, tuple[Any, str, Any]] = {
 
 def noticed() -> list[str]:
     """The faults that are found out over these processes."""
-    problems = {"2.0": [Problem({}, FACTORED, "noise", steps=2, seed=1, revision="2.0")]}
+    problems = {"2.0": [Problem({"d0": 1e-2}, FACTORED, "noise", steps=2, seed=1, revision="2.0")]}
     found = []
     for name, (where, what, instead) in FAULTS.items():
         with mock.patch.object(where, what, instead):

@@ -22,7 +22,7 @@ from ppsf_fast.backends.moments import (
     renew_size,
 )
 from ppsf_fast.backends.stacks import Stack, piece
-from ppsf_fast.numerics import agreement, number_of, store, total
+from ppsf_fast.numerics import agreement, number_of, square_sum, store
 from ppsf_fast.orthograd import orthogonal
 from ppsf_fast.rule import Rule
 from ppsf_fast.scaling import unscaled
@@ -41,7 +41,7 @@ def updated(stack: Stack, grad: Tensor, y: Tensor, rule: Rule, by: Coefficients,
     else:
         grad = orthogonal(grad, y) if rule.orthograd else grad
         update = _direction(stack, grad, y, rule, by, outcome)
-    return clipped(update, total(update * update), rule, by) if rule.clip else update
+    return clipped(update, square_sum(update), rule, by) if rule.clip else update
 
 
 def _by_muon(state: State, grad: Tensor, by: Coefficients) -> Tensor:
@@ -105,7 +105,7 @@ def updates(
 
     squares: Tensor | None = None
     if rule.clip:
-        squares = torch.stack([total(each * each) for each in (update(part, keep=False) for part in parts)]).sum(0)
+        squares = torch.stack([square_sum(update(part, keep=False)) for part in parts]).sum(0)
     for part in parts:
         found = update(part, keep=True)
         yield part, found if squares is None else clipped(found, squares, rule, by, number_of(stack.y))

@@ -23,7 +23,7 @@ OF_OTHERS = 255
 #: Of what has an inner axis: sums along the columns of many strips are at hand, and those of a row are told apart.
 OF_STRIPS = {**REGISTERS, "look": 168, "squares": 168, "factors": 96}
 #: Compiled in every run; the rest, on every architecture, with PPSF_TRITON_COMPILE=all.
-QUICK = (("90", ("default-bf16", "convolutions-bf16")),)
+QUICK = (("80", ("default-bf16",)), ("90", ("default-bf16", "convolutions-bf16")), ("100", ("default-bf16",)))
 EVERY = (
     "default-bf16", "default-fp32", "scaled-bf16", "convolutions-bf16", "convolutions-fp32", "scaled-convolutions",
     "convolutions-orthograd", "mixed-bf16", "atan2-dense", "cautious", "adopt-orthograd", "focus-speed", "muon", "2.0",
