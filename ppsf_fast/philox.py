@@ -7,7 +7,7 @@ the 64-bit product of two words wraps to the right bits, and the mask repairs th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -25,6 +25,8 @@ BLOCK = 4
 
 #: Rounds in which blocks share words, and those after them.
 _SHARED, _LATER = 2, ROUNDS - 2
+#: Elements from which on torch shares an operation between threads.
+_SHARED_FROM = 1 << 15
 #: What a draw takes, in int64 numbers for each block: three pairs of words, and what comes of them.
 _STATE, _DRAWN = 6, 2
 
@@ -124,13 +126,22 @@ def _rounds_in_place(state: Tensor, keys: Sequence[Tensor]) -> Block:
         product_2, product_0 = halves[1 - number % 2]
         torch.mul(c2, _MULTIPLIER_2, out=product_2)
         torch.mul(c0, _MULTIPLIER_0, out=product_0)
-        if number % 2 == 0:
-            products.bitwise_xor_(keys[number // 2])
-        # What is multiplied next has to be a word.
-        torch.bitwise_right_shift(products, 32, out=factors).bitwise_xor_(others).bitwise_and_(_WORD)
+        for factor, other, product, key in _parts(factors, others, products, keys[number // 2]):
+            if number % 2 == 0:
+                product.bitwise_xor_(key)
+            # What is multiplied next has to be a word.
+            torch.bitwise_right_shift(product, 32, out=factor).bitwise_xor_(other).bitwise_and_(_WORD)
         others, products = products, others
     c1, c3 = halves[_LATER % 2]
     return c0, c1, c2, c3
+
+
+def _parts(*pairs: Tensor) -> Iterable[tuple[Tensor, ...]]:
+    """Pairs of words as operations take them: both at once, but on a CPU one by one if each alone is too short for two
+    threads and both are not: what one core has written another one would read."""
+    numel = pairs[0].numel()
+    apart = readable(pairs[0].device) and numel // 2 < _SHARED_FROM <= numel
+    return zip(*(pair.unbind() for pair in pairs), strict=True) if apart else (pairs,)
 
 
 def rounding_words(
