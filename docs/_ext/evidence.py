@@ -45,11 +45,12 @@ class Evidence:
 def collect() -> Evidence:
     """Read the sources once."""
     sources = Sources(ROOT)
+    product = (mark for mark in scan.product_comments(sources) if mark.path.endswith(".py"))  # definitions are shown
     return Evidence(
         functions=_by_clause(sources, scan.reference_functions(sources)),
         tests=_by_clause(sources, scan.test_marks(sources)),
         mutants=_by_clause(sources, scan.mutants(sources)),
-        product=_by_clause(sources, scan.product_comments(sources)),
+        product=_by_clause(sources, product),
     )
 
 
