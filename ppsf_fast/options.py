@@ -197,7 +197,7 @@ def check_groups(groups: Sequence[Group], revision: Revision) -> None:
 
 def option_of(group: Mapping[str, Any], name: str, revision: Revision) -> Any:
     """The value of an option in a group, also of one that the revision does not have."""
-    return group[name] if name in revision.options else revision.defaults.get(name, _DEFAULTS[name])
+    return group[name] if name in revision.options else _absent(revision.name)[name]
 
 
 def all_options(group: Mapping[str, Any], revision: Revision) -> dict[str, Any]:
@@ -207,13 +207,9 @@ def all_options(group: Mapping[str, Any], revision: Revision) -> dict[str, Any]:
 
 @functools.cache
 def _absent(name: str) -> dict[str, Any]:
-    """The options that a revision does not have."""
+    """The values of the options that a revision does not have."""
     revision = REVISIONS[name]
-    values = {**_DEFAULTS, **revision.defaults}
-    return {option: value for option, value in values.items() if option not in revision.options}
-
-
-_DEFAULTS = {option.name: option.default for option in OPTIONS}
+    return {option: value for option, value in defaults_of(revision).items() if option not in revision.options}
 
 
 def correction_of(revision: Revision, averages: bool) -> str:

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 Part = TypeVar("Part")
+#: Where samples are taken and panels are moved, in turn: one place for both.
+PANEL = "panel"
 
 
 class Room:

@@ -12,7 +12,7 @@ from torch import Tensor
 from ppsf_fast import speed
 from ppsf_fast.backends.coefficients import Coefficients, both
 from ppsf_fast.backends.moments import filled
-from ppsf_fast.backends.room import Room
+from ppsf_fast.backends.room import PANEL, Room
 from ppsf_fast.backends.stacks import Stack
 from ppsf_fast.numerics import readable, sample, store, wide_dtype
 from ppsf_fast.rule import Rule
@@ -62,7 +62,7 @@ class _Samples:
 
     def __init__(self, room: Room, shape: tuple[int, int], device: torch.device) -> None:
         size = 2 * (math.prod(shape) // 2 + 1)  # so that what is wide begins at whole numbers
-        places = room.take("panel", (_PLACES, size), torch.float32, device)
+        places = room.take(PANEL, (_PLACES, size), torch.float32, device)
         numel = math.prod(shape)
         self.grad, self.way, self._other = (place[:numel].view(shape) for place in places[:3].unbind())
         self._wide = places[3:].view(-1).view(wide_dtype(device))[:numel].view(shape)

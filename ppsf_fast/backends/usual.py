@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ppsf_fast.backends.coefficients import Coefficients, Outcome
 from ppsf_fast.backends.moments import Divisor, factored_moment
-from ppsf_fast.backends.room import Room
+from ppsf_fast.backends.room import PANEL, Room
 from ppsf_fast.backends.stacks import Stack, piece
 from ppsf_fast.backends.update import shortening
 from ppsf_fast.numerics import readable, store_stochastic, total, wide_dtype
@@ -53,7 +53,7 @@ class _Panel:
     """
 
     def __init__(self, room: Room, shape: torch.Size, size: int, device: torch.device) -> None:
-        places, numel = room.take("panel", (_PLACES, size), torch.float32, device), math.prod(shape)
+        places, numel = room.take(PANEL, (_PLACES, size), torch.float32, device), math.prod(shape)
         self.y, self.z, self.update = (place[:numel].view(shape) for place in places[:3].unbind())
         self.wide = places[:2].view(-1).view(wide_dtype(device))[:numel].view(shape)
         self.words = places.view(-1).view(torch.int64)
