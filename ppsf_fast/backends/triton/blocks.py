@@ -162,20 +162,6 @@ def first_of_fours(tile, down, F: tl.constexpr):
 
 
 @triton.jit
-def samples(tile, down, F: tl.constexpr):
-    """As :func:`block`, of those elements alone whose position is a multiple of the stride: each row has at most
-    `F.sampled` of them, where its elements follow each other."""
-    p = down + tl.arange(0, F.bp).to(F.index)[:, None, None]
-    zero = tl.zeros((1, 1, 1), F.index)
-    first = place(tile[OF_E], (zero, p, zero), True)
-    nth = (first + (F.stride - 1)) // F.stride + tl.arange(0, F.sampled).to(F.index)[None, :, None]
-    element = nth * F.stride
-    q = element - first
-    at = (zero, p, q)
-    return at, element, inside(tile, at, element) & (q < F.bq)
-
-
-@triton.jit
 def get(view, at, mask, F: tl.constexpr):
     """Elements of a tensor, in float32; 0 where there is none."""
     return widened(tl.load(place(view, at, F.vector), mask=mask, other=0.0))

@@ -111,18 +111,22 @@ def opened_root(row, tile, roots, means, F: tl.constexpr):
 
 
 @triton.jit
-def factored_root(tile, root, at, F: tl.constexpr):
-    """The root of a second moment of a row and a column, [bp, bq, bl]."""
-    # clause: PPSF-V-005 170be250
-    l, p, q = at
-    along_q, of_p, nth, pitch = root
-    left_l, left_p, left_q, _ = tile[LEFT]
-    if F.periodic:
-        to = of_p + (p * pitch + nth) + q % _TOGETHER
-        along_p = tl.load(to, mask=(p < left_p) & (q < left_q), other=0.0)
+def root_along(tile, root, down, F: tl.constexpr):
+    """The root of the side along the first axis for a block, [bp, 1 or bq, 1 or bl]; where there is no such side, 0."""
+    if F.factored:
+        _, of_p, nth, pitch = root
+        left_l, left_p, left_q, _ = tile[LEFT]
+        p = down + tl.arange(0, F.bp).to(F.index)[:, None, None]
+        there = only_if(p < left_p, tile[FACTORED])
+        if F.periodic:
+            q = tl.arange(0, F.bq).to(F.index)[None, :, None]
+            to = of_p + (p * pitch + nth) + q % _TOGETHER
+            return tl.load(to, mask=there & (q < left_q), other=0.0)
+        else:
+            l = tl.arange(0, F.bl).to(F.index)[None, None, :]
+            return tl.load(of_p + p, mask=there & (l < left_l), other=0.0)
     else:
-        along_p = tl.load(of_p + p, mask=(p < left_p) & (l < left_l), other=0.0)
-    return along_p * along_q
+        return tl.zeros((1, 1, 1), tl.float32)
 
 
 @triton.jit

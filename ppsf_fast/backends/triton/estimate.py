@@ -8,17 +8,19 @@ import triton.language as tl
 from ppsf_fast.backends.triton import columns as C
 from ppsf_fast.backends.triton.blocks import (
     HEIGHT,
+    OF_E,
     OF_Y,
     OF_Z,
     block,
     get,
     has_moment,
+    inside,
     is_set,
     of,
     only_if,
     opened,
+    place,
     pointer,
-    samples,
 )
 from ppsf_fast.backends.triton.direction import gradient
 from ppsf_fast.backends.triton.maths import sign, signed_root, total
@@ -37,15 +39,34 @@ def remembered(row, F: tl.constexpr):
 
 
 @triton.jit
-def recalled(memory, element, taken, F: tl.constexpr):
-    """What is remembered of elements: x0 and s, in the place of which x0 stands where there is none.
+def _samples(tile, down, F: tl.constexpr):
+    """Which elements of a block are samples. The second side is seen in groups of `F.group` neighbours, of which one at
+    most is one: of each group the number of the sample among those of the parameter, its place in the group, and whether
+    there is one."""
+    ACROSS: tl.constexpr = F.bq // F.group
+    if F.group == 1:
+        l = tl.arange(0, F.bl).to(F.index)[None, None, :]
+        p, q = down + tl.arange(0, F.bp).to(F.index)[:, None, None], tl.arange(0, F.bq).to(F.index)[None, :, None]
+    else:
+        # Counted through, the groups lie in threads as the elements do.
+        number = tl.arange(0, F.bp * ACROSS).to(F.index)[None, :, None]
+        l, p, q = tl.zeros((1, 1, 1), F.index), down + number // ACROSS, number % ACROSS * F.group
+    first = place(tile[OF_E], (l, p, q), F.fours)
+    # clause: PPSF-N-001 4572b27e
+    nth = (first + (F.stride - 1)) // F.stride
+    offset = nth * F.stride - first
+    return nth, offset, inside(tile, (l, p, q + offset), nth * F.stride) & (offset < F.group)
+
+
+@triton.jit
+def recollected(tile, memory, down, F: tl.constexpr):
+    """What is remembered of the samples of a block: x0 and s, in the place of which x0 stands where there is none.
 
     Args:
         memory: of :func:`remembered`.
-        element, taken: positions in row-major logical order, and those of them that are sampled.
     """
     to_x0, by_x0, to_s, by_s, _ = memory
-    nth = element // F.stride
+    nth, _, taken = _samples(tile, down, F)
     x0 = widened(tl.load(to_x0 + nth * by_x0, mask=taken, other=0.0))
     if F.statistics == "displacement":
         return x0, x0
@@ -54,16 +75,29 @@ def recalled(memory, element, taken, F: tl.constexpr):
 
 
 @triton.jit
-def measured(memory, numbers, found, F: tl.constexpr):
-    """Renew what a block remembers for the estimate; returns its share of the sums, of the block's shape.
+def _chosen(values, offset, F: tl.constexpr):
+    """Of each group of a block the element at an offset, float32; anything where there is none."""
+    if F.group == 1:
+        return values
+    else:
+        groups = tl.reshape(values, (1, F.bp * F.bq // F.group, F.group)).to(tl.int32, bitcast=True)
+        which = tl.arange(0, F.group)[None, None, :] == offset
+        return tl.sum(tl.where(which, groups, 0), axis=2, keep_dims=True).to(tl.float32, bitcast=True)
+
+
+@triton.jit
+def measured(tile, memory, numbers, down, known, grad, y, z, F: tl.constexpr):
+    """Renew what a block remembers for the estimate; returns its share of the sums, of the shape of its groups.
 
     Args:
         memory: of :func:`remembered`.
-        found: of elements the positions, which of them are sampled, gradient, y, z, and what is remembered of them.
+        known: of :func:`recollected`.
+        grad, y, z: of the block, float32, [bp, bq, bl].
     """
-    element, taken, grad, y, z, x0, before = found
-    point = z if F.at_z else y
-    displacement = x0 - point
+    nth, offset, taken = _samples(tile, down, F)
+    x0, before = known
+    grad = _chosen(grad, offset, F)
+    displacement = x0 - _chosen(z if F.at_z else y, offset, F)
     # clause: PPSF-D-002 d788f0e1
     inner = tl.where(taken, (grad * displacement).to(tl.float64), 0.0)
     if F.statistics == "displacement":
@@ -79,36 +113,19 @@ def measured(memory, numbers, found, F: tl.constexpr):
         # clause: PPSF-D-003 e3d54af9
         s = before * of(numbers, C.N_BETA3) + grad * of(numbers, C.N_SUM)
         keeps = is_set(numbers, C.N_OK) & is_set(numbers, C.N_OPENED) & memory[4]
-        to = memory[2] + element // F.stride * memory[3]
+        to = memory[2] + nth * memory[3]
         tl.store(to, nearest(s, F.s), mask=only_if(taken, keeps))
         # clause: PPSF-D-004 58e6761c
         return inner, tl.where(taken, tl.abs(s), 0.0).to(tl.float64), tl.zeros_like(inner)
 
 
 @triton.jit
-def sampled(tile, memory, numbers, down, F: tl.constexpr):
-    """What :func:`measured` needs of the samples among a block, read by themselves: they are few, and near. Nothing may
-    be written before all threads have read theirs."""
-    # clause: PPSF-N-001 4572b27e
-    at, element, taken = samples(tile, down, F)
-    return _read(tile, memory, numbers, at, element, taken, F)
-
-
-@triton.jit
-def _read(tile, memory, numbers, at, element, taken, F: tl.constexpr):
-    y = get(tile[OF_Y], at, taken, F)
-    z = get(tile[OF_Z], at, taken, F) if F.at_z else y
-    x0, s = recalled(memory, element, taken, F)
-    return element, taken, gradient(tile, numbers, at, taken, y, F), y, z, x0, s
-
-
-@triton.jit
 def no_sums(F: tl.constexpr):
     """A sum before the first block, of the shape of what :func:`measured` gives."""
-    if F.sampled > 0:
-        return tl.full((F.bp, F.sampled, 1), 0, tl.float64)
-    else:
+    if F.group == 1:
         return tl.full((F.bp, F.bq, F.bl), 0, tl.float64)
+    else:
+        return tl.full((1, F.bp * F.bq // F.group, 1), 0, tl.float64)
 
 
 @triton.jit
@@ -132,11 +149,10 @@ def measure(row, number, slot, slots, numbers, F: tl.constexpr):
     tile, memory = opened(row, number, C.TILES_L, F), remembered(row, F)
     sums = (no_sums(F), no_sums(F), no_sums(F))
     for down in range(0, tile[HEIGHT], F.bp):
-        if F.sampled > 0:
-            found = sampled(tile, memory, numbers, down, F)
-        else:
-            at, element, mask = block(tile, down, F)
-            # clause: PPSF-N-001 4572b27e
-            found = _read(tile, memory, numbers, at, element, mask & (element % F.stride == 0), F)
-        sums = more(sums, measured(memory, numbers, found, F))
+        at, _, mask = block(tile, down, F)
+        y = get(tile[OF_Y], at, mask, F)
+        z = get(tile[OF_Z], at, mask, F) if F.at_z else y
+        grad = gradient(tile, numbers, at, mask, y, F)
+        known = recollected(tile, memory, down, F)
+        sums = more(sums, measured(tile, memory, numbers, down, known, grad, y, z, F))
     keep_sums(slots, slot, sums, F)

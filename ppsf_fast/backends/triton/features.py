@@ -11,7 +11,7 @@ import triton.language as tl
 from torch import Tensor
 
 from ppsf_fast.backends.triton.geometry import DEEP, TALL, WIDE
-from ppsf_fast.backends.triton.launch import FEW, MOST, REGISTERS, THREADS
+from ppsf_fast.backends.triton.launch import FEW, FEWEST, MOST, REGISTERS, THREADS
 from ppsf_fast.muon import moves
 from ppsf_fast.plan import Item
 from ppsf_fast.revisions import Revision
@@ -63,7 +63,7 @@ class Features:
         across, strip: how many strips a tile of sums has where there is a period, and the most elements of one.
         sums: whether the kernel goes over tiles of sums.
         bp, bq, bl: the sides of the kernel's block.
-        sampled: the most samples in a row of it, made a power of 2, if they are looked for by themselves; else 0.
+        group: so many neighbours in a row of it have one sample at most.
     """
 
     y: Any
@@ -118,7 +118,7 @@ class Features:
     bp: int = 1
     bq: int = 1
     bl: int = 1
-    sampled: int = 0
+    group: int = 1
 
     def _over(self, shape: int, **what: Any) -> Features:
         bp, bq, bl = self.blocks[shape]
@@ -126,8 +126,10 @@ class Features:
 
     @property
     def of_wide(self) -> Features:
-        """The same for a matrix, or what lies in one piece."""
-        return self._over(WIDE)
+        """The same for a matrix, or what lies in one piece. Each element takes an address of its own, so that there is
+        room for half as many."""
+        half = self._over(WIDE)
+        return replace(half, bp=half.bp // 2)
 
     @property
     def of_tall(self) -> Features:
@@ -156,10 +158,9 @@ class Features:
 
     def _in_order(self, shape: int) -> Features:
         height, width, _ = self.blocks[shape]
-        most = -(-width // self.stride)
-        # A block of fewer elements than threads has some of them twice, and one would read what the other has written.
-        enough = max(1 << (most - 1).bit_length(), THREADS // height)
-        return self._over(shape, vector=True, fours=True, sampled=0 if self.stride == 1 else enough)
+        # As many as a thread reads at a time, and not fewer groups than threads.
+        most = min(8 if self._is_narrow else 4, height * width // THREADS, self.stride)
+        return self._over(shape, vector=True, fours=True, group=1 << (most.bit_length() - 1))
 
     @property
     def of_turned(self) -> Features:
@@ -172,12 +173,32 @@ class Features:
         return replace(self, blocks=self.sum_blocks, sums=True)
 
     @property
+    def turn(self) -> int:
+        """How many blocks are asked for together before an update is measured."""
+        return 2 if self.vector else 1
+
+    @property
+    def ahead(self) -> int:
+        """How many blocks are asked for one after the other before squares are summed: 64 bytes for a thread."""
+        return 1 if not self.vector else 4 if self.g.primitive_bitwidth == 16 else 2
+
+    @property
+    def span(self) -> int:
+        """Of how many blocks the sums along rows are kept before they are written: one for a thread."""
+        return THREADS // (self.bp * self.bl)
+
+    @property
     def registers(self) -> int:
         """How many a thread may have. What cannot be read in vectors needs more; there are few such tensors."""
         if self.wide or self.tall or (self.flat and self.orthograd) or (self.deep and not self._is_plain):
             return MOST
         more = self.flat and (self.deep or self.scaled or self.statistics == "displacement")
         return FEW if self._is_narrow and self._is_plain and not more else REGISTERS
+
+    @property
+    def registers_of_updates(self) -> int:
+        """The same while an update is measured."""
+        return FEWEST if self.registers == FEW and not (self.flat or self.scaled) else self.registers
 
     @property
     def registers_of_sums(self) -> int:
@@ -187,7 +208,7 @@ class Features:
             return MOST if others and (self.scaled or not self._is_narrow) else REGISTERS
         if self.wide or self.tall or self.flat:
             return MOST
-        return REGISTERS if self.deep else self.registers
+        return REGISTERS if self.deep else FEW
 
     @property
     def _is_narrow(self) -> bool:

@@ -23,8 +23,8 @@ WARPS = 4
 _DIVISOR = 16
 #: In a program of so many.
 THREADS = WARPS * (64 if torch.version.hip else 32)
-#: Registers that a thread may have so that four programs share a multiprocessor, or three; and the most there are.
-FEW, REGISTERS, MOST = 128, 168, 255
+#: Registers that a thread may have so that five programs share a multiprocessor, or four, or three; and the most.
+FEWEST, FEW, REGISTERS, MOST = 96, 128, 168, 255
 #: What was compiled, and its compile-time arguments in the order of its parameters.
 _compiled: dict[tuple[object, ...], tuple[Any, tuple[Any, ...]]] = {}
 #: On ROCm Triton compiles for the size of tensors too, and older versions take other arguments.

@@ -197,7 +197,10 @@ class Part:
             )  # fmt: skip
 
     def _reduce(self, ready: _Ready, what: str) -> None:
-        self._over(ready, reduce, ready.found, self.slots, self.numbers, ready.parts, ready.means, WHAT=what)
+        launch(
+            reduce, ready.tiles, ready.rows, ready.of_tiles, ready.found, self.slots, self.numbers, ready.parts,
+            ready.means, WHAT=what, F=ready.of_large, registers=ready.of_large.registers_of_updates,
+        )  # fmt: skip
         self._finish(ready, what)
 
     def _finish(self, ready: _Ready, what: str) -> None:
@@ -207,11 +210,11 @@ class Part:
         )  # fmt: skip
 
     @staticmethod
-    def _over(ready: _Ready, kernel: Any, *args: Tensor, **constants: Any) -> None:
+    def _over(ready: _Ready, kernel: Any, *args: Tensor) -> None:
         """Launch a kernel over the tiles of a bucket."""
         launch(
             kernel, ready.tiles, ready.rows, ready.of_tiles, *args, F=ready.of_large,
-            registers=ready.of_large.registers, **constants,
+            registers=ready.of_large.registers,
         )  # fmt: skip
 
     # ----------------------------------------------------------------------------------------------- the estimate

@@ -43,7 +43,6 @@ from ppsf_fast.backends.triton.direction import (
     clipped,
     decayed,
     dense_root,
-    factored_root,
     gradient,
     known,
     moment_of,
@@ -51,10 +50,11 @@ from ppsf_fast.backends.triton.direction import (
     penalized,
     renewed,
     renewed_average,
+    root_along,
     seen,
     update_of,
 )
-from ppsf_fast.backends.triton.estimate import SLOT, keep_sums, measured, more, no_sums, recalled, remembered, sampled
+from ppsf_fast.backends.triton.estimate import SLOT, keep_sums, measured, more, no_sums, recollected, remembered
 from ppsf_fast.backends.triton.maths import sign, total
 from ppsf_fast.backends.triton.rounding import stochastic, widened, words, words_in_fours
 from ppsf_fast.plan import TOO_LARGE
@@ -103,6 +103,45 @@ def tell(row, number, bad, largest):
 
 
 @triton.jit
+def _with_squares(sums, grad, tile, down, found, F: tl.constexpr):
+    """The sums along the columns and the largest magnitudes with those of one more block, of which the gradient is as it
+    is stored; and the sums along its rows, [bp, bl]."""
+    columns, largest = sums
+    grad = without_scale(tile, widened(grad), F)
+    largest = tl.maximum(largest, magnitude(grad))
+    if F.orthograd:
+        at, _, mask = block(tile, down, F)
+        grad = seen(grad, get(tile[OF_Y], at, mask, F), found, F)
+    wide = grad.to(tl.float64)
+    square = wide * wide
+    return (columns + square, largest), tl.sum(square, axis=1).to(tl.float32)
+
+
+@triton.jit
+def _gradients(tile, F: tl.constexpr):
+    """Those of the first blocks of a tile, as they are stored."""
+    AHEAD: tl.constexpr = F.ahead
+    found = ()
+    for nth in tl.static_range(AHEAD):
+        found = found + (fetched(tile, OF_G, nth * F.bp, F),)  # noqa: RUF005  (Triton knows no star)
+    return found
+
+
+@triton.jit
+def _with_ahead(sums, rows, coming, tile, top, down, found, F: tl.constexpr):
+    """The sums with those of the blocks that were asked for; each of these is followed by asking for another."""
+    AHEAD: tl.constexpr = F.ahead
+    SPAN: tl.constexpr = F.span
+    later = ()
+    for nth in tl.static_range(AHEAD):
+        here = down + nth * F.bp
+        sums, row_sums = _with_squares(sums, coming[nth], tile, here, found, F)
+        rows = tl.where(tl.arange(0, SPAN)[None, :, None] * F.bp == here - top, row_sums[:, None, :], rows)
+        later = later + (fetched(tile, OF_G, here + AHEAD * F.bp, F),)  # noqa: RUF005  (Triton knows no star)
+    return sums, rows, later
+
+
+@triton.jit
 def add_squares(row, number, found, parts, bad, F: tl.constexpr):
     """Write the sums of squares along the rows and columns of a tile, and whether its gradient is finite.
 
@@ -121,22 +160,19 @@ def add_squares(row, number, found, parts, bad, F: tl.constexpr):
     row_of_tiles, column_of_tiles = q0 // F.bq, p0 // tl.load(row + C.SUMS_HEIGHT)
     to_p = parts + tl.load(row + C.PART_P) + (part * tl.load(row + C.SUMS_Q) + row_of_tiles) * size_p + p0
     to_q = parts + tl.load(row + C.PART_Q) + (part * tl.load(row + C.SUMS_P) + column_of_tiles) * size_q + q0
-    columns = tl.full((F.bp, F.bq, F.bl), 0, tl.float64)
-    largest = tl.full((F.bp, F.bq, F.bl), 0, tl.int32)
+    sums = tl.full((F.bp, F.bq, F.bl), 0, tl.float64), tl.full((F.bp, F.bq, F.bl), 0, tl.int32)
     found = known(found)
-    coming = fetched(tile, OF_G, 0, F)
-    for down in range(0, tile[HEIGHT], F.bp):
-        grad = without_scale(tile, widened(coming), F)
-        coming = fetched(tile, OF_G, down + F.bp, F)
-        largest = tl.maximum(largest, magnitude(grad))
-        if F.orthograd:
-            at, _, mask = block(tile, down, F)
-            grad = seen(grad, get(tile[OF_Y], at, mask, F), found, F)
-        wide = grad.to(tl.float64)
-        square = wide * wide
-        p = down + tl.arange(0, F.bp).to(F.index)[:, None]
-        tl.store(to_p + p, tl.sum(square, axis=1).to(tl.float32), mask=(p < left[1]) & (l < left[0]))
-        columns += square
+    AHEAD: tl.constexpr = F.ahead
+    SPAN: tl.constexpr = F.span
+    of_block, in_block = tl.arange(0, SPAN)[None, :, None], tl.arange(0, F.bp)[:, None, None]
+    coming = _gradients(tile, F)
+    for top in range(0, tile[HEIGHT], SPAN * F.bp):
+        rows = tl.full((F.bp, F.span, F.bl), 0, tl.float32)
+        for down in range(top, tl.minimum(tile[HEIGHT], top + SPAN * F.bp), AHEAD * F.bp):
+            sums, rows, coming = _with_ahead(sums, rows, coming, tile, top, down, found, F)
+        p = (top + of_block * F.bp + in_block).to(F.index)
+        tl.store(to_p[None, :] + p, rows, mask=(p < left[1]) & (l[None, :] < left[0]))
+    columns, largest = sums
     q = tl.arange(0, F.bq).to(F.index)[:, None]
     tl.store(to_q + q, tl.sum(columns, axis=0).to(tl.float32), mask=(q < left[2]) & (l < left[0]))
     if F.orthograd == False:  # noqa: E712
@@ -188,21 +224,27 @@ def _root(row, tile, roots, means, F: tl.constexpr):
 
 
 @triton.jit
-def _point(row, tile, numbers, root, at, mask, grad, y, F: tl.constexpr):
-    """What the update is divided by, or compared with; and the new second moment, where each element has one."""
+def _point(row, tile, numbers, root, along, at, mask, grad, y, F: tl.constexpr):
+    """What the update is divided by, or compared with; and the new second moment, where each element has one.
+
+    Args:
+        root, along: of a second moment of a row and a column, what :func:`_root` and :func:`root_along` gave.
+    """
     if F.muon:
         return get(tile[OF_TURNED], at, mask, F), grad
     if F.focus:
         return renewed_average(row, tile, numbers, y, at, mask, F)
     if F.factored and F.dense:
         if tile[FACTORED]:
-            point, after = factored_root(tile, root, at, F), grad
+            # clause: PPSF-V-005 170be250
+            point, after = along * root[0], grad
         else:
             before, after = renewed(row, tile, numbers, grad, at, mask, F)
             point = dense_root(before, after, numbers, F)
         return point, after
     elif F.factored:
-        return factored_root(tile, root, at, F), grad
+        # clause: PPSF-V-005 170be250
+        return along * root[0], grad
     else:
         before, after = renewed(row, tile, numbers, grad, at, mask, F)
         return dense_root(before, after, numbers, F), after
@@ -228,7 +270,8 @@ def count_steered(row, number, slot, slots, found, numbers, roots, means, F: tl.
         at, _, mask = block(tile, down, F)
         y = get(tile[OF_Y], at, mask, F)
         grad = seen(gradient(tile, numbers, at, mask, y, F), y, found, F)
-        point, _ = _point(row, tile, numbers, root, at, mask, grad, y, F)
+        along = root_along(tile, root, down, F)
+        point, _ = _point(row, tile, numbers, root, along, at, mask, grad, y, F)
         moment, source = _moment(row, tile, numbers, grad, point, y, at, mask, F)
         count += tl.where(mask, agrees(moment, source), 0.0)
     tl.store(slots + slot * SLOT, total(count))
@@ -247,23 +290,46 @@ def add_size(row, number, slot, slots, F: tl.constexpr):
 
 
 @triton.jit
+def _turn(tile, root, down, F: tl.constexpr):
+    """Of each block of a turn the gradient as it is stored, and the root of the side along its first axis."""
+    TURN: tl.constexpr = F.turn
+    grads = ()
+    roots = ()
+    for nth in tl.static_range(TURN):
+        here = down + nth * F.bp
+        grads = grads + (fetched(tile, OF_G, here, F),)  # noqa: RUF005  (Triton knows no star)
+        roots = roots + (root_along(tile, root, here, F),)  # noqa: RUF005
+    return grads, roots
+
+
+@triton.jit
+def _with_update(squares, grad, along, row, tile, down, numbers, found, root, F: tl.constexpr):
+    """Sums of squares with those of the update of one more block, of which the gradient is as it is stored."""
+    grad = without_scale(tile, widened(grad), F)
+    at, _, mask = block(tile, down, F)
+    y = get(tile[OF_Y], at, mask & F.norm_sees_y, F)
+    grad = seen(penalized(grad, numbers, y, F), y, found, F)
+    point, _ = _point(row, tile, numbers, root, along, at, mask, grad, y, F)
+    moment, source = _moment(row, tile, numbers, grad, point, y, at, mask, F)
+    update = tl.where(mask, update_of(moment, source, grad, point, y, numbers, found, F), 0.0)
+    return with_square(squares, update)
+
+
+@triton.jit
 def add_norm(row, number, slot, slots, found, numbers, roots, means, F: tl.constexpr):
     """Write the sum of squares of the update."""
     tile = opened(row, number, C.TILES_L, F)
     found = known(found)
     root = _root(row, tile, roots, means, F)
     squares = tl.full((F.bp, F.bq, F.bl), 0, tl.float64)
-    coming = fetched(tile, OF_G, 0, F)
-    for down in range(0, tile[HEIGHT], F.bp):
-        grad = without_scale(tile, widened(coming), F)
-        coming = fetched(tile, OF_G, down + F.bp, F)
-        at, _, mask = block(tile, down, F)
-        y = get(tile[OF_Y], at, mask & F.norm_sees_y, F)
-        grad = seen(penalized(grad, numbers, y, F), y, found, F)
-        point, _ = _point(row, tile, numbers, root, at, mask, grad, y, F)
-        moment, source = _moment(row, tile, numbers, grad, point, y, at, mask, F)
-        update = tl.where(mask, update_of(moment, source, grad, point, y, numbers, found, F), 0.0)
-        squares = with_square(squares, update)
+    TURN: tl.constexpr = F.turn
+    coming, coming_roots = _turn(tile, root, 0, F)
+    for down in range(0, tile[HEIGHT], TURN * F.bp):
+        grads, along = coming, coming_roots
+        coming, coming_roots = _turn(tile, root, down + TURN * F.bp, F)
+        for nth in tl.static_range(TURN):
+            here = down + nth * F.bp
+            squares = _with_update(squares, grads[nth], along[nth], row, tile, here, numbers, found, root, F)
     tl.store(slots + slot * SLOT, total(squares))
 
 
@@ -284,7 +350,8 @@ def count_averaged(row, number, slot, slots, found, numbers, roots, means, F: tl
         at, _, mask = block(tile, down, F)
         y, z = get(tile[OF_Y], at, mask, F), get(tile[OF_Z], at, mask, F)
         grad = seen(gradient(tile, numbers, at, mask, y, F), y, found, F)
-        point, _ = _point(row, tile, numbers, root, at, mask, grad, y, F)
+        along = root_along(tile, root, down, F)
+        point, _ = _point(row, tile, numbers, root, along, at, mask, grad, y, F)
         update = update_of(grad, grad, grad, point, y, numbers, found, F)
         update = decayed(clipped(update, found, F), y, numbers, F)
         count += tl.where(mask, agrees(_decrease(y, z, update, numbers, F), update), 0.0)
@@ -352,13 +419,14 @@ def _move(tile, numbers, found, down, at, element, mask, y, z, update, F: tl.con
 
 
 @triton.jit
-def _coming(tile, down, F: tl.constexpr):
-    """The gradient, y and z of a block, as they are stored; without averages y in the place of z."""
-    grad, y = fetched(tile, OF_G, down, F), fetched(tile, OF_Y, down, F)
-    if F.averages:
-        return grad, y, fetched(tile, OF_Z, down, F)
-    else:
-        return grad, y, y
+def _coming(tile, memory, root, down, F: tl.constexpr):
+    """What is needed of a block, asked for while the one above is worked on: the gradient, y and z as they are stored,
+    without averages y in the place of z; the root of the side along its first axis; and of its samples, if they are few,
+    what is remembered."""
+    grad, y, along = fetched(tile, OF_G, down, F), fetched(tile, OF_Y, down, F), root_along(tile, root, down, F)
+    z = fetched(tile, OF_Z, down, F) if F.averages else y
+    few = recollected(tile, memory, down, F) if F.measures and F.group > 1 else 0
+    return grad, y, z, along, few
 
 
 @triton.jit
@@ -369,34 +437,29 @@ def apply(row, number, slot, slots, found, numbers, roots, means, F: tl.constexp
     sums = (no_sums(F), no_sums(F), no_sums(F))
     good, has = is_set(numbers, C.N_OK), has_moment(row, F)
     moves = is_set(numbers, C.N_MOVES) & has
-    coming = _coming(tile, 0, F)
+    coming = _coming(tile, memory, root, 0, F)
     for down in range(0, tile[HEIGHT], F.bp):
         at, element, mask = block(tile, down, F)
+        if F.vector == False:  # noqa: E712
+            coming = _coming(tile, memory, root, down, F)
         grad, y, z = widened(coming[0]), widened(coming[1]), widened(coming[2])
-        coming = _coming(tile, down + F.bp, F)
+        along, few = coming[3], coming[4]
+        if F.vector:
+            coming = _coming(tile, memory, root, down + F.bp, F)
         grad = penalized(without_scale(tile, grad, F), numbers, y, F)
         if F.measures:
-            if F.sampled > 0:
-                few = sampled(tile, memory, numbers, down, F)
-                tl.debug_barrier()
-            else:
-                # clause: PPSF-N-001 4572b27e
-                taken = mask & (element % F.stride == 0)
-                x0, s = recalled(memory, element, taken, F)
-                sums = more(sums, measured(memory, numbers, (element, taken, grad, y, z, x0, s), F))
+            if F.group == 1:
+                few = recollected(tile, memory, down, F)
+            sums = more(sums, measured(tile, memory, numbers, down, few, grad, y, z, F))
         grad = seen(grad, y, found, F)
-        point, after = _point(row, tile, numbers, root, at, mask, grad, y, F)
+        point, after = _point(row, tile, numbers, root, along, at, mask, grad, y, F)
         moment, source = _moment(row, tile, numbers, grad, point, y, at, mask, F)
         update = clipped(update_of(moment, source, grad, point, y, numbers, found, F), found, F)
         update = decayed(update, y, numbers, F)
         if F.dense:
-            each = only_if(mask, good & (tile[FACTORED] == 0))
-            put(tile[OF_V], at, each, after, F)
+            put(tile[OF_V], at, only_if(mask, good & (tile[FACTORED] == 0)), after, F)
         if F.keeps_moment:
             put(tile[OF_M], at, only_if(mask, good & has), moment, F)
         _move(tile, numbers, found, down, at, element, only_if(mask, moves), y, z, update, F)
-        if F.measures:
-            if F.sampled > 0:
-                sums = more(sums, measured(memory, numbers, few, F))
     if F.measures:
         keep_sums(slots, slot, sums, F)

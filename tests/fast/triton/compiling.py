@@ -65,9 +65,8 @@ _TYPES = {
     "ranges": "*i64", "members": "*i64", "entries": "*i64", "settings": "*fp64", "scalars": "*i64", "values": "*fp64",
     "estimates": "*i64", "groups": "i32", "first": "i32", "elsewhere": "*i32", "skipped": "*i64",
 }  # fmt: skip
-#: The kernels that may have as many registers as the features of their bucket say, or those of its sums.
-OVER_TILES = (kernels.part, kernels.measure, kernels.reduce, kernels.apply)
-OVER_SUMS = (kernels.look, kernels.squares)
+#: The kernels that may have as many registers as the features of their bucket say, and those that sum squares.
+OVER_TILES, OVER_SUMS = (kernels.part, kernels.measure, kernels.apply), (kernels.look, kernels.squares)
 
 
 def buckets(name: str) -> tuple[list[Bucket], Law]:
@@ -114,6 +113,8 @@ def allowed(kernel: Any, constants: dict[str, Any]) -> int:
     """How many registers a thread may have."""
     if kernel in OVER_SUMS:
         return int(constants["F"].registers_of_sums)
+    if kernel is kernels.reduce:
+        return int(constants["F"].registers_of_updates)
     if kernel in OVER_TILES:
         return int(constants["F"].registers)
     return MOST if kernel is kernels.whole else REGISTERS
