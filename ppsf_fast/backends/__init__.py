@@ -79,8 +79,7 @@ class Triton:
         """Execute a plan."""
         from ppsf_fast.backends import triton
 
-        values = triton.step(plan, workspace, ledger.counter(plan.pools[0].device))
-        ledger.publish(plan.changed, values)
+        triton.step(plan, ledger, workspace)
 
 
 @functools.cache
