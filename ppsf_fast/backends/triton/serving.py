@@ -34,12 +34,20 @@ def serves(plan: Plan) -> bool:
     """Whether the backend executes this plan.
 
     Otherwise the torch backend does, all of it: where a parameter lies on another kind of device, or has more than five
-    axes.
+    axes, or where memory holds the negative of a tensor.
     """
     return all(
-        item.param.device.type in DEVICES and item.grad.dtype in DTYPES and item.param.ndim <= AXES
+        item.param.device.type in DEVICES
+        and item.grad.dtype in DTYPES
+        and item.param.ndim <= AXES
+        and not any(map(_is_negated, (item.param, item.grad, *item.state.values())))
         for item in plan.items
     )
+
+
+def _is_negated(value: object) -> bool:
+    """Whether torch negates a tensor whenever it reads it, and memory has the other sign."""
+    return isinstance(value, Tensor) and value.is_neg()
 
 
 def place(item: Item) -> object:
