@@ -185,7 +185,8 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
     def _update(self, rules: list[Rule]) -> None:
         groups, ledger = self.param_groups, self._ledger
         # An edit goes over what the last step has computed, so that has to be there first. Else it can wait.
-        if ledger.is_edited(groups):
+        edited = ledger.is_edited(groups)
+        if edited:
             self._settle(wait=False, rules=rules)
         if all(rule.lr == 0 for rule in rules):
             self._settle(wait=False, rules=rules)
@@ -198,7 +199,7 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
             sharded.step(groups, rules, self.state, ledger, team, scaling, self._compiles)
             self._settle(wait=False, rules=rules)
             return
-        if backends.again(groups, rules, self.state, ledger, self._workspace, scaling):
+        if backends.again(groups, rules, self.state, ledger, self._workspace, scaling, edited):
             self._settle(wait=False, rules=rules)
             return
         self._settle(wait=False, rules=rules)

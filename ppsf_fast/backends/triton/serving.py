@@ -79,7 +79,7 @@ def step(plan: Plan, ledger: Ledger, workspace: dict[object, object]) -> None:
     averaged = plans.averaged(groups, rules, ledger)
     made = Step(plan, averaged, parts, _workspace(workspace, "lead", lead), ledger.counter(lead))
     workspace[STANDING] = Standing.of(plan, parts, made)
-    _take(made, groups, rules, ledger, workspace, plan.scaling)
+    _take(made, groups, rules, True, ledger, workspace, plan.scaling)
 
 
 def again(
@@ -89,6 +89,7 @@ def again(
     ledger: Ledger,
     workspace: dict[object, object],
     scaling: Scaling,
+    edited: bool,
 ) -> bool:
     """Take the step of the last plan once more if nothing but numbers and the places of gradients has changed.
 
@@ -99,6 +100,7 @@ def again(
         ledger: holds the scalars.
         workspace: what the backend keeps between steps.
         scaling: of the gradients.
+        edited: whether scalars of the groups have been, so that they have to be brought to the device.
 
     Returns:
         whether the step is taken.
@@ -111,7 +113,7 @@ def again(
         return False
     _share_scale(workspace, {part.device for part in standing.parts}, scaling)
     _look(standing.parts)
-    _take(standing.step, groups, rules, ledger, workspace, scaling)
+    _take(standing.step, groups, rules, edited, ledger, workspace, scaling)
     return True
 
 
@@ -137,11 +139,12 @@ def _take(
     made: Step,
     groups: Sequence[Group],
     rules: Sequence[Rule],
+    edited: bool,
     ledger: Ledger,
     workspace: dict[object, object],
     scaling: Scaling,
 ) -> None:
-    values = made.take(groups, rules, scaling.found)
+    values = made.take(groups, rules, edited, scaling.found)
     if capture.capturing(made.device):
         _lend(workspace, made)
     ledger.publish(made.changed, values)

@@ -60,27 +60,24 @@ class Step:
         """That leads."""
         return self.at.device
 
-    def take(self, groups: Sequence[Group], rules: Sequence[Rule], found: Tensor | None) -> Tensor:
+    def take(self, groups: Sequence[Group], rules: Sequence[Rule], edited: bool, found: Tensor | None) -> Tensor:
         """Execute a step, of which all gradients have been looked at.
 
         Args:
-            groups: all groups of the optimizer; what was edited there is brought to the device.
+            groups: all groups of the optimizer.
             rules: what their options mean.
+            edited: whether scalars of the groups may have been edited: then they are brought to the device.
             found: not 0 if a GradScaler says that the step must change nothing; None: it says nothing.
 
         Returns:
             the scalars that the step has changed, in a row, in the order of `changed`.
         """
-        for scalars in self._used:
-            scalars.upload(groups, self.device)
+        if edited or self._addresses() != self._bound:
+            self._bind(groups)
         mine = [rules[index] for index in self._indices]
         if not same(mine, self._rules):
             self._rules = mine
             self._tell()
-        addresses = self._addresses()
-        if addresses != self._bound:
-            self._bind()
-            self._bound = addresses
         self._begin(found)
         for part in self.parts:
             part.prepare()
@@ -105,8 +102,14 @@ class Step:
         """Where the scalars are."""
         return [tensor.data_ptr() for scalars in self._used for tensor in scalars.tensors.values()]
 
-    def _bind(self) -> None:
-        """Make the launches that read and write scalars, for where these are."""
+    def _bind(self, groups: Sequence[Group]) -> None:
+        """Bring the scalars to the device; if they are elsewhere then, make the launches that read and write them."""
+        for each in self._used:
+            each.upload(groups, self.device)
+        addresses = self._addresses()
+        if addresses == self._bound:
+            return
+        self._bound = addresses
         scalars = self._scalars()
         pools, ranges, entries, members = self._tables()
         numbers, width = self.lead.numbers, SLOT.value

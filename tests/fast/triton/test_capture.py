@@ -141,6 +141,7 @@ def test_a_step_uses_the_memory_of_the_one_before(monkeypatch: pytest.MonkeyPatc
             original(launch)
 
         monkeypatch.setattr(Launch, "__call__", call)
+        optimizer.param_groups[0]["lr"] *= 0.5
         optimizer.step()
     assert addresses[0]
     assert addresses[0] == addresses[1]
