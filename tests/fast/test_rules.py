@@ -50,7 +50,7 @@ def test_any_option_that_changes_changes_the_rule(name: str) -> None:
 @pytest.mark.parametrize("name", ["betas", "weight_decay"])
 def test_what_is_changed_in_place_is_seen(name: str) -> None:
     optimizer = made()
-    value: Any = [0.9, 0.99] if name == "betas" else torch.tensor([0.0])
+    value: Any = [0.85, 0.99] if name == "betas" else torch.tensor([0.25])
     optimizer.param_groups[0][name] = value
     before = optimizer._rules()[0]
     value[0] = 0.5

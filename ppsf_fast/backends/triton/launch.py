@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+import triton
 from torch import Tensor
-from triton import knobs
 from triton.compiler import CompiledKernel
 from triton.runtime import driver
 
@@ -31,6 +31,8 @@ THREADS = WARPS * (64 if torch.version.hip else 32)
 FEW, REGISTERS, MOST = 128, 168, 255
 #: What was compiled, and its compile-time arguments in the order of its parameters.
 _compiled: dict[tuple[object, ...], tuple[Any, tuple[Any, ...]]] = {}
+#: Where profilers leave their hooks; older versions have none there, and nothing is remembered with them.
+_runtime: Any = getattr(getattr(triton, "knobs", None), "runtime", None)
 #: On ROCm Triton compiles for the size of tensors too, and older versions take other arguments.
 _REMEMBERS = not torch.version.hip and version_of_triton() >= TRIED
 #: The last version whose launcher is known to take what :meth:`Launch.__call__` gives it, as that of `TRIED` does.
@@ -149,7 +151,7 @@ class Direct:
         """Launch it: what `compiled[programs, 1, 1](*args, *others)` does, for tensors that are where they were."""
         compiled = self.compiled
         stream = driver.active.get_current_stream(self.device)
-        enter, leave = _hook(knobs.runtime.launch_enter_hook), _hook(knobs.runtime.launch_exit_hook)
+        enter, leave = _hook(_runtime.launch_enter_hook), _hook(_runtime.launch_exit_hook)
         about = None
         if enter is not None or leave is not None:
             about = compiled.launch_metadata((programs, 1, 1), stream, *args, *self.others)

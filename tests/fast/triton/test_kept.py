@@ -24,10 +24,14 @@ def made(**options: Any) -> tuple[Any, list[Tensor]]:
     return ProdigyPlusScheduleFree([{"params": [param]} for param in params], d0=1e-3, **options), params
 
 
-def elsewhere(ledger: Ledger) -> None:
-    """All scalars in other memory, as where a device comes or goes."""
+def elsewhere(ledger: Ledger) -> list[Tensor]:
+    """All scalars in other memory, as where a device comes or goes; returns what is where they were."""
+    before = []
     for scalars in (*ledger._pools.values(), *ledger._groups.values()):
-        scalars.tensors = {name: tensor.clone() for name, tensor in scalars.tensors.items()}
+        old = scalars.tensors
+        scalars.tensors = {name: tensor.clone() for name, tensor in old.items()}
+        before += [tensor.fill_(7) for tensor in old.values()]
+    return before
 
 
 def test_scalars_may_lie_elsewhere_in_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,8 +43,7 @@ def test_scalars_may_lie_elsewhere_in_every_step(monkeypatch: pytest.MonkeyPatch
             held += [param.grad for param in params]
             optimizer.step()
             if moving:
-                held += [tensor for each in optimizer._ledger._pools.values() for tensor in each.tensors.values()]
-                elsewhere(optimizer._ledger)
+                held += elsewhere(optimizer._ledger)
         return snapshot(optimizer, params)
 
     found = outcome(moving=True)
