@@ -164,12 +164,13 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
             TypeError, ValueError: a learning rate (PPSF-X-002), groups (PPSF-X-003), a gradient (PPSF-X-005)
                 or a parameter (PPSF-X-006) is not allowed; nothing has changed then.
         """
-        self._check_ready()
+        rules = self._check_ready()
         # clause: PPSF-L-006 0dfa105d
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+            rules = self._rules()
         if self.is_fused or self._running is not None:
             for finish in self._finishers:
                 finish()
@@ -178,24 +179,30 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
             self._end_fused_step()
             return loss
         with torch.no_grad():
-            self._update()
+            self._update(rules)
         return loss
 
-    def _update(self) -> None:
-        groups, rules, ledger = self.param_groups, self._rules(), self._ledger
-        self._settle(wait=False, rules=rules)
+    def _update(self, rules: list[Rule]) -> None:
+        groups, ledger = self.param_groups, self._ledger
+        # An edit goes over what the last step has computed, so that has to be there first. Else it can wait.
+        edited = ledger.is_edited(groups)
+        if edited:
+            self._settle(wait=False, rules=rules)
         if all(rule.lr == 0 for rule in rules):
+            self._settle(wait=False, rules=rules)
             self._create_ahead(rules)
             return
         self._drop_ahead()
         team, scaling = self._team(rules), Scaling.of(self)
         if team is not None:
+            self._settle(wait=False, rules=rules)
             sharded.step(groups, rules, self.state, ledger, team, scaling, self._compiles)
             self._settle(wait=False, rules=rules)
             return
-        if backends.again(groups, rules, self.state, ledger, self._workspace, scaling):
+        if backends.again(groups, rules, self.state, ledger, self._workspace, scaling, edited):
             self._settle(wait=False, rules=rules)
             return
+        self._settle(wait=False, rules=rules)
         rosters = plan.recognised(groups, rules, self.state, self._rosters)
         work = plan.gather(groups, rules, self.state, ledger, rosters)
         work.compiles, work.scaling = self._compiles, scaling

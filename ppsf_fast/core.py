@@ -18,7 +18,7 @@ from ppsf_fast.fused import FusedStep
 from ppsf_fast.options import check_groups, check_lr
 from ppsf_fast.revisions import Revision
 from ppsf_fast.roster import Roster
-from ppsf_fast.rule import Rule
+from ppsf_fast.rule import Rule, Rulebook, same
 from ppsf_fast.scalars import Ledger, show_effective_lr
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ class Core(Optimizer):
         self._followers: list[Callable[[list[Tensor]], None]] = []
         self._finishers: list[Callable[[], None]] = []
         self._layouts = Known()
+        self._rulebook = Rulebook(self._revision)
+        self._agreeing: list[Rule] = []  # rules of groups that have been found to agree
         self._ahead = False  # whether the state was made by a step with nothing but learning rates of 0
 
     @property
@@ -78,9 +80,10 @@ class Core(Optimizer):
             self._ahead = False
 
     def _rules(self) -> list[Rule]:
-        return [Rule.of(group, self._revision) for group in self.param_groups]
+        return self._rulebook.of(self.param_groups)
 
-    def _check_ready(self) -> None:
+    def _check_ready(self) -> list[Rule]:
+        """The rules of the groups; raises unless a step may be taken."""
         # clause: PPSF-X-004 a7e60766
         if not all(group["train_mode"] for group in self.param_groups):
             raise RuntimeError(
@@ -95,7 +98,11 @@ class Core(Optimizer):
             )
         for group in self.param_groups:
             check_lr(group["lr"])
-        check_groups(self.param_groups, self._revision)
+        rules = self._rules()
+        if not same(rules, self._agreeing):
+            check_groups(self.param_groups, self._revision)
+            self._agreeing = rules
+        return rules
 
     def _settle(self, wait: bool, rules: list[Rule] | None = None) -> None:
         """Bring the floats in the groups up to date, as far as they have arrived; `wait` makes them exact.

@@ -317,11 +317,14 @@ def estimates_of(
     groups: Sequence[Group], rules: Sequence[Rule], fallback: torch.device, ledger: Ledger
 ) -> list[tuple[Tensor, Tensor]]:
     """d and k of every group if a step averages them, else nothing; `fallback`: where they go if nowhere."""
+    pools = averaged(groups, rules, ledger)
+    for pool in pools:
+        pool.upload(groups, pool.device or fallback)
+    return [(pool.tensors["d"], pool.tensors["k"]) for pool in pools]
+
+
+def averaged(groups: Sequence[Group], rules: Sequence[Rule], ledger: Ledger) -> list[Scalars]:
+    """Of every group the scalars of its pool if a step averages estimates, else nothing."""
     if not averages_estimates(groups, rules[0]):
         return []
-    pairs = []
-    for members in pools_of(rules):
-        pool = ledger.pool(members)
-        pool.upload(groups, pool.device or fallback)
-        pairs += [(pool.tensors["d"], pool.tensors["k"])] * len(members)
-    return pairs
+    return [ledger.pool(members) for members in pools_of(rules) for _ in members]

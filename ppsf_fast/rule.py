@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import is_, itemgetter
 from typing import Any
 
 from ppsf_fast.options import all_options, correction_of, resolved_beta3, resolved_beta4
@@ -152,3 +153,35 @@ class Rule:
     def penalizes(self) -> bool:
         """Whether the gradient is that of the loss with an l2 penalty."""
         return self.weight_decay != 0 and not self.decouple
+
+
+#: Kinds of values that cannot be changed in place.
+_PLAIN = frozenset((bool, int, float, str, type(None)))
+
+
+class Rulebook:
+    """The rules of an optimizer's groups: the same objects for as long as the options have the same values."""
+
+    def __init__(self, revision: Revision) -> None:
+        self._revision = revision
+        self._options = itemgetter(*(name for name in revision.options if name != "betas"))
+        self._known: dict[int, tuple[tuple[object, ...], Rule]] = {}
+
+    def of(self, groups: Sequence[Mapping[str, Any]]) -> list[Rule]:
+        """The rules of groups that have all options of the revision."""
+        return [self._of(place, group) for place, group in enumerate(groups)]
+
+    def _of(self, place: int, group: Mapping[str, Any]) -> Rule:
+        values = (*self._options(group), *group["betas"])
+        known = self._known.get(place)
+        if known is not None and known[0] == values:
+            return known[1]
+        rule = Rule.of(group, self._revision)
+        if _PLAIN.issuperset(map(type, values)):  # what can be changed in place would equal itself afterwards
+            self._known[place] = values, rule
+        return rule
+
+
+def same(some: Sequence[Rule], others: Sequence[Rule]) -> bool:
+    """Whether rules are the same objects: nothing has changed then, though if not, nothing need have."""
+    return len(some) == len(others) and all(map(is_, some, others))

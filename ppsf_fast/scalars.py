@@ -12,6 +12,7 @@ import math
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, repeat
 from typing import Any
 
 import torch
@@ -97,6 +98,12 @@ class Scalars:
     def device(self) -> torch.device | None:
         """Where the tensors are; None before the first upload."""
         return next((tensor.device for tensor in self.tensors.values()), None)
+
+    def differs(self, groups: Sequence[Group]) -> bool:
+        """Whether a group shows another value than the one last agreed upon; groups may have come or gone."""
+        mine = [groups[member] for member in self.members if member < len(groups)]
+        agreed = self.agreed
+        return any(group[name] != agreed.get(name, _NEVER) for group in mine for name in self.names)
 
     def upload(self, groups: Sequence[Group], device: torch.device) -> None:
         """Bring the tensors to `device`, and with them every value that was edited in a group.
@@ -205,6 +212,10 @@ class Ledger:
     def group(self, index: int) -> Scalars:
         """The scalars of one group."""
         return self._groups.setdefault(index, Scalars(self._names.group, (index,)))
+
+    def is_edited(self, groups: Sequence[Group]) -> bool:
+        """Whether a group shows anything else than what it last agreed upon with the device."""
+        return any(map(Scalars.differs, chain(self._pools.values(), self._groups.values()), repeat(groups)))
 
     def publish(self, changed: Iterable[Scalars], values: Tensor | None = None) -> None:
         """Start bringing the scalars that a step changed to the groups.

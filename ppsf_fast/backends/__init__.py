@@ -79,8 +79,7 @@ class Triton:
         """Execute a plan."""
         from ppsf_fast.backends import triton
 
-        values = triton.step(plan, workspace, ledger.counter(plan.pools[0].device))
-        ledger.publish(plan.changed, values)
+        triton.step(plan, ledger, workspace)
 
 
 @functools.cache
@@ -141,6 +140,7 @@ def again(
     ledger: Ledger,
     workspace: dict[object, object],
     scaling: Scaling,
+    edited: bool,
 ) -> bool:
     """Take the last step once more, if nothing has changed that a plan depends on; returns whether it is taken.
 
@@ -149,9 +149,10 @@ def again(
         ledger: holds the scalars.
         workspace: what a backend keeps between steps.
         scaling: of the gradients.
+        edited: whether scalars of the groups have been.
     """
     if not workspace or _asked() == "torch":
         return False
     from ppsf_fast.backends import triton
 
-    return triton.again(groups, rules, states, ledger, workspace, scaling)
+    return triton.again(groups, rules, states, ledger, workspace, scaling, edited)

@@ -41,8 +41,8 @@ def remembered(row, F: tl.constexpr):
 @triton.jit
 def _samples(tile, down, F: tl.constexpr):
     """Which elements of a block are samples. The second side is seen in groups of `F.group` neighbours, of which one at
-    most is one: of each group the number of the sample among those of the parameter, its place in the group, and whether
-    there is one."""
+    most is one: of each group the number of the sample among those of the parameter, its place in the group, and
+    whether there is one."""
     ACROSS: tl.constexpr = F.bq // F.group
     if F.group == 1:
         l = tl.arange(0, F.bl).to(F.index)[None, None, :]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from ppsf_fast.backends.triton.factors import factors
 from ppsf_fast.backends.triton.features import Features
 from ppsf_fast.backends.triton.geometry import cut
 from ppsf_fast.backends.triton.kernels import apply, look, measure, part, reduce, squares, whole
-from ppsf_fast.backends.triton.launch import MOST, context, launch
+from ppsf_fast.backends.triton.launch import MOST, Launch, context, launch
 from ppsf_fast.backends.triton.table import Bucket, Entry, buckets_of, layout_of, looks
 from ppsf_fast.backends.triton.totals import finish_items, finish_sums
 from ppsf_fast.backends.triton.workspace import Workspace
@@ -92,6 +92,13 @@ class Part:
         self.numbers = workspace.scratch("numbers", groups * C.NUMBERS_WIDTH, FLOAT64)
         self.ready = [self._made_ready(bucket, number) for number, bucket in enumerate(buckets)]
         self._ranges = [self._ranges_of(group, entries, buckets) for group in range(groups)]
+        self._launches = {
+            "look": self._all(self._looking),
+            "prepare": self._all(self._preparing),
+            "measure": self._all(self._measuring),
+            "move": self._all(self._moving),
+            "finish": self._all(self._finishing),
+        }
 
     @property
     def device(self) -> torch.device:
@@ -136,83 +143,93 @@ class Part:
 
     def look(self) -> None:
         """See every gradient, before anything is written."""
-        with context(self.device):
-            for ready in self.ready:
-                launch(
-                    look, ready.looks, ready.rows, ready.of_looks, ready.found, ready.parts, self.slots, self.bad,
-                    F=ready.features, registers=ready.features.registers_of_sums,
-                )  # fmt: skip
+        self._make("look")
 
     def prepare(self) -> None:
         """Renew what is needed before an update is known: rows and columns, and the gradient that OrthoGrad sees."""
-        with context(self.device):
-            for ready in self.ready:
-                if ready.features.orthograd:
-                    self._straighten(ready)
-                launch(
-                    factors, ready.pieces, ready.rows, ready.work, self.numbers, ready.parts, ready.means,
-                    F=ready.of_large,
-                )  # fmt: skip
+        self._make("prepare")
 
     def measure(self) -> None:
         """Sum what the estimate needs, where the weights move by the estimate after the step."""
-        with context(self.device):
-            for ready in self.ready:
-                if ready.features.statistics:
-                    self._over(ready, measure, ready.found, self.slots, self.numbers)
+        self._make("measure")
 
     def move(self) -> None:
         """Move moments and weights."""
-        with context(self.device):
-            for ready in self.ready:
-                for what in ready.features.reductions:
-                    self._reduce(ready, what)
-                self._over(ready, apply, ready.found, self.slots, self.numbers, ready.parts, ready.means)
-                launch(
-                    whole, len(ready.members) - ready.large, ready.rows, ready.found, self.slots, self.numbers,
-                    ready.parts, ready.means, ready.large, F=ready.of_small, registers=MOST,
-                )  # fmt: skip
+        self._make("move")
 
     def finish(self) -> None:
         """Find what each parameter contributes to the estimate, where that is more than a sum."""
-        if not self.by_item:
-            return
-        with context(self.device):
-            for ready in self.ready:
-                launch(
-                    finish_items, len(ready.members), ready.rows, self.slots, self.numbers, self.shares,
-                    MEASURED=ready.features.statistics != "", F=ready.features, warps=1,
-                )  # fmt: skip
+        self._make("finish")
 
-    def _straighten(self, ready: _Ready) -> None:
+    def _make(self, what: str) -> None:
+        launches = self._launches[what]
+        if launches:
+            with context(self.device):
+                for each in launches:
+                    each()
+
+    def _all(self, of: Callable[[_Ready], Iterable[Launch]]) -> list[Launch]:
+        """The launches of all buckets, but for those that would do nothing."""
+        return [each for ready in self.ready for each in of(ready) if each.programs]
+
+    def _looking(self, ready: _Ready) -> Iterator[Launch]:
+        yield launch(
+            look, ready.looks, ready.rows, ready.of_looks, ready.found, ready.parts, self.slots, self.bad,
+            F=ready.features, registers=ready.features.registers_of_sums,
+        )  # fmt: skip
+
+    def _preparing(self, ready: _Ready) -> Iterator[Launch]:
+        if ready.features.orthograd:
+            yield from self._straightening(ready)
+        yield launch(
+            factors, ready.pieces, ready.rows, ready.work, self.numbers, ready.parts, ready.means, F=ready.of_large
+        )
+
+    def _straightening(self, ready: _Ready) -> Iterator[Launch]:
         """Find what OrthoGrad takes from the gradients, and the squares of what it leaves."""
-        self._finish(ready, "components")
-        self._over(ready, part, ready.found, self.slots)
-        self._finish(ready, "part")
+        yield self._sums(ready, "components")
+        yield self._over(ready, part, ready.found, self.slots)
+        yield self._sums(ready, "part")
         if ready.features.factored:
-            count = ready.of_sums.numel() // 2
-            launch(
-                squares, count, ready.rows, ready.of_sums, ready.found, ready.parts, self.bad, F=ready.of_large,
-                registers=ready.of_large.registers_of_sums,
+            yield launch(
+                squares, ready.of_sums.numel() // 2, ready.rows, ready.of_sums, ready.found, ready.parts, self.bad,
+                F=ready.of_large, registers=ready.of_large.registers_of_sums,
             )  # fmt: skip
 
-    def _reduce(self, ready: _Ready, what: str) -> None:
-        launch(
-            reduce, ready.tiles, ready.rows, ready.of_tiles, ready.found, self.slots, self.numbers, ready.parts,
-            ready.means, WHAT=what, F=ready.of_large, registers=ready.of_large.registers_of_updates,
-        )  # fmt: skip
-        self._finish(ready, what)
+    def _measuring(self, ready: _Ready) -> Iterator[Launch]:
+        if ready.features.statistics:
+            yield self._over(ready, measure, ready.found, self.slots, self.numbers)
 
-    def _finish(self, ready: _Ready, what: str) -> None:
-        launch(
+    def _moving(self, ready: _Ready) -> Iterator[Launch]:
+        for what in ready.features.reductions:
+            yield launch(
+                reduce, ready.tiles, ready.rows, ready.of_tiles, ready.found, self.slots, self.numbers, ready.parts,
+                ready.means, WHAT=what, F=ready.of_large, registers=ready.of_large.registers_of_updates,
+            )  # fmt: skip
+            yield self._sums(ready, what)
+        yield self._over(ready, apply, ready.found, self.slots, self.numbers, ready.parts, ready.means)
+        yield launch(
+            whole, len(ready.members) - ready.large, ready.rows, ready.found, self.slots, self.numbers, ready.parts,
+            ready.means, ready.large, F=ready.of_small, registers=MOST,
+        )  # fmt: skip
+
+    def _finishing(self, ready: _Ready) -> Iterator[Launch]:
+        if self.by_item:
+            yield launch(
+                finish_items, len(ready.members), ready.rows, self.slots, self.numbers, self.shares,
+                MEASURED=ready.features.statistics != "", F=ready.features, warps=1,
+            )  # fmt: skip
+
+    def _sums(self, ready: _Ready, what: str) -> Launch:
+        return launch(
             finish_sums, ready.large, ready.rows, ready.found, self.slots, self.numbers,
             WHAT=what, F=ready.of_large, warps=1,
         )  # fmt: skip
 
     @staticmethod
-    def _over(ready: _Ready, kernel: Any, *args: Tensor) -> None:
-        """Launch a kernel over the tiles of a bucket."""
-        launch(
+    def _over(ready: _Ready, kernel: Any, *args: Tensor) -> Launch:
+        """A kernel over the tiles of a bucket."""
+        return launch(
             kernel, ready.tiles, ready.rows, ready.of_tiles, *args, F=ready.of_large,
             registers=ready.of_large.registers,
         )  # fmt: skip

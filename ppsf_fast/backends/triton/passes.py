@@ -104,8 +104,8 @@ def tell(row, number, bad, largest):
 
 @triton.jit
 def _with_squares(sums, grad, tile, down, found, F: tl.constexpr):
-    """The sums along the columns and the largest magnitudes with those of one more block, of which the gradient is as it
-    is stored; and the sums along its rows, [bp, bl]."""
+    """The sums along the columns and the largest magnitudes with those of one more block, of which the gradient is as
+    it is stored; and the sums along its rows, [bp, bl]."""
     columns, largest = sums
     grad = without_scale(tile, widened(grad), F)
     largest = tl.maximum(largest, magnitude(grad))
@@ -421,8 +421,8 @@ def _move(tile, numbers, found, down, at, element, mask, y, z, update, F: tl.con
 @triton.jit
 def _coming(tile, memory, root, down, F: tl.constexpr):
     """What is needed of a block, asked for while the one above is worked on: the gradient, y and z as they are stored,
-    without averages y in the place of z; the root of the side along its first axis; and of its samples, if they are few,
-    what is remembered."""
+    without averages y in the place of z; the root of the side along its first axis; and of its samples, if they are
+    few, what is remembered."""
     grad, y, along = fetched(tile, OF_G, down, F), fetched(tile, OF_Y, down, F), root_along(tile, root, down, F)
     z = fetched(tile, OF_Z, down, F) if F.averages else y
     few = recollected(tile, memory, down, F) if F.measures and F.group > 1 else 0

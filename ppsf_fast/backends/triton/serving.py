@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ppsf_fast import capture
+from ppsf_fast import plan as plans
 from ppsf_fast.backends.triton.features import DTYPES
 from ppsf_fast.backends.triton.geometry import AXES, cut
 from ppsf_fast.backends.triton.maths import INTERPRETED
@@ -33,12 +34,20 @@ def serves(plan: Plan) -> bool:
     """Whether the backend executes this plan.
 
     Otherwise the torch backend does, all of it: where a parameter lies on another kind of device, or has more than five
-    axes.
+    axes, or where memory holds the negative of a tensor.
     """
     return all(
-        item.param.device.type in DEVICES and item.grad.dtype in DTYPES and item.param.ndim <= AXES
+        item.param.device.type in DEVICES
+        and item.grad.dtype in DTYPES
+        and item.param.ndim <= AXES
+        and not any(map(_is_negated, (item.param, item.grad, *item.state.values())))
         for item in plan.items
     )
+
+
+def _is_negated(value: object) -> bool:
+    """Whether torch negates a tensor whenever it reads it, and memory has the other sign."""
+    return isinstance(value, Tensor) and value.is_neg()
 
 
 def place(item: Item) -> object:
@@ -46,14 +55,16 @@ def place(item: Item) -> object:
     return item.param.device
 
 
-def step(plan: Plan, workspace: dict[object, object], skipped: Tensor) -> Tensor:
-    """Execute a plan; returns the scalars that have changed, in a row, in the order of `plan.changed`.
+def step(plan: Plan, ledger: Ledger, workspace: dict[object, object]) -> None:
+    """Execute a plan, and start bringing the scalars that it changes to the groups.
 
     Args:
         plan: gathered and equipped; whether its gradients are finite is found here.
+        ledger: holds the scalars.
         workspace: what the backend keeps between steps.
-        skipped: int64, 0-d, on the device of the first pool, raised by 1 there if the step changes nothing.
     """
+    assert plan.of is not None
+    groups, rules, _ = plan.of
     lead = plan.pools[0].device
     found: dict[object, list[tuple[Entry, Rule]]] = {}
     items = [(row, group.rule, item) for row, group in enumerate(plan.groups) for item in group.items]
@@ -65,8 +76,10 @@ def step(plan: Plan, workspace: dict[object, object], skipped: Tensor) -> Tensor
     keys = sorted(found, key=lambda key: devices[key] != lead)
     parts = [Part(found[key], _workspace(workspace, key, devices[key]), len(plan.groups)) for key in keys]
     _look(parts)
-    workspace[STANDING] = Standing.of(plan, parts)
-    return _taken(plan, parts, workspace, skipped)
+    averaged = plans.averaged(groups, rules, ledger)
+    made = Step(plan, averaged, parts, _workspace(workspace, "lead", lead), ledger.counter(lead))
+    workspace[STANDING] = Standing.of(plan, parts, made)
+    _take(made, groups, rules, True, ledger, workspace, plan.scaling)
 
 
 def again(
@@ -76,6 +89,7 @@ def again(
     ledger: Ledger,
     workspace: dict[object, object],
     scaling: Scaling,
+    edited: bool,
 ) -> bool:
     """Take the step of the last plan once more if nothing but numbers and the places of gradients has changed.
 
@@ -86,6 +100,7 @@ def again(
         ledger: holds the scalars.
         workspace: what the backend keeps between steps.
         scaling: of the gradients.
+        edited: whether scalars of the groups have been, so that they have to be brought to the device.
 
     Returns:
         whether the step is taken.
@@ -98,10 +113,7 @@ def again(
         return False
     _share_scale(workspace, {part.device for part in standing.parts}, scaling)
     _look(standing.parts)
-    plan = standing.plan(groups, rules, ledger)
-    plan.scaling = scaling
-    values = _taken(plan, standing.parts, workspace, ledger.counter(plan.pools[0].device))
-    ledger.publish(plan.changed, values)
+    _take(standing.step, groups, rules, edited, ledger, workspace, scaling)
     return True
 
 
@@ -123,15 +135,22 @@ def _look(parts: Sequence[Part]) -> None:
         part.look()
 
 
-def _taken(plan: Plan, parts: Sequence[Part], workspace: dict[object, object], skipped: Tensor) -> Tensor:
-    lead = plan.pools[0].device
-    values = Step(plan, parts, _workspace(workspace, "lead", lead)).run(skipped)
-    if capture.capturing(lead):
-        _lend(workspace, parts)
-    return values
+def _take(
+    made: Step,
+    groups: Sequence[Group],
+    rules: Sequence[Rule],
+    edited: bool,
+    ledger: Ledger,
+    workspace: dict[object, object],
+    scaling: Scaling,
+) -> None:
+    values = made.take(groups, rules, edited, scaling.found)
+    if capture.capturing(made.device):
+        _lend(workspace, made)
+    ledger.publish(made.changed, values)
 
 
-def _lend(workspace: dict[object, object], parts: Sequence[Part]) -> None:
+def _lend(workspace: dict[object, object], made: Step) -> None:
     """Leave to a graph what it uses, for as long as the optimizer lives; later steps make tables of their own.
 
     What has been sent is on the device only when the graph is replayed.
@@ -139,7 +158,7 @@ def _lend(workspace: dict[object, object], parts: Sequence[Part]) -> None:
     lent = workspace.setdefault(LENT, [])
     assert isinstance(lent, list)
     workspace.pop(STANDING, None)
-    lent.append(parts)
+    lent.append(made)
     for each in workspace.values():
         if isinstance(each, Workspace):
             lent.append((dict(each.tables), dict(each.buffers)))

@@ -35,13 +35,16 @@ class Sight(Protocol):
     def record(self, params: Params, counts: list[bool], states: Mapping[Tensor, State]) -> Seen | None:
         """What there is, and the addresses of the gradients in the order of a plan, int64.
 
-        None if something in the state is no tensor, or a tensor has no memory.
+        None if something in the state is no tensor, or a tensor has no memory, or it is lazily negated: then memory
+        holds the negative of its elements.
         """
 
     def compare(
         self, params: Params, counts: list[bool], states: Mapping[Tensor, State], facts: Any, ahead: bytes
     ) -> bytearray | None:
         """The addresses of the gradients, if nothing differs but these, and those not in what they are divisible by.
+
+        Whether they are negated is asked of gradients in every step, and need not be of what else there is.
 
         Args:
             params, counts, states: as they are now.
@@ -86,6 +89,8 @@ def _pairs(params: Params, counts: list[bool]) -> list[tuple[Tensor, Tensor | No
 
 
 def _described(tensor: Tensor) -> tuple[Any, ...]:
+    if tensor.is_neg():
+        raise RuntimeError("memory holds the negative of the tensor")
     return tensor.data_ptr(), tensor.dtype, tensor.device, tensor.shape, tensor.stride()
 
 

@@ -18,10 +18,10 @@ from torch import Tensor
 from ppsf_fast import plan as plans
 from ppsf_fast.backends.triton.parts import Part
 from ppsf_fast.backends.triton.sight import Params, sight, whereabouts
+from ppsf_fast.backends.triton.step import Step
 from ppsf_fast.options import Group
-from ppsf_fast.plan import GroupPlan, Plan, PoolPlan
-from ppsf_fast.rule import Rule
-from ppsf_fast.scalars import Ledger
+from ppsf_fast.plan import Plan
+from ppsf_fast.rule import Rule, same
 from ppsf_fast.scaling import Scaling
 from ppsf_fast.state import State, is_complete
 
@@ -35,15 +35,14 @@ _NUMBERS = frozenset((
 _switches = attrgetter(*(each.name for each in dataclasses.fields(Rule) if each.name not in _NUMBERS))
 
 
-def _switches_of(groups: Sequence[Group], rules: Sequence[Rule]) -> list[tuple[object, ...]]:
-    """Of each group the number of parameters, whether its estimate may adapt, and its switches."""
-    return [_of_group(*each) for each in zip(groups, rules, strict=True)]
+def _switches_of(rules: Sequence[Rule]) -> list[tuple[object, ...]]:
+    """The switches of each group."""
+    return [(rule.lr == 0, rule.weight_decay != 0, rule.eps is None, _switches(rule)) for rule in rules]
 
 
-def _of_group(group: Group, rule: Rule) -> tuple[object, ...]:
-    paused, decays = rule.lr == 0, rule.weight_decay != 0
-    adapts = plans.may_adapt(group, rule)
-    return (len(group["params"]), adapts, paused, decays, rule.eps is None, _switches(rule))
+def _adapting(groups: Sequence[Group], rules: Sequence[Rule]) -> list[bool]:
+    """Whether the estimate of each group may adapt."""
+    return list(map(plans.may_adapt, groups, rules))
 
 
 def _taking(groups: Sequence[Group], rules: Sequence[Rule]) -> tuple[Params, list[bool]]:
@@ -52,43 +51,38 @@ def _taking(groups: Sequence[Group], rules: Sequence[Rule]) -> tuple[Params, lis
 
 
 @dataclass(slots=True)
-class _Pool:
-    """A pool that takes part: its groups, those of them that take part, and where its scalars are."""
-
-    members: tuple[int, ...]
-    active: list[int]
-    device: torch.device
-
-
-@dataclass(slots=True)
 class Standing:
     """What the last step was made of, and its launches.
 
     Attributes:
-        switches: of the groups.
+        rules: of the groups, as they were in the last step.
+        switches: theirs.
+        adapting: whether the estimate of each group may adapt.
         facts: of all tensors, as they were recorded.
         ahead: where torch keeps what it knows of them.
         gradients: their addresses, where the tables have them.
         parts: what each device does.
-        pools: those that take part.
+        step: what they do together.
         scaled: whether gradients are multiplied by something as they are read.
     """
 
+    rules: Sequence[Rule]
     switches: list[tuple[object, ...]]
+    adapting: list[bool]
     facts: Any
     ahead: bytes
     gradients: bytearray
     parts: list[Part]
-    pools: list[_Pool]
+    step: Step
     scaled: bool
 
     @staticmethod
-    def of(plan: Plan, parts: list[Part]) -> Standing | None:
+    def of(plan: Plan, parts: list[Part], step: Step) -> Standing | None:
         """That of a plan; None if the next step cannot be the same: torch finds directions in it, or it creates state.
 
         Args:
             plan: equipped.
-            parts: made for it.
+            parts, step: made for it.
         """
         if plan.of is None or any(ready.features.muon for part in parts for ready in part.ready):
             return None
@@ -101,20 +95,17 @@ class Standing:
         seen = sight().record(params, counts, states)
         if seen is None:
             return None
-        members = plans.pools_of(rules)
-        active = [{group.index for group in pool.groups} for pool in plan.pools]
-        pools = [
-            _Pool(next(each for each in members if not taking.isdisjoint(each)), sorted(taking), pool.device)
-            for taking, pool in zip(active, plan.pools, strict=True)
-        ]
-        switches, ahead = _switches_of(groups, rules), whereabouts(params, counts, states)
-        return Standing(switches, seen[0], ahead, seen[1], parts, pools, plan.scaling.unscale is not None)
+        switches, adapting, ahead = _switches_of(rules), _adapting(groups, rules), whereabouts(params, counts, states)
+        scaled = plan.scaling.unscale is not None
+        return Standing(rules, switches, adapting, seen[0], ahead, seen[1], parts, step, scaled)
 
     def holds(
         self, groups: Sequence[Group], rules: Sequence[Rule], states: Mapping[Tensor, State], scaling: Scaling
     ) -> bool:
         """Whether it does; if gradients have moved, the tables are told."""
-        if self.scaled != (scaling.unscale is not None) or self.switches != _switches_of(groups, rules):
+        if self.scaled != (scaling.unscale is not None) or not self._has_switches_of(rules):
+            return False
+        if self.adapting != _adapting(groups, rules):
             return False
         gradients = sight().compare(*_taking(groups, rules), states, self.facts, self.ahead)
         if gradients is None:
@@ -126,13 +117,8 @@ class Standing:
             self.gradients = gradients
         return True
 
-    def plan(self, groups: Sequence[Group], rules: Sequence[Rule], ledger: Ledger) -> Plan:
-        """The plan of the coming step, without its parameters; the scalars are brought to their devices."""
-        pools = []
-        for pool in self.pools:
-            plans_of = [GroupPlan(index, rules[index], [], ledger.group(index)) for index in pool.active]
-            made = PoolPlan(plans_of, ledger.pool(pool.members), pool.device)
-            for scalars in (made.scalars, *(group.scalars for group in plans_of)):
-                scalars.upload(groups, pool.device)
-            pools.append(made)
-        return Plan(pools, plans.estimates_of(groups, rules, pools[0].device, ledger))
+    def _has_switches_of(self, rules: Sequence[Rule]) -> bool:
+        if same(rules, self.rules):
+            return True
+        self.rules = rules
+        return self.switches == _switches_of(rules)

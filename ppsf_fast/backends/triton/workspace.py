@@ -38,7 +38,7 @@ class Workspace:
     def table(
         self, name: object, signature: object, make: Callable[[], Sequence[float]], dtype: torch.dtype = torch.int64
     ) -> Tensor:
-        """A table on the device, sent anew only if what it is made from has changed.
+        """A table on the device, sent anew only if what it is made from has changed: to the same place if it fits.
 
         Args:
             name: tells tables apart.
@@ -47,37 +47,47 @@ class Workspace:
         """
         found = self.tables.get(name)
         if found is None or found.signature != signature:
-            found = Sent(signature, self.sent(make(), dtype, name))
-            self.tables[name] = found
+            table = self.sent(make(), dtype, name, None if found is None else found.table)
+            found = self.tables[name] = Sent(signature, table)
         return found.table
 
-    def sent(self, numbers: Sequence[float], dtype: torch.dtype, name: object = None) -> Tensor:
+    def sent(
+        self, numbers: Sequence[float], dtype: torch.dtype, name: object = None, into: Tensor | None = None
+    ) -> Tensor:
         """Numbers on the device, sent without waiting.
 
         Args:
             numbers: what is sent; if there are none, there is still an address.
             dtype: of the table.
             name: of a table that a captured step may have to send anew.
+            into: where they go if they fit.
         """
-        return self.brought(torch.tensor(list(numbers) or [0], dtype=dtype, device="cpu"), name)
+        return self.brought(torch.tensor(list(numbers) or [0], dtype=dtype, device="cpu"), name, into)
 
-    def brought(self, host: Tensor, name: object = None) -> Tensor:
-        """A tensor of the host on the device, sent without waiting; `name` as :meth:`sent` has it."""
+    def brought(self, host: Tensor, name: object = None, into: Tensor | None = None) -> Tensor:
+        """A tensor of the host on the device, sent without waiting; `name` and `into` as :meth:`sent` has them."""
+        source = self._source(host, name)
+        if into is not None and (into.shape, into.dtype) == (host.shape, host.dtype):
+            return into.copy_(source, non_blocking=True)
+        return source.to(self.device, non_blocking=True)
+
+    def _source(self, host: Tensor, name: object) -> Tensor:
+        """A copy that can be sent without waiting."""
         if capture.capturing(self.device):
-            return self._sent_by_graph(host, name)
+            return self._source_of_graph(host, name)
         if name is not None and (name not in self.spare or self.spare[name].shape != host.shape):
             self.spare[name] = self._pinned(host)
-        return self._pinned(host).copy_(host).to(self.device, non_blocking=True)
+        return self._pinned(host).copy_(host)
 
     def _pinned(self, like: Tensor) -> Tensor:
         return torch.empty_like(like, pin_memory=self.device.type == "cuda")
 
-    def _sent_by_graph(self, host: Tensor, name: object) -> Tensor:
+    def _source_of_graph(self, host: Tensor, name: object) -> Tensor:
         """A graph copies again in every replay: what it copies from must stay, and stay as it is."""
         reserved = self.spare.pop(name, None)
         source = self._pinned(host) if reserved is None or reserved.shape != host.shape else reserved
         self.lent.append(source.copy_(host))
-        return source.to(self.device, non_blocking=True)
+        return source
 
     def scratch(self, name: str, size: int, dtype: torch.dtype) -> Tensor:
         """Memory of at least `size` elements, with any content."""

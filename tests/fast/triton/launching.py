@@ -6,9 +6,9 @@ python -m tests.fast.triton.launching. What it prints are numbers, a line of JSO
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -23,9 +23,10 @@ from triton.backends.compiler import GPUTarget
 from triton.runtime import JITFunction, driver
 
 from ppsf_fast import ProdigyPlusScheduleFree, core
-from ppsf_fast.backends.triton import launch, parts, serving
+from ppsf_fast.backends.triton import launch, serving
+from ppsf_fast.backends.triton.launch import Launch
 
-steps = sys.modules[serving.Step.__module__]
+launching = Launch.__call__
 #: What the driver was told: kernel, grid, stream, function and its options, arguments.
 told: list[tuple[Any, ...]] = []
 streams = itertools.count()
@@ -106,17 +107,14 @@ def _told(call: Callable[[], None]) -> tuple[Any, ...]:
     return found
 
 
-def differs(kernel: Any, programs: int, *args: Any, **constants: Any) -> bool:
+def differs(call: Launch) -> bool:
     """Whether a launch tells the driver anything else than it does where nothing is remembered."""
-    if programs == 0:
+    if call.programs == 0:
         return False
-
-    def call() -> None:
-        launch.launch(kernel, programs, *args, **constants)
-
-    found = _told(call)
+    found = _told(lambda: launching(call))
     with mock.patch.dict(launch._compiled, clear=True):
-        return found != _told(call)
+        fresh = dataclasses.replace(call)
+        return found != _told(lambda: launching(fresh))
 
 
 def of_arguments() -> dict[str, object]:
@@ -125,36 +123,38 @@ def of_arguments() -> dict[str, object]:
     tensors = [memory, memory[4:], memory[1:], memory.to(torch.bfloat16), memory.to(torch.int64)]
     kinds = list(itertools.product(tensors, (1, 16, 17, 2**40), (2, 3), (1, 4)))
     different, functions = 0, set()
-    for x, n, by, warps in [*kinds, *kinds]:
-        different += differs(scale, 3, x, n, BY=by, warps=warps)
+    calls = [launch.launch(scale, 3, x, n, BY=by, warps=warps) for x, n, by, warps in (*kinds, *kinds)]
+    for call in (*calls, *calls):  # the first time by Triton's launch or one that it remembers, then by the driver's
+        different += differs(call)
     with asked() as again:
-        for x, n, by, warps in kinds:
-            launch.launch(scale, 3, x, n, BY=by, warps=warps)
+        for call in calls:
+            call()
             functions.add(told[-1][3])
     return {"different": different, "asked again": len(again), "functions": len(functions)}
 
 
 def of_hooks() -> dict[str, object]:
     """A profiler's hooks, hooks before a run, and another stream, once a launch is remembered."""
-    x, calls = torch.zeros(64), []
-    launch.launch(scale, 1, x, 16, BY=5)
-    knobs.runtime.launch_enter_hook = lambda metadata: calls.append(metadata.get()["name"])
-    launch.launch(scale, 1, x, 16, BY=5)
-    knobs.runtime.launch_enter_hook = None
+    calls: list[str] = []
+    again = launch.launch(scale, 1, torch.zeros(64), 16, BY=5)
+    for name in ("launch_enter_hook", "launch_exit_hook"):
+        again()
+        chain = getattr(knobs.runtime, name)
+        chain.add(hook := lambda metadata: calls.append(metadata.get()["name"]))
+        again()
+        chain.remove(hook)
+        setattr(knobs.runtime, name, hook)
+        again()
+        setattr(knobs.runtime, name, chain)
     scale.add_pre_run_hook(lambda *args, **kwargs: calls.append("before"))
-    launch.launch(scale, 1, x, 16, BY=5)
+    again()
     scale.pre_run_hooks.clear()
     driver.active.stream = 7
-    found = _told(lambda: launch.launch(scale, 1, x, 16, BY=5))
+    found = _told(again)
     driver.active.stream = 0
+    with launch.observed(lambda name, programs: calls.append(f"{name} of {programs}")):
+        again()
     return {"calls": calls, "stream": found[2]}
-
-
-@contextmanager
-def launching_by(call: Callable[..., None]) -> Iterator[None]:
-    """Steps launch by `call`."""
-    with mock.patch.object(parts, "launch", call), mock.patch.object(steps, "launch", call):
-        yield
 
 
 def of_steps() -> dict[str, object]:
@@ -164,14 +164,14 @@ def of_steps() -> dict[str, object]:
     different: list[bool] = []
     asking = []
 
-    def told_apart(*args: Any, **named: Any) -> None:
-        different.append(differs(*args, **named))
+    def told_apart(call: Launch) -> None:
+        different.append(differs(call))
 
     for step in range(4):
         for param in params:
             param.grad = torch.ones_like(param)
         optimizer.param_groups[0]["lr"] = 1.0 / (1 + step)
-        with asked() as found, launching_by(told_apart):
+        with asked() as found, mock.patch.object(Launch, "__call__", told_apart):
             optimizer.step()
         asking.append(len(found))
     return {"different": sum(different), "asked": asking}

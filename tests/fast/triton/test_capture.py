@@ -3,7 +3,6 @@ again. No graph has been captured here; `benchmarks/gpu_step.py` does so on a GP
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,12 +13,12 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ppsf_fast import ProdigyPlusScheduleFree, capture
-from ppsf_fast.backends.triton import parts, serving
+from ppsf_fast.backends.triton import serving
+from ppsf_fast.backends.triton.launch import Launch
 from tests.fast.helpers import bits, give_gradients, parameters, snapshot
 from tests.fast.revised import CASES, build
 
 SHAPES = ((33, 8), (7,), (6, 6))
-Launch = tuple[Any, ...]
 
 
 class NoReading(TorchDispatchMode):
@@ -36,15 +35,11 @@ def captured(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Launch]]:
     """As if the steps inside were captured in a graph, and not executed: all their launches."""
     found: list[Launch] = []
 
-    def launch(kernel: Any, programs: int, *args: Any, **constants: Any) -> None:
-        found.append((kernel, programs, args, constants))
-
     def refuse(*_: Any) -> Any:
         raise AssertionError("the host reads a value")
 
     with monkeypatch.context() as patch, NoReading():
-        for module in (parts, sys.modules[serving.Step.__module__]):
-            patch.setattr(module, "launch", launch)
+        patch.setattr(Launch, "__call__", lambda launch: found.append(launch))
         for reading in ("tolist", "item", "__bool__", "__float__", "__int__", "numpy", "cpu"):
             patch.setattr(Tensor, reading, refuse)
         patch.setattr(capture, "capturing", lambda device: True)
@@ -52,8 +47,8 @@ def captured(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Launch]]:
 
 
 def replay(launches: list[Launch]) -> None:
-    for kernel, programs, args, constants in launches:
-        parts.launch(kernel, programs, *args, **constants)
+    for launch in launches:
+        launch()
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -138,15 +133,15 @@ def test_a_step_uses_the_memory_of_the_one_before(monkeypatch: pytest.MonkeyPatc
     give_gradients(params, 0)
     optimizer.step()
     addresses: list[list[int]] = [[], []]
-    original = parts.launch
+    original = Launch.__call__
     for found in addresses:
 
-        def launch(kernel: Any, programs: int, *args: Any, found: list[int] = found, **constants: Any) -> None:
-            found += [each.data_ptr() for each in args if isinstance(each, Tensor)]
-            original(kernel, programs, *args, **constants)
+        def call(launch: Launch, found: list[int] = found) -> None:
+            found += [each.data_ptr() for each in launch.args if isinstance(each, Tensor)]
+            original(launch)
 
-        for module in (parts, sys.modules[serving.Step.__module__]):
-            monkeypatch.setattr(module, "launch", launch)
+        monkeypatch.setattr(Launch, "__call__", call)
+        optimizer.param_groups[0]["lr"] *= 0.5
         optimizer.step()
     assert addresses[0]
     assert addresses[0] == addresses[1]

@@ -40,7 +40,7 @@ def test_any_arguments_find_the_compilation_that_triton_finds(scenes: dict[str, 
 
 
 def test_hooks_are_called_and_the_present_stream_is_taken(scenes: dict[str, dict[str, Any]]) -> None:
-    assert scenes["of_hooks"] == {"calls": ["scale", "before"], "stream": 7}
+    assert scenes["of_hooks"] == {"calls": [*["scale"] * 4, "before", "scale of 1"], "stream": 7}
 
 
 def test_steps_launch_the_same_without_asking(scenes: dict[str, dict[str, Any]]) -> None:

@@ -95,6 +95,7 @@ CHANGES: dict[str, Change] = {
     "strides of a gradient": _grad(lambda grad: grad.as_strided((3, 4), (1, 3))),
     "a gradient in every row": _grad(lambda grad: grad[:1].expand(3, 4)),
     "a gradient that is not aligned": _grad(_unaligned),
+    "a gradient that is negated": _grad(torch._neg_view),
     "no state": lambda world: world.states.pop(world.param),
     "another owner of the state": _other_owner,
     "a new entry": lambda world: world.state.update(t=torch.ones(1)),

@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ppsf_fast import ProdigyPlusScheduleFree, backends
 from ppsf_fast.backends.triton import parts, serving, standing
+from ppsf_fast.backends.triton.launch import Launch
 from ppsf_fast.backends.triton.numbers import end
 from ppsf_fast.backends.triton.sight import Plain, sight
 from tests.fast.helpers import bits, give_gradients, parameters, snapshot
@@ -291,16 +292,15 @@ class Operations(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def _pretend(kernel: Any, programs: int, *args: Any, **constants: Any) -> None:
+def _pretend(launch: Launch) -> None:
     """Launch nothing; what groups would show has some value."""
-    if kernel is end:
-        args[-1].fill_(1.0)
+    if launch.kernel is end:
+        launch.args[-1].fill_(1.0)
 
 
 def _cost(monkeypatch: pytest.MonkeyPatch, number: int, moves: bool = False) -> dict[str, int]:
     """Of a step at defaults whose kernels do nothing: calls, bytecodes, operations of torch."""
-    for module in (parts, sys.modules[serving.Step.__module__]):
-        monkeypatch.setattr(module, "launch", _pretend)
+    monkeypatch.setattr(Launch, "__call__", _pretend)
     params = parameters(shapes=[(8, 2)] * number)
     optimizer = ProdigyPlusScheduleFree(params)
     give_gradients(params, 0)

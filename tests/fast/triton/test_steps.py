@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ppsf_fast import ProdigyPlusScheduleFree
+from ppsf_fast.backends import CHOICE
 from ppsf_fast.backends.triton import serving
 from ppsf_fast.plan import Item
 from ppsf_fast.scaling import Scaling
@@ -141,6 +142,49 @@ def test_memory_layout_does_not_matter() -> None:
     plain = moved(torch.contiguous_format, torch.contiguous_format)
     assert plain == moved(torch.channels_last, torch.contiguous_format)
     assert plain == moved(torch.channels_last, torch.channels_last)
+
+
+def _negated(tensor: Tensor) -> Tensor:
+    """The same in the same memory, which holds its negative now."""
+    with torch.no_grad():
+        return torch._neg_view(tensor.neg_())
+
+
+def _negate_gradient(optimizer: ProdigyPlusScheduleFree, param: Tensor) -> None:
+    assert param.grad is not None
+    param.grad = _negated(param.grad)
+
+
+def _negate_state(optimizer: ProdigyPlusScheduleFree, param: Tensor) -> None:
+    optimizer.state[param]["z"] = _negated(optimizer.state[param]["z"].clone())
+
+
+def _negate_parameter(optimizer: ProdigyPlusScheduleFree, param: Tensor) -> None:
+    lazy = torch.nn.Parameter(_negated(param.detach().clone()))
+    lazy.grad, optimizer.state[lazy] = param.grad, optimizer.state.pop(param)
+    optimizer.param_groups[0]["params"][0] = lazy
+
+
+@pytest.mark.parametrize("negate", [_negate_gradient, _negate_state, _negate_parameter])
+def test_what_torch_negates_as_it_reads_is_read_so(
+    monkeypatch: pytest.MonkeyPatch, by_torch: Choose, negate: Callable[[Any, Tensor], None]
+) -> None:
+    """The torch backend takes that step, also where everything lies as it did in the last one."""
+
+    def moved(lazy: bool) -> list[object]:
+        params = parameters(shapes=[(33, 8), (7,)])
+        optimizer = ProdigyPlusScheduleFree(params, d0=1e-3)
+        give_gradients(params, 0)
+        by_torch(False)
+        optimizer.step()
+        by_torch(True)
+        if lazy:
+            monkeypatch.setenv(CHOICE, "triton")
+            negate(optimizer, params[0])
+        optimizer.step()
+        return [bits(param.resolve_neg()) for param in optimizer.param_groups[0]["params"]]
+
+    assert moved(lazy=True) == moved(lazy=False)
 
 
 def test_state_of_any_strides_is_read_and_written_in_place() -> None:
