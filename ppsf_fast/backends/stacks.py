@@ -134,7 +134,10 @@ def _kind(item: Item, rule: Rule) -> object:
         return item.index
     if not item.grad.is_contiguous():
         return item.index
-    state = tuple((name, value.dtype) for name, value in item.state.items() if isinstance(value, Tensor))
-    if not all(value.is_contiguous() for value in item.state.values() if isinstance(value, Tensor)):
+    kept = {name: value for name, value in item.state.items() if isinstance(value, Tensor)}
+    if not all(value.is_contiguous() for value in kept.values()):
         return item.index
+    if any(map(Tensor.is_neg, [param, *kept.values()])):  # torch does not write lists of lazy negations
+        return item.index
+    state = tuple((name, value.dtype) for name, value in kept.items())
     return param.shape, param.dtype, item.grad.dtype, state

@@ -35,8 +35,9 @@ def serves(stack: Stack, rule: Rule, by: Coefficients, moves: Tensor | None) -> 
     plain = rule.averages and rule.eps is not None and not (rule.decays and not rule.weight_decay_by_lr)
     if rare or not plain or by.ok is not None or moves is not None or by.unscale is not None:
         return False
-    here = readable(stack.y.device) and "exp_avg_sq_row" in stack.state
-    return here and stack.y.dtype in _DTYPES and stack.state["z"].dtype == stack.y.dtype
+    y, z = stack.y, stack.state["z"]
+    here = readable(y.device) and "exp_avg_sq_row" in stack.state and not (y.is_neg() or z.is_neg())
+    return here and y.dtype in _DTYPES and z.dtype == y.dtype
 
 
 class _Panel:
