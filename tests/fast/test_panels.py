@@ -13,7 +13,7 @@ from ppsf_fast.backends import usual
 from tests.fast.helpers import give_gradients, parameters, snapshot, train
 
 #: In panels and whole; factored axes that follow each other, and with others behind and between them.
-SHAPES = ((700, 260), (40, 33), (96, 96, 3, 3), (3, 150, 4, 160), (12,))
+SHAPES = ((1100, 260), (180, 170), (180, 170), (40, 33), (96, 96, 3, 3), (3, 150, 4, 160), (12,))
 OPTIONS: list[dict[str, Any]] = [
     {},
     {"weight_decay": 0.1},
@@ -42,7 +42,7 @@ def test_the_usual_step_in_place_is_the_general_one(
 
     monkeypatch.setattr(usual, "move", noted)
     in_place, count = outcome()
-    assert count >= 3 * (len(SHAPES) - 1)
+    assert count >= 3 * (len(set(SHAPES)) - 1)
     monkeypatch.setattr(usual, "serves", lambda *_: False)
     assert outcome() == (in_place, count)
 
