@@ -7,6 +7,7 @@ the 64-bit product of two words wraps to the right bits, and the mask repairs th
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,6 +28,8 @@ BLOCK = 4
 _SHARED, _LATER = 2, ROUNDS - 2
 #: Elements from which on torch shares an operation between threads.
 _SHARED_FROM = 1 << 15
+#: Which half of an int64, seen as two int32, is the upper one.
+_UPPER = int(sys.byteorder == "little")
 #: What a draw takes, in int64 numbers for each block: three pairs of words, and what comes of them.
 _STATE, _DRAWN = 6, 2
 
@@ -120,10 +123,10 @@ class Place:
 
     Attributes:
         state: shape (3, 2, count, number of blocks): words 0 and 2, then words 1 and 3; the last is room.
-        ends: where all rounds leave the four words.
-        rounds: for each later round two products and who takes them, see :func:`_rounds_in_place`.
-        drawn: pairs of what is drawn and where its words come to stand.
-        words: int32, shape (count, numel): these words, in the last quarter of the memory.
+        rounds: for each later round its two products, and what :func:`_later_rounds` makes of them.
+        rest: what the last products leave, and where it goes.
+        ends: where the four words of a block go, each of shape (count, number of blocks).
+        words: int32, shape (count, numel): all words, in the last quarter of the memory.
     """
 
     def __init__(
@@ -133,27 +136,28 @@ class Place:
         size = count * self.blocks
         if memory is None:
             memory = torch.empty((_STATE + _DRAWN) * size, dtype=torch.int64, device=device)
-        memory = memory[: (_STATE + _DRAWN) * size]
         self.state = memory[: _STATE * size].view(3, 2, count, self.blocks)
-        words = memory[_STATE * size :].view(torch.int32)
+        words = memory[_STATE * size : (_STATE + _DRAWN) * size].view(torch.int32)
         self.words = words.view(count, BLOCK * self.blocks).narrow(1, 0, numel)
-        factors, others, products = self.state.unbind()
-        self.factors = factors.unbind()
-        self.apart = readable(memory.device) and factors.numel() // 2 < _SHARED_FROM <= factors.numel()
-        self.rounds = []
-        for _ in range(_LATER):
-            self.rounds.append((products.unbind(), self._parts(factors, others, products)))
-            others, products = products, others
-        # Word 2 p + q of a block is in place p of a pair: q = 0 in `factors`, q = 1 in the others.
-        pairs = words.view(count, self.blocks, 2, 2).permute(3, 2, 0, 1)
-        self.drawn = [*self._parts(factors, pairs[0]), *self._parts(others, pairs[1])]
-        self.ends = [pair[which] for which in (0, 1) for pair in (factors, others)]
+        self._apart = readable(memory.device) and size < _SHARED_FROM <= 2 * size
+        # Word 2 p + q of a block is in place p of a pair, of factors for q = 0 and of products for q = 1.
+        even, odd = words.view(count, self.blocks, 2, 2).permute(3, 2, 0, 1)
+        self.ends = (even[0], odd[0], even[1], odd[1])
+        halves = self.state.view(torch.int32).view(3, 2, count, self.blocks, 2)
+        upper, lower = halves[..., _UPPER].unbind(), halves[..., 1 - _UPPER].unbind()
+        other, product, self.rounds = 1, 2, []
+        for number in range(_LATER):
+            target = lower[0] if number < _LATER - 1 else even
+            parts = self._parts(self.state[product], upper[product], lower[other], target)
+            self.rounds.append((self.state[product].unbind(), parts))
+            other, product = product, other
+        self.rest = self._parts(lower[other], odd)
         self._keys: dict[tuple[int, int], Sequence[Sequence[Tensor]]] = {}
 
     def _parts(self, *pairs: Tensor) -> list[tuple[Tensor, ...]]:
         """Pairs of words as operations take them: both at once, but on a CPU one by one if each alone is too short for
         two threads and both are not: what one core has written another one would read."""
-        return list(zip(*(pair.unbind() for pair in pairs), strict=True)) if self.apart else [pairs]
+        return list(zip(*(pair.unbind() for pair in pairs), strict=True)) if self._apart else [pairs]
 
     def keys(self, seed: int, step: Word) -> Sequence[Sequence[Tensor]]:
         """The keys of pairs of later rounds, each in as many parts as operations take."""
@@ -167,25 +171,27 @@ class Place:
         return [[part[0] for part in self._parts(key)] for key in keys]
 
 
-def _rounds_in_place(place: Place, keys: Sequence[Sequence[Tensor]]) -> None:
-    """All later rounds; of what they leave in the state the lower halves count.
+def _later_rounds(place: Place, keys: Sequence[Sequence[Tensor]]) -> None:
+    """All later rounds, the last of which leaves its words where they belong.
 
     Two words are worked on at once, and nothing new is made. A product's upper half is taken in its round and its lower
-    half in the next one, so one operation brings it the keys of both.
+    half in the next one, so one operation brings it the keys of both. What is multiplied next is a word: its upper half
+    has been 0 since the first rounds.
 
     Args:
         place: after the first rounds.
         keys: of pairs of rounds.
     """
-    c0, c2 = place.factors
+    c0, c2 = place.state[0].unbind()
     for number, ((product_2, product_0), parts) in enumerate(place.rounds):
         torch.mul(c2, _MULTIPLIER_2, out=product_2)
         torch.mul(c0, _MULTIPLIER_0, out=product_0)
-        for (factor, other, product), key in zip(parts, keys[number // 2], strict=True):
+        for (product, upper, other, target), key in zip(parts, keys[number // 2], strict=True):
             if number % 2 == 0:
                 product.bitwise_xor_(key)
-            # What is multiplied next has to be a word.
-            torch.bitwise_right_shift(product, 32, out=factor).bitwise_xor_(other).bitwise_and_(_WORD)
+            torch.bitwise_xor(upper, other, out=target)
+    for lower, target in place.rest:
+        target.copy_(lower)
 
 
 def rounding_words(
@@ -210,15 +216,12 @@ def rounding_words(
     if len(parameters) > 1:
         position = torch.stack([torch.full_like(step, parameter) for parameter in parameters]).unsqueeze(1)
     if (first // BLOCK + place.blocks) >> 32:
-        drawn = _of_huge(first // BLOCK, place.blocks, position, seed, step)
-        for target, word in zip(place.ends, drawn, strict=True):
+        for target, word in zip(place.ends, _of_huge(first // BLOCK, place.blocks, position, seed, step), strict=True):
             target.copy_(word)
     else:
         second = int(step) if readable(step.device) else step
         _begin(place.state, first // BLOCK, position, seed, second)
-        _rounds_in_place(place, place.keys(seed, second))
-    for drawn, words in place.drawn:
-        words.copy_(drawn)
+        _later_rounds(place, place.keys(seed, second))
     return place.words
 
 
