@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ import torch
 
 from benchmarks.measure import temporary_bytes
 from ppsf_fast import ProdigyPlusScheduleFree
-from ppsf_fast.backends import usual
+from ppsf_fast.backends import stacks, usual
 from tests.fast.helpers import give_gradients, parameters, snapshot, train
 
 #: In panels and whole; factored axes that follow each other, and with others behind and between them.
@@ -45,6 +47,36 @@ def test_the_usual_step_in_place_is_the_general_one(
     assert count >= 3 * (len(set(SHAPES)) - 1)
     monkeypatch.setattr(usual, "serves", lambda *_: False)
     assert outcome() == (in_place, count)
+
+
+@pytest.fixture
+def three_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("three_threads")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_a_parameter_moves_alone_as_it_does_in_a_stack(
+    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, options: dict[str, Any]
+) -> None:
+    """Also the largest that are stacked: of one element more torch may share a sum between threads."""
+    largest = stacks._MOST
+    shapes = [(181, 181), (largest,), (7, largest // 7), (17, 9, 3, 3), (20, 20, 9, 9)] * 3
+    assert all(math.prod(shape) <= largest for shape in shapes)
+
+    def outcome() -> object:
+        params = parameters(dtype, shapes)
+        optimizer = ProdigyPlusScheduleFree(params, **{"d0": 1e-2, **options})
+        train(optimizer, params, range(3))
+        return snapshot(optimizer, params)
+
+    stacked = outcome()
+    monkeypatch.setattr(stacks, "_MOST", 0)
+    assert outcome() == stacked
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
