@@ -123,6 +123,7 @@ class Place:
 
     Attributes:
         state: shape (3, 2, count, number of blocks): words 0 and 2, then words 1 and 3; the last is room.
+        factors: words 0 and 2 of it.
         rounds: for each later round its two products, and what :func:`_later_rounds` makes of them.
         rest: what the last products leave, and where it goes.
         ends: where the four words of a block go, each of shape (count, number of blocks).
@@ -141,15 +142,17 @@ class Place:
         self.words = words.view(count, BLOCK * self.blocks).narrow(1, 0, numel)
         self._apart = readable(memory.device) and size < _SHARED_FROM <= 2 * size
         # Word 2 p + q of a block is in place p of a pair, of factors for q = 0 and of products for q = 1.
-        even, odd = words.view(count, self.blocks, 2, 2).permute(3, 2, 0, 1)
-        self.ends = (even[0], odd[0], even[1], odd[1])
+        even, odd = words.view(count, self.blocks, 2, 2).permute(3, 2, 0, 1).unbind()
+        self.ends = tuple(words.view(count, self.blocks, BLOCK).unbind(2))
         halves = self.state.view(torch.int32).view(3, 2, count, self.blocks, 2)
-        upper, lower = halves[..., _UPPER].unbind(), halves[..., 1 - _UPPER].unbind()
+        upper, lower = halves.select(-1, _UPPER).unbind(), halves.select(-1, 1 - _UPPER).unbind()
+        wide = self.state.unbind()
+        self.factors = wide[0].unbind()
         other, product, self.rounds = 1, 2, []
         for number in range(_LATER):
             target = lower[0] if number < _LATER - 1 else even
-            parts = self._parts(self.state[product], upper[product], lower[other], target)
-            self.rounds.append((self.state[product].unbind(), parts))
+            parts = self._parts(wide[product], upper[product], lower[other], target)
+            self.rounds.append((wide[product].unbind(), parts))
             other, product = product, other
         self.rest = self._parts(lower[other], odd)
         self._keys: dict[tuple[int, int], Sequence[Sequence[Tensor]]] = {}
@@ -182,7 +185,7 @@ def _later_rounds(place: Place, keys: Sequence[Sequence[Tensor]]) -> None:
         place: after the first rounds.
         keys: of pairs of rounds.
     """
-    c0, c2 = place.state[0].unbind()
+    c0, c2 = place.factors
     for number, ((product_2, product_0), parts) in enumerate(place.rounds):
         torch.mul(c2, _MULTIPLIER_2, out=product_2)
         torch.mul(c0, _MULTIPLIER_0, out=product_0)

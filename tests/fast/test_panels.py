@@ -12,6 +12,7 @@ import torch
 from benchmarks.measure import temporary_bytes
 from ppsf_fast import ProdigyPlusScheduleFree
 from ppsf_fast.backends import stacks, usual
+from ppsf_fast.numerics import total
 from tests.fast.helpers import give_gradients, parameters, snapshot, train
 
 #: In panels and whole; factored axes that follow each other, and with others behind and between them.
@@ -77,6 +78,19 @@ def test_a_parameter_moves_alone_as_it_does_in_a_stack(
     stacked = outcome()
     monkeypatch.setattr(stacks, "_MOST", 0)
     assert outcome() == stacked
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_a_sum_of_what_is_stacked_has_the_bits_that_it_has_alone() -> None:
+    """In float64, where no rounding to fewer digits hides another order."""
+    values = torch.randn(5, stacks._MOST, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert torch.equal(total(values)[:1], total(values[:1]))
+    for shape in ((7, stacks._MOST // 7), (181, 181)):
+        matrices = values[:, : math.prod(shape)].reshape(-1, *shape)
+        for axis in (1, 2):
+            assert torch.equal(matrices.sum(axis)[:1], matrices[:1].sum(axis))
+    longer = torch.cat([values, values], 1)
+    assert not torch.equal(total(longer)[:1], total(longer[:1])), "longer ones might be stacked as well"
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
