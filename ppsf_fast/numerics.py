@@ -35,6 +35,16 @@ def square_sum(values: Tensor) -> Tensor:
     return total(wide.mul_(wide))
 
 
+def least(values: Tensor) -> float:
+    """The least of some values that the host can read; NaN if one is."""
+    return float(values.item() if values.numel() == 1 else values.min().item())
+
+
+def largest(values: Tensor) -> float:
+    """The largest likewise."""
+    return float(values.item() if values.numel() == 1 else values.max().item())
+
+
 def whole(values: Tensor) -> Tensor:
     """Sum of all elements, 0-d, accumulated in the wide dtype."""
     return torch.sum(values, dtype=wide_dtype(values.device))

@@ -7,7 +7,8 @@ the 64-bit product of two words wraps to the right bits, and the mask repairs th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -27,6 +28,8 @@ BLOCK = 4
 _SHARED, _LATER = 2, ROUNDS - 2
 #: Elements from which on torch shares an operation between threads.
 _SHARED_FROM = 1 << 15
+#: Which half of an int64, seen as two int32, is the upper one.
+_UPPER = int(sys.byteorder == "little")
 #: What a draw takes, in int64 numbers for each block: three pairs of words, and what comes of them.
 _STATE, _DRAWN = 6, 2
 
@@ -67,7 +70,7 @@ def _begin(state: Tensor, first: int, position: Word, seed: int, step: Word) -> 
     """The first two rounds, in which each of the four words is still shared by all blocks or by all parameters.
 
     Args:
-        state: as :func:`_rounds_in_place` takes it, shape (3, 2, number of parameters, number of blocks); written.
+        state: that of a :class:`Place`; written.
         first: number of the first block; all numbers fit into a word.
         position: of the parameter; of several, int64, shape (number of parameters, 1).
         seed, step: the key.
@@ -75,7 +78,7 @@ def _begin(state: Tensor, first: int, position: Word, seed: int, step: Word) -> 
     c0, c2, c1, c3, products, _ = state.flatten(0, 1).unbind()
     block = c0.select(0, 0)
     torch.arange(first, first + state.shape[-1], out=block)
-    products.copy_(block).mul_(_MULTIPLIER_0)
+    torch.mul(block.expand_as(products), _MULTIPLIER_0, out=products)
     key_0, key_1 = _key_of(0, seed, step)
     shared, lower = _upper(position * _MULTIPLIER_2) ^ key_0, (position * _MULTIPLIER_2) & _WORD
     torch.bitwise_right_shift(products, 32, out=c2).bitwise_xor_(key_1).bitwise_and_(_WORD)
@@ -109,43 +112,93 @@ def _signed(word: int) -> int:
     return word - (word >> 63 << 64)
 
 
-def _rounds_in_place(state: Tensor, keys: Sequence[Tensor]) -> Block:
-    """All later rounds; of what is returned the lower halves count.
-
-    Two words are worked on at once, and nothing new is made. A product's upper half is taken in its round and its lower
-    half in the next one, so one operation brings it the keys of both.
+class Place:
+    """Memory in which words are drawn again and again, and its parts: finding them costs more than drawing a few words.
 
     Args:
-        state: shape (3, 2, *shape of the counters): words 0 and 2, then words 1 and 3; the last is room.
+        count: number of parameters.
+        numel: elements of each for which words are drawn.
+        memory: int64, of 8 numbers at least for each block of each parameter; None: it is made.
+        device: where it is made.
+
+    Attributes:
+        state: shape (3, 2, count, number of blocks): words 0 and 2, then words 1 and 3; the last is room.
+        factors: words 0 and 2 of it.
+        rounds: for each later round its two products, and what :func:`_later_rounds` makes of them.
+        rest: what the last products leave, and where it goes.
+        ends: where the four words of a block go, each of shape (count, number of blocks).
+        words: int32, shape (count, numel): all words, in the last quarter of the memory.
+    """
+
+    def __init__(
+        self, count: int, numel: int, memory: Tensor | None = None, device: torch.device | None = None
+    ) -> None:
+        self.blocks = -(-numel // BLOCK)
+        size = count * self.blocks
+        if memory is None:
+            memory = torch.empty((_STATE + _DRAWN) * size, dtype=torch.int64, device=device)
+        self.state = memory[: _STATE * size].view(3, 2, count, self.blocks)
+        words = memory[_STATE * size : (_STATE + _DRAWN) * size].view(torch.int32)
+        self.words = words.view(count, BLOCK * self.blocks).narrow(1, 0, numel)
+        self._apart = readable(memory.device) and size < _SHARED_FROM <= 2 * size
+        # Word 2 p + q of a block is in place p of a pair, of factors for q = 0 and of products for q = 1.
+        even, odd = words.view(count, self.blocks, 2, 2).permute(3, 2, 0, 1).unbind()
+        self.ends = tuple(words.view(count, self.blocks, BLOCK).unbind(2))
+        halves = self.state.view(torch.int32).view(3, 2, count, self.blocks, 2)
+        upper, lower = halves.select(-1, _UPPER).unbind(), halves.select(-1, 1 - _UPPER).unbind()
+        wide = self.state.unbind()
+        self.factors = wide[0].unbind()
+        other, product, self.rounds = 1, 2, []
+        for number in range(_LATER):
+            target = lower[0] if number < _LATER - 1 else even
+            parts = self._parts(wide[product], upper[product], lower[other], target)
+            self.rounds.append((wide[product].unbind(), parts))
+            other, product = product, other
+        self.rest = self._parts(lower[other], odd)
+        self._keys: dict[tuple[int, int], Sequence[Sequence[Tensor]]] = {}
+
+    def _parts(self, *pairs: Tensor) -> list[tuple[Tensor, ...]]:
+        """Pairs of words as operations take them: both at once, but on a CPU one by one if each alone is too short for
+        two threads and both are not: what one core has written another one would read."""
+        return list(zip(*(pair.unbind() for pair in pairs), strict=True)) if self._apart else [pairs]
+
+    def keys(self, seed: int, step: Word) -> Sequence[Sequence[Tensor]]:
+        """The keys of pairs of later rounds, each in as many parts as operations take."""
+        if not isinstance(step, int):
+            return self._divided(_later_keys(seed, step, self.state.device))
+        if (seed, step) not in self._keys:
+            self._keys = {(seed, step): self._divided(_later_keys(seed, step, self.state.device))}
+        return self._keys[seed, step]
+
+    def _divided(self, keys: Sequence[Tensor]) -> Sequence[Sequence[Tensor]]:
+        return [[part[0] for part in self._parts(key)] for key in keys]
+
+
+def _later_rounds(place: Place, keys: Sequence[Sequence[Tensor]]) -> None:
+    """All later rounds, the last of which leaves its words where they belong.
+
+    Two words are worked on at once, and nothing new is made. A product's upper half is taken in its round and its lower
+    half in the next one, so one operation brings it the keys of both. What is multiplied next is a word: its upper half
+    has been 0 since the first rounds.
+
+    Args:
+        place: after the first rounds.
         keys: of pairs of rounds.
     """
-    factors, others, products = state.unbind()
-    c0, c2 = factors.unbind()
-    halves = others.unbind(), products.unbind()
-    for number in range(_LATER):
-        product_2, product_0 = halves[1 - number % 2]
+    c0, c2 = place.factors
+    for number, ((product_2, product_0), parts) in enumerate(place.rounds):
         torch.mul(c2, _MULTIPLIER_2, out=product_2)
         torch.mul(c0, _MULTIPLIER_0, out=product_0)
-        for factor, other, product, key in _parts(factors, others, products, keys[number // 2]):
+        for (product, upper, other, target), key in zip(parts, keys[number // 2], strict=True):
             if number % 2 == 0:
                 product.bitwise_xor_(key)
-            # What is multiplied next has to be a word.
-            torch.bitwise_right_shift(product, 32, out=factor).bitwise_xor_(other).bitwise_and_(_WORD)
-        others, products = products, others
-    c1, c3 = halves[_LATER % 2]
-    return c0, c1, c2, c3
-
-
-def _parts(*pairs: Tensor) -> Iterable[tuple[Tensor, ...]]:
-    """Pairs of words as operations take them: both at once, but on a CPU one by one if each alone is too short for two
-    threads and both are not: what one core has written another one would read."""
-    numel = pairs[0].numel()
-    apart = readable(pairs[0].device) and numel // 2 < _SHARED_FROM <= numel
-    return zip(*(pair.unbind() for pair in pairs), strict=True) if apart else (pairs,)
+            torch.bitwise_xor(upper, other, out=target)
+    for lower, target in place.rest:
+        target.copy_(lower)
 
 
 def rounding_words(
-    numel: int, seed: int, step: Tensor, parameters: Sequence[int], first: int = 0, room: Tensor | None = None
+    numel: int, seed: int, step: Tensor, parameters: Sequence[int], first: int = 0, place: Place | None = None
 ) -> Tensor:
     """One random word for each of some elements of some parameters in one step.
 
@@ -155,31 +208,24 @@ def rounding_words(
         step: k of the pool, a 0-d int64 tensor; its device is the device of the result.
         parameters: positions of the parameters over all groups.
         first: index of the first of the elements, a multiple of 4.
-        room: memory to do it in, int64, shape (8 * number of blocks of all parameters,); the result is in its last
-            quarter.
+        place: for so many parameters and elements, where it is done and the result is; None: somewhere new.
 
     Returns:
         int32, shape (len(parameters), numel): the bits of a word for each element in row-major logical order.
     """
     # clause: PPSF-R-004 0cde3f96
-    blocks = -(-numel // BLOCK)
-    shape = (len(parameters), blocks)
-    if room is None:
-        room = torch.empty((_STATE + _DRAWN) * len(parameters) * blocks, dtype=torch.int64, device=step.device)
-    state = room[: _STATE * shape[0] * blocks].view(3, 2, *shape)
-    words = room[_STATE * shape[0] * blocks :].view(torch.int32).view(*shape, BLOCK)
+    place = Place(len(parameters), numel, device=step.device) if place is None else place
     position: Word = parameters[0]
     if len(parameters) > 1:
         position = torch.stack([torch.full_like(step, parameter) for parameter in parameters]).unsqueeze(1)
-    if (first // BLOCK + blocks) >> 32:
-        drawn = _of_huge(first // BLOCK, blocks, position, seed, step)
+    if (first // BLOCK + place.blocks) >> 32:
+        for target, word in zip(place.ends, _of_huge(first // BLOCK, place.blocks, position, seed, step), strict=True):
+            target.copy_(word)
     else:
         second = int(step) if readable(step.device) else step
-        _begin(state, first // BLOCK, position, seed, second)
-        drawn = _rounds_in_place(state, _later_keys(seed, second, step.device))
-    for place, word in enumerate(drawn):
-        words.select(2, place).copy_(word)
-    return words.view(shape[0], BLOCK * blocks).narrow(1, 0, numel)
+        _begin(place.state, first // BLOCK, position, seed, second)
+        _later_rounds(place, place.keys(seed, second))
+    return place.words
 
 
 def _of_huge(first: int, blocks: int, position: Word, seed: int, step: Tensor) -> Block:

@@ -22,7 +22,8 @@ _dtype, _shape, _device, _layout = map(attrgetter, ("dtype", "shape", "device", 
 
 def _stored(tensors: Sequence[Tensor]) -> list[Iterable[Any]]:
     """How tensors are stored, wherever that is; of one that is not dense nothing is asked but its type and layout."""
-    return [map(type, tensors), map(_layout, tensors), map(_dtype, tensors), map(Tensor.is_contiguous, tensors)]
+    kinds: list[Iterable[Any]] = [map(type, tensors), map(_layout, tensors), map(_dtype, tensors)]
+    return [*kinds, map(Tensor.is_contiguous, tensors), map(Tensor.is_neg, tensors)]
 
 
 def _plain(values: Sequence[Any]) -> bool:

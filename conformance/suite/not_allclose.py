@@ -36,7 +36,7 @@ FAULTS = (
     ),
     Patch(
         "one element missing from $D$", "PPSF-D-004", STATISTICS,
-        "samples.total(s.abs_())", "samples.total(s.abs_()) - s[:, :1]",
+        "norms.append(samples.total(sizes))", "norms.append(samples.total(sizes) - sizes[:, :1])",
     ),
     Patch(
         r"$\beta_1$ off by $10^{-4}$", "PPSF-Z-002", COEFFICIENTS,

@@ -35,7 +35,7 @@ PATCHES = (
     Patch("idle groups in the mean", "PPSF-G-003", COEFFICIENTS, "]) > FIRST_STEP", "]) >= FIRST_STEP"),
     Patch("weight d", "PPSF-D-001", COEFFICIENTS, "root = d.sqrt()", "root = d"),
     Patch("s never decays", "PPSF-D-003", STATISTICS, ".mul_(rule.beta3)", ".mul_(1.0)"),
-    Patch("sum without magnitude", "PPSF-D-004", STATISTICS, "total(s.abs_())", "total(s)"),
+    Patch("sum without magnitude", "PPSF-D-004", STATISTICS, "torch.abs(s, out=samples.way)", "samples.way.copy_(s)"),
     Patch("a negative item counts at once", "PPSF-D-005", ESTIMATE, "inner.clamp_min(0.0)", "inner"),
     Patch("d_coef ignored", "PPSF-D-006", ESTIMATE, "atan2(numerator * rule.d_coef,", "atan2(numerator,"),
     Patch("d may fall", "PPSF-D-007", ESTIMATE, '{"d": torch.maximum(d, d_hat)}', '{"d": d_hat}'),

@@ -11,7 +11,7 @@ from torch import Tensor
 from ppsf_fast import focus, muon
 from ppsf_fast.backends.coefficients import Coefficients
 from ppsf_fast.backends.stacks import Stack, piece
-from ppsf_fast.numerics import mean_over, root, store, wide_dtype
+from ppsf_fast.numerics import least, mean_over, readable, root, store, wide_dtype
 from ppsf_fast.rule import Rule
 from ppsf_fast.state import FILLED, State, factored_axes, moment_names
 
@@ -36,7 +36,7 @@ class Divisor:
             _, column_axis = factored_axes(shape, rule.revision) or (0, 0)
             # clause: PPSF-V-005 170be250
             mean = mean_over(row, column_axis + 1)
-            self._factors = [root(torch.where(mean > 0, row / mean, 0.0)), root(column)]
+            self._factors = [root(_relative(row, mean)), root(column)]
 
     def of(self, part: slice) -> Tensor:
         """The root in a panel."""
@@ -49,6 +49,13 @@ class Divisor:
         """The same of factored parameters, in an array that is there."""
         row, column = (piece(factor, part, self._rows) for factor in self._factors)
         return torch.mul(row, column, out=room)
+
+
+def _relative(row: Tensor, mean: Tensor) -> Tensor:
+    """Rows over their mean, 0 where that is 0; most often the host sees that it is nowhere."""
+    if readable(mean.device) and least(mean) > 0:
+        return row / mean
+    return torch.where(mean > 0, row / mean, 0.0)
 
 
 def own_root(moment: Tensor, by: Coefficients) -> Tensor:
@@ -137,16 +144,24 @@ def factored_moment(
     # clause: PPSF-V-003 e56301e2
     # clause: PPSF-V-011 bfc8a7dc
     row_mean, column_mean = (_mean(found, axis, stack) for axis, found in zip(axes, pieces, strict=True))
-    row = stack.state["exp_avg_sq_row"].float() * by.keep + row_mean * by.gain
-    column = stack.state["exp_avg_sq_col"].float() * by.keep + column_mean * by.gain
-    for name, moment in zip(moment_names(stack.state), (row, column), strict=True):
-        store(stack.state[name], moment, by.ok)
-    return [row, column]
+    places = [stack.state[name] for name in moment_names(stack.state)]
+    return [_blended(place, mean, by) for place, mean in zip(places, (row_mean, column_mean), strict=True)]
+
+
+def _blended(place: Tensor, mean: Tensor, by: Coefficients) -> Tensor:
+    """Renew a moment by a mean, which is used up; returns it in float32: to be read, it may be what is stored."""
+    added = mean.mul_(by.gain)
+    if by.ok is None and place.dtype == torch.float32:
+        return place.mul_(by.keep).add_(added)
+    moment = place.float() * by.keep + added
+    store(place, moment, by.ok)
+    return moment
 
 
 def _mean(sums: Sequence[Tensor], axis: int, stack: Stack) -> Tensor:
     """The mean over an axis, rounded once to float32, from sums over panels of the first axis of the parameters."""
-    return (torch.cat(list(sums), 1) / stack.shape[axis - 1]).float()
+    whole = sums[0] if len(sums) == 1 else torch.cat(list(sums), 1)
+    return (whole / stack.shape[axis - 1]).float()
 
 
 def renew_average(state: State, y: Tensor, rule: Rule, by: Coefficients) -> None:

@@ -20,10 +20,10 @@ from ppsf_fast.state import State
 
 #: Elements that are stacked or worked on at once: some arrays of that size stay in a processor's caches, and are few
 #: beside weights of two bytes too. Other devices have more threads to feed.
-_AT_ONCE, _AT_ONCE_OF_HALVES = 1 << 17, 13 << 13
+_AT_ONCE, _AT_ONCE_OF_HALVES = 1 << 18, 13 << 13
 _AT_ONCE_ELSEWHERE = 1 << 24
 #: Above this torch may split one sum over threads, so that its last bits tell whether it was stacked.
-_MOST = 1 << 14
+_MOST = (1 << 15) - 1
 #: Sizes of panels are multiples of it, since random bits come in fours.
 _ROWS = 4
 
@@ -104,7 +104,7 @@ def piece(values: Tensor, part: slice, rows: int) -> Tensor:
 def _joined(values: Sequence[Tensor], name: str, room: Room) -> Tensor:
     first = values[0]
     if len(values) == 1:
-        return first.detach().unsqueeze(0)
+        return (first.detach() if first.requires_grad else first).unsqueeze(0)
     place = room.take(f"stacked {name}", (len(values), *first.shape), first.dtype, first.device)
     return torch.stack([value.detach() for value in values], out=place)
 
@@ -134,7 +134,10 @@ def _kind(item: Item, rule: Rule) -> object:
         return item.index
     if not item.grad.is_contiguous():
         return item.index
-    state = tuple((name, value.dtype) for name, value in item.state.items() if isinstance(value, Tensor))
-    if not all(value.is_contiguous() for value in item.state.values() if isinstance(value, Tensor)):
+    kept = {name: value for name, value in item.state.items() if isinstance(value, Tensor)}
+    if not all(value.is_contiguous() for value in kept.values()):
         return item.index
+    if any(map(Tensor.is_neg, [param, *kept.values()])):  # torch does not write lists of lazy negations
+        return item.index
+    state = tuple((name, value.dtype) for name, value in kept.items())
     return param.shape, param.dtype, item.grad.dtype, state

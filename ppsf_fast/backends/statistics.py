@@ -107,7 +107,14 @@ def _pieces(stack: Stack) -> list[slice]:
 
 def _some(values: Tensor, part: slice) -> Tensor:
     """Some samples of each parameter."""
+    if part.stop - part.start == values.shape[1]:
+        return values
     return values.narrow(1, part.start, part.stop - part.start)
+
+
+def _sum(found: Sequence[Tensor]) -> Tensor:
+    """Of what was found in some pieces."""
+    return found[0] if len(found) == 1 else torch.stack(list(found)).sum(0)
 
 
 def _in_line(single: Tensor | None) -> Tensor | None:
@@ -135,11 +142,15 @@ def _by_gradients(stack: Stack, mask: Tensor | None, rule: Rule, by: Coefficient
             grad = signed_root(grad)
         place = _some(stack.state["s"], part)
         # clause: PPSF-D-003 e3d54af9
-        s = samples.way.copy_(place).mul_(rule.beta3).add_(grad.mul_(by.sum_weight))
-        store(place, s, mask)
+        at_place = mask is None and place.dtype == torch.float32
+        s = place if at_place else samples.way.copy_(place)
+        s.mul_(rule.beta3).add_(grad.mul_(by.sum_weight))
+        if not at_place:
+            store(place, s, mask)
         # clause: PPSF-D-004 58e6761c
-        norms.append(samples.total(s.abs_()))
-    inner, norm = (torch.stack(found).sum(0) for found in (inners, norms))
+        sizes = torch.abs(s, out=samples.way)
+        norms.append(samples.total(sizes))
+    inner, norm = _sum(inners), _sum(norms)
     if rule.by_signs:
         inner = speed.signed(inner)
     elif rule.amplifies:
@@ -155,7 +166,7 @@ def _by_displacement(stack: Stack, mask: Tensor | None, rule: Rule, by: Coeffici
         inners.append(samples.total(samples.grad.mul_(samples.way)))
         squares.append(samples.total(torch.mul(samples.way, samples.way, out=samples.grad)))
         sizes.append(samples.total(samples.way.abs_()))
-    inner, l1, squared = (torch.stack(found).sum(0) for found in (inners, sizes, squares))
+    inner, l1, squared = map(_sum, (inners, sizes, squares))
     inner = signed_root(inner) if rule.amplifies else inner
     before = [stack.state[name].view(-1, 1) for name in COURSE]
     way = speed.course(before, inner, (l1, squared), by.k)

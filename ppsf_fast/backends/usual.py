@@ -18,15 +18,15 @@ from ppsf_fast.backends.moments import Divisor, factored_moment
 from ppsf_fast.backends.room import PANEL, Room
 from ppsf_fast.backends.stacks import Stack, piece
 from ppsf_fast.backends.update import shortening
-from ppsf_fast.numerics import readable, store_stochastic, total, wide_dtype
-from ppsf_fast.philox import BLOCK
+from ppsf_fast.numerics import largest, readable, store_stochastic, total, wide_dtype
+from ppsf_fast.philox import BLOCK, Place
 from ppsf_fast.rule import Rule
 
 _DTYPES = (torch.float32, torch.bfloat16)
 #: Draws the words that weights are rounded by: :func:`ppsf_fast.philox.rounding_words`.
-Draw = Callable[[int, int, Tensor, Sequence[int], int, Tensor], Tensor]
-#: Arrays of the size of a panel that it has room for.
-_PLACES = 4
+Draw = Callable[[int, int, Tensor, Sequence[int], int, Place], Tensor]
+#: Arrays of the size of a panel that it has room for; where words are drawn, their state takes one more.
+_PLACES, _PLACES_OF_DRAWS = 3, 4
 
 
 def serves(stack: Stack, rule: Rule, by: Coefficients, moves: Tensor | None) -> bool:
@@ -35,8 +35,9 @@ def serves(stack: Stack, rule: Rule, by: Coefficients, moves: Tensor | None) -> 
     plain = rule.averages and rule.eps is not None and not (rule.decays and not rule.weight_decay_by_lr)
     if rare or not plain or by.ok is not None or moves is not None or by.unscale is not None:
         return False
-    here = readable(stack.y.device) and "exp_avg_sq_row" in stack.state
-    return here and stack.y.dtype in _DTYPES and stack.state["z"].dtype == stack.y.dtype
+    y, z = stack.y, stack.state["z"]
+    here = readable(y.device) and "exp_avg_sq_row" in stack.state and not (y.is_neg() or z.is_neg())
+    return here and y.dtype in _DTYPES and z.dtype == y.dtype
 
 
 class _Panel:
@@ -48,16 +49,21 @@ class _Panel:
     Args:
         room: of the step.
         shape: of a panel of a stack.
-        size: its elements in whole blocks of random words.
         device: of the stack.
+        draws: whether words are drawn.
     """
 
-    def __init__(self, room: Room, shape: torch.Size, size: int, device: torch.device) -> None:
-        places, numel = room.take(PANEL, (_PLACES, size), torch.float32, device), math.prod(shape)
+    def __init__(self, room: Room, shape: torch.Size, device: torch.device, draws: bool) -> None:
+        numel, each = math.prod(shape), math.prod(shape[1:])
+        size = shape[0] * -(-each // BLOCK) * BLOCK if draws else numel + numel % 2  # so that what is wide fits
+        places = room.take(PANEL, (_PLACES_OF_DRAWS if draws else _PLACES, size), torch.float32, device)
         self.y, self.z, self.update = (place[:numel].view(shape) for place in places[:3].unbind())
         self.wide = places[:2].view(-1).view(wide_dtype(device))[:numel].view(shape)
-        self.words = places.view(-1).view(torch.int64)
-        self.weights, self.noise = places[:2, :numel], places[2:, :numel].view(torch.int32)
+        self.numel = each
+        self.draws: Place | None = None
+        if draws:
+            self.draws = Place(shape[0], each, places.view(-1).view(torch.int64))
+            self.weights, self.noise = places[:2, :numel], places[2:, :numel].view(torch.int32)
 
     def widened(self, values: Tensor) -> Tensor:
         """A copy in the wide dtype, in the places of y and z."""
@@ -91,8 +97,9 @@ class _Step:
         self._divisor = Divisor(moment, stack.shape, rule, by)
 
     def _room_for(self, part: slice, room: Room) -> _Panel:
-        shape, device = self._of(self._stack.y, part).shape, self._stack.y.device
-        return room.divided((_Panel, shape, device), lambda: _Panel(room, shape, self._size(part), device))
+        y = self._of(self._stack.y, part)
+        shape, device, draws = y.shape, y.device, y.dtype != torch.float32 and self._rule.stochastic_rounding
+        return room.divided((_Panel, shape, device, draws), lambda: _Panel(room, shape, device, draws))
 
     def _of(self, values: Tensor, part: slice) -> Tensor:
         return piece(values, part, self._rows)
@@ -106,14 +113,6 @@ class _Step:
     def _widened(self, grad: Tensor) -> Tensor:
         return self._panels[grad.shape[1]].widened(grad)
 
-    def _numel(self, part: slice) -> int:
-        """Elements of each parameter in a panel."""
-        return int(part.stop - part.start) * self._row
-
-    def _size(self, part: slice) -> int:
-        """Elements of a panel in whole blocks of random words."""
-        return len(self._stack.items) * -(-self._numel(part) // BLOCK) * BLOCK
-
     def run(self) -> None:
         """Move the second moment and the weights."""
         shorter = None
@@ -122,8 +121,10 @@ class _Step:
         for part in self._parts:
             words = self._words(part)
             update = self._update(part)
-            if self._rule.clip:
-                _shorten(update, self._shortening([self._square_sum(update, part)]) if shorter is None else shorter)
+            if self._rule.clip and len(self._parts) == 1:
+                shorter = self._shortening([self._square_sum(update, part)])
+            if shorter is not None:
+                update.div_(shorter)
             self._move(part, update, words)
 
     def _update(self, part: slice) -> Tensor:
@@ -140,8 +141,13 @@ class _Step:
         wide = self._panel(part).widened(update)
         return total(wide.mul_(wide))
 
-    def _shortening(self, squares: Sequence[Tensor]) -> Tensor:
-        return shortening(torch.stack(list(squares)).sum(0), self._rows * self._row, self._rule, self._by)
+    def _shortening(self, squares: Sequence[Tensor]) -> Tensor | None:
+        """What the update is divided by, from the sums of squares in its panels; None: by 1."""
+        whole = squares[0] if len(squares) == 1 else torch.stack(list(squares)).sum(0)
+        count, bound = self._rows * self._row, 1.0 if self._rule.revision.clipping == "soft" else self._by.bound.item()
+        if math.sqrt(largest(whole) / count) / bound <= 1:  # as below, and most often so
+            return None
+        return shortening(whole, count, self._rule, self._by)
 
     def _move(self, part: slice, update: Tensor, words: Tensor | None) -> None:
         panel, y, z = self._panel(part), self._of(self._stack.y, part), self._of(self._stack.state["z"], part)
@@ -161,15 +167,11 @@ class _Step:
 
     def _words(self, part: slice) -> Tensor | None:
         """A random word for each element of a panel, if weights are rounded by them."""
-        if self._stack.y.dtype == torch.float32 or not self._rule.stochastic_rounding:
+        panel = self._panel(part)
+        if panel.draws is None:
             return None
         seed, first = self._rule.rounding_seed, part.start * self._row
-        return self._draw(self._numel(part), seed, self._by.k, self._indices, first, self._panel(part).words)
-
-
-def _shorten(update: Tensor, shorter: Tensor) -> None:
-    if shorter.max().item() != 1:
-        update.div_(shorter)
+        return self._draw(panel.numel, seed, self._by.k, self._indices, first, panel.draws)
 
 
 def move(stack: Stack, rule: Rule, by: Coefficients, outcome: Outcome, room: Room, draw: Draw) -> None:

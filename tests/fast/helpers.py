@@ -36,7 +36,7 @@ def bits(value: Any) -> Any:
     """A value that is equal exactly if all bits, the dtype and the shape are."""
     if not isinstance(value, Tensor):
         return value
-    data = value.detach().cpu().contiguous()
+    data = value.detach().cpu().contiguous().resolve_neg()
     kind = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[data.element_size()]
     return str(value.dtype), tuple(value.shape), data.view(kind).flatten().tolist()
 

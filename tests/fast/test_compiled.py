@@ -234,3 +234,61 @@ def test_state_of_other_sizes_is_refused_as_without_it() -> None:
     give_gradients(params, 1)
     with pytest.raises(RuntimeError, match="shape"):
         optimizer.step()
+
+
+def negated(values: Tensor) -> Tensor:
+    """The same values, stored with the other sign: torch turns them round whenever it reads them."""
+    found = torch._neg_view(-values.detach())
+    assert found.is_neg()
+    return found
+
+
+def negate_gradients(params: Sequence[Tensor], optimizer: Any) -> None:
+    for param in params:
+        param.grad = negated(param.grad)
+
+
+def negate_weights(params: Sequence[Tensor], optimizer: Any) -> None:
+    for param in params:
+        param.data = negated(param)
+
+
+def negate_state(params: Sequence[Tensor], optimizer: Any) -> None:
+    for state in optimizer.state.values():
+        state.update({name: negated(value) for name, value in state.items() if isinstance(value, Tensor)})
+
+
+@needs_compiler
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("negate", [negate_gradients, negate_weights, negate_state])
+def test_what_comes_as_a_lazy_negation_is_read_with_its_sign(negate: Callable[..., None], dtype: torch.dtype) -> None:
+    """The kernel reads memory, where the sign is not; a step of torch's operations takes its place."""
+
+    def outcome(lazy: bool) -> dict[str, Any]:
+        params, optimizer = made(dtype)
+        train(optimizer, params, range(2))
+        give_gradients(params, 2)
+        if lazy:
+            negate(params, optimizer)
+        optimizer._compiles = lazy
+        optimizer.step()
+        return snapshot(optimizer, params)
+
+    assert outcome(lazy=True) == outcome(lazy=False)
+
+
+@needs_compiler
+def test_a_lazy_negation_that_takes_the_place_of_what_it_negates_is_noticed() -> None:
+    """Its memory is the same, and so is all else that a step compares with the one before."""
+    params, optimizer = made(torch.float32, [(40, 33)], weight_decay=0.5)
+    other, plain = made(torch.float32, [(40, 33)], weight_decay=0.5)
+    for which, each in ((params, optimizer), (other, plain)):
+        train(each, which, range(2))
+        give_gradients(which, 2)
+    params[0].data = torch._neg_view(params[0].data)
+    with torch.no_grad():
+        other[0].neg_()
+    plain._compiles = False
+    optimizer.step()
+    plain.step()
+    assert torch.equal(params[0].detach().resolve_neg(), other[0].detach())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ppsf_fast.philox import philox4x32, rounding_words
+from ppsf_fast.philox import Place, philox4x32, rounding_words
 
 
 def words(numel: int, seed: int, step: torch.Tensor, parameter: int) -> list[int]:
@@ -63,6 +63,8 @@ def test_a_part_takes_the_words_of_the_whole_wherever_it_is_drawn() -> None:
     whole = rounding_words(101, 11, torch.tensor(9), [4, 2**20, 0])
     for first, numel in ((0, 7), (8, 93), (52, 4)):
         room = torch.full((8 * 3 * -(-numel // 4),), -1, dtype=torch.int64)
-        part = rounding_words(numel, 11, torch.tensor(9), [4, 2**20, 0], first, room)
+        place = Place(3, numel, room)
+        for _ in range(2):
+            part = rounding_words(numel, 11, torch.tensor(9), [4, 2**20, 0], first, place)
         assert torch.equal(part, whole[:, first : first + numel])
         assert part.untyped_storage().data_ptr() == room.untyped_storage().data_ptr()

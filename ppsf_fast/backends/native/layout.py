@@ -34,7 +34,8 @@ def serves(rule: Rule) -> bool:
 
 
 def words(item: Item, rule: Rule) -> list[int] | None:
-    """An item as the kernel reads it; None if it is not served: not contiguous, of other dtypes, or none of torch's."""
+    """An item as the kernel reads it; None if it is not served: not contiguous, of other dtypes, none of torch's, or
+    stored with the other sign (a lazy negation)."""
     param, state = item.param, item.state
     if type(param) not in _PLAIN or item.grad.shape != param.shape:
         return None
@@ -68,7 +69,7 @@ def _pointers(arrays: Sequence[Tensor | None]) -> list[int] | None:
                 half |= place
             elif dtype is not torch.float32:
                 return None
-            if not values.is_contiguous():
+            if not values.is_contiguous() or values.is_neg():
                 return None
             found.append(values.data_ptr())
         place += place
