@@ -123,7 +123,7 @@ def _gradients(tile, F: tl.constexpr):
     AHEAD: tl.constexpr = F.ahead
     found = ()
     for nth in tl.static_range(AHEAD):
-        found = found + (fetched(tile, OF_G, nth * F.bp, F),)  # noqa: RUF005  (Triton knows no star)
+        found = found + (fetched(tile, OF_G, nth * F.bp, F),)  # type: ignore[assignment]  # noqa: RUF005
     return found
 
 
@@ -137,7 +137,7 @@ def _with_ahead(sums, rows, coming, tile, top, down, found, F: tl.constexpr):
         here = down + nth * F.bp
         sums, row_sums = _with_squares(sums, coming[nth], tile, here, found, F)
         rows = tl.where(tl.arange(0, SPAN)[None, :, None] * F.bp == here - top, row_sums[:, None, :], rows)
-        later = later + (fetched(tile, OF_G, here + AHEAD * F.bp, F),)  # noqa: RUF005  (Triton knows no star)
+        later = later + (fetched(tile, OF_G, here + AHEAD * F.bp, F),)  # type: ignore[assignment]  # noqa: RUF005
     return sums, rows, later
 
 
@@ -297,8 +297,8 @@ def _turn(tile, root, down, F: tl.constexpr):
     roots = ()
     for nth in tl.static_range(TURN):
         here = down + nth * F.bp
-        grads = grads + (fetched(tile, OF_G, here, F),)  # noqa: RUF005  (Triton knows no star)
-        roots = roots + (root_along(tile, root, here, F),)  # noqa: RUF005
+        grads = grads + (fetched(tile, OF_G, here, F),)  # type: ignore[assignment]  # noqa: RUF005
+        roots = roots + (root_along(tile, root, here, F),)  # type: ignore[assignment]  # noqa: RUF005
     return grads, roots
 
 

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[3]
 #: programs or more share a multiprocessor. Of others two do.
 REGISTERS = {
     "look": 128, "factors": 64, "reduce": 128, "finish_sums": 96, "apply": 168, "whole": 255, "begin": 128, "end": 128,
-    "part": 128, "squares": 128, "measure": 128, "finish_items": 96,
+    "part": 128, "squares": 128, "measure": 168, "finish_items": 96,
 }  # fmt: skip
 OF_OTHERS = 255
 #: Of what has an inner axis: sums along the columns of many strips are at hand, and those of a row are told apart.
