@@ -21,7 +21,7 @@ REGISTERS = {
 }  # fmt: skip
 OF_OTHERS = 255
 #: Of what has an inner axis: sums along the columns of many strips are at hand, and those of a row are told apart.
-OF_STRIPS = {**REGISTERS, "look": 168, "squares": 168, "factors": 96}
+OF_STRIPS = {**REGISTERS, "look": 168, "squares": 168, "reduce": 168, "factors": 96}
 #: Compiled in every run; the rest, on every architecture, with PPSF_TRITON_COMPILE=all.
 QUICK = (("80", ("default-bf16",)), ("90", ("default-bf16", "convolutions-bf16")), ("100", ("default-bf16",)))
 EVERY = (
