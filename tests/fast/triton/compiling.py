@@ -120,6 +120,17 @@ def allowed(kernel: Any, constants: dict[str, Any]) -> int:
     return MOST if kernel is kernels.whole else REGISTERS
 
 
+def barriers(sass: str) -> int | None:
+    """How often all threads of a program wait for each other in its innermost loops; None without code."""
+    found = re.finditer(r"/\*([0-9a-f]{4,})\*/\s+(?:@!?U?P\d+ )?([A-Z0-9_.]+)([^;]*);", sass)
+    code = [(int(at, 16), name, rest) for at, name, rest in (each.groups() for each in found)]
+    jumps = [(int(to[1], 16), at) for at, name, rest in code if name == "BRA" and (to := re.search(r"0x(\w+)", rest))]
+    loops = [(first, last) for first, last in jumps if first < last]
+    inner = [(a, b) for a, b in loops if not any((c, d) != (a, b) and a <= c and d <= b for c, d in loops)]
+    waits = [at for at, name, _ in code if name.startswith("BAR")]
+    return sum(first <= at <= last for at in waits for first, last in inner) if code else None
+
+
 def compiled(kernel: Any, constants: dict[str, Any], warps: int, arch: int) -> dict[str, Any]:
     """What a kernel takes on an architecture."""
     names = kernel.arg_names
@@ -140,7 +151,7 @@ def compiled(kernel: Any, constants: dict[str, Any], warps: int, arch: int) -> d
     found = {name: int(re.search(rf"{name}:(\d+)", text)[1]) for name in ("REG", "STACK", "LOCAL")}  # type: ignore[index]
     # Without a stack nothing can be spilled. Where there is one, the code says whether anything is stored there.
     spilled = len(re.findall(r"\bSTL|\bLDL", sass)) if "EXIT" in sass else None
-    return {**found, "ptx": made.asm["ptx"].count("\n"), "local": spilled}
+    return {**found, "ptx": made.asm["ptx"].count("\n"), "local": spilled, "barriers": barriers(sass)}
 
 
 def main() -> None:
