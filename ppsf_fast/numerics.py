@@ -35,13 +35,15 @@ def square_sum(values: Tensor) -> Tensor:
     return total(wide.mul_(wide))
 
 
-def least(values: Tensor) -> float:
-    """The least of some values that the host can read; NaN if one is."""
-    return float(values.item() if values.numel() == 1 else values.min().item())
+def seen_positive(values: Tensor) -> bool:
+    """Whether the host can read some values, and all are above 0."""
+    if not readable(values.device):
+        return False
+    return bool(values.item() > 0 if values.numel() == 1 else values.min().item() > 0)
 
 
 def largest(values: Tensor) -> float:
-    """The largest likewise."""
+    """The largest of some values that the host can read; NaN if one is."""
     return float(values.item() if values.numel() == 1 else values.max().item())
 
 

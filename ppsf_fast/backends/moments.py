@@ -11,7 +11,7 @@ from torch import Tensor
 from ppsf_fast import focus, muon
 from ppsf_fast.backends.coefficients import Coefficients
 from ppsf_fast.backends.stacks import Stack, piece
-from ppsf_fast.numerics import least, mean_over, readable, root, store, wide_dtype
+from ppsf_fast.numerics import mean_over, root, seen_positive, store, wide_dtype
 from ppsf_fast.rule import Rule
 from ppsf_fast.state import FILLED, State, factored_axes, moment_names
 
@@ -53,7 +53,7 @@ class Divisor:
 
 def _relative(row: Tensor, mean: Tensor) -> Tensor:
     """Rows over their mean, 0 where that is 0; most often the host sees that it is nowhere."""
-    if readable(mean.device) and least(mean) > 0:
+    if seen_positive(mean):
         return row / mean
     return torch.where(mean > 0, row / mean, 0.0)
 

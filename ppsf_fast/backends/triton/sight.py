@@ -70,7 +70,7 @@ class Plain:
             for param, state in states.items():
                 facts += [id(param), len(state)]
                 facts += chain.from_iterable((name, *_described(value)) for name, value in state.items())
-        except (AttributeError, RuntimeError):
+        except (AttributeError, RuntimeError, _Negated):
             return None
         return facts, bytearray(gradients)
 
@@ -88,9 +88,13 @@ def _pairs(params: Params, counts: list[bool]) -> list[tuple[Tensor, Tensor | No
     return [(param, param.grad if counted else None) for group, counted in pairs for param in group]
 
 
+class _Negated(Exception):
+    """Memory holds the negative of a tensor."""
+
+
 def _described(tensor: Tensor) -> tuple[Any, ...]:
     if tensor.is_neg():
-        raise RuntimeError("memory holds the negative of the tensor")
+        raise _Negated
     return tensor.data_ptr(), tensor.dtype, tensor.device, tensor.shape, tensor.stride()
 
 
