@@ -35,6 +35,11 @@ def square_sum(values: Tensor) -> Tensor:
     return total(wide.mul_(wide))
 
 
+def summed(found: Sequence[Tensor]) -> Tensor:
+    """The sum of what was found in each of some pieces, in their order."""
+    return found[0] if len(found) == 1 else torch.stack(list(found)).sum(0)
+
+
 def seen_positive(values: Tensor) -> bool:
     """Whether the host can read some values, and all are above 0."""
     if not readable(values.device):

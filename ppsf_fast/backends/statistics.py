@@ -14,7 +14,7 @@ from ppsf_fast.backends.coefficients import Coefficients, both
 from ppsf_fast.backends.moments import filled
 from ppsf_fast.backends.room import PANEL, Room
 from ppsf_fast.backends.stacks import Stack
-from ppsf_fast.numerics import readable, sample, store, wide_dtype
+from ppsf_fast.numerics import readable, sample, store, summed, wide_dtype
 from ppsf_fast.rule import Rule
 from ppsf_fast.speed import COURSE
 from ppsf_fast.state import State
@@ -112,11 +112,6 @@ def _some(values: Tensor, part: slice) -> Tensor:
     return values.narrow(1, part.start, part.stop - part.start)
 
 
-def _sum(found: Sequence[Tensor]) -> Tensor:
-    """Of what was found in some pieces."""
-    return found[0] if len(found) == 1 else torch.stack(list(found)).sum(0)
-
-
 def _in_line(single: Tensor | None) -> Tensor | None:
     """One number per parameter as samples are: shape (number of parameters, 1)."""
     return None if single is None else single.view(-1, 1)
@@ -150,7 +145,7 @@ def _by_gradients(stack: Stack, mask: Tensor | None, rule: Rule, by: Coefficient
         # clause: PPSF-D-004 58e6761c
         sizes = torch.abs(s, out=samples.way)
         norms.append(samples.total(sizes))
-    inner, norm = _sum(inners), _sum(norms)
+    inner, norm = summed(inners), summed(norms)
     if rule.by_signs:
         inner = speed.signed(inner)
     elif rule.amplifies:
@@ -166,7 +161,7 @@ def _by_displacement(stack: Stack, mask: Tensor | None, rule: Rule, by: Coeffici
         inners.append(samples.total(samples.grad.mul_(samples.way)))
         squares.append(samples.total(torch.mul(samples.way, samples.way, out=samples.grad)))
         sizes.append(samples.total(samples.way.abs_()))
-    inner, l1, squared = map(_sum, (inners, sizes, squares))
+    inner, l1, squared = map(summed, (inners, sizes, squares))
     inner = signed_root(inner) if rule.amplifies else inner
     before = [stack.state[name].view(-1, 1) for name in COURSE]
     way = speed.course(before, inner, (l1, squared), by.k)

@@ -22,7 +22,7 @@ from ppsf_fast.backends.moments import (
     renew_size,
 )
 from ppsf_fast.backends.stacks import Stack, piece
-from ppsf_fast.numerics import agreement, number_of, square_sum, store
+from ppsf_fast.numerics import agreement, number_of, square_sum, store, summed
 from ppsf_fast.orthograd import orthogonal
 from ppsf_fast.rule import Rule
 from ppsf_fast.scaling import unscaled
@@ -105,7 +105,7 @@ def updates(
 
     squares: Tensor | None = None
     if rule.clip:
-        squares = torch.stack([square_sum(update(part, keep=False)) for part in parts]).sum(0)
+        squares = summed([square_sum(update(part, keep=False)) for part in parts])
     for part in parts:
         found = update(part, keep=True)
         yield part, found if squares is None else clipped(found, squares, rule, by, number_of(stack.y))

@@ -18,7 +18,7 @@ from ppsf_fast.backends.moments import Divisor, factored_moment
 from ppsf_fast.backends.room import PANEL, Room
 from ppsf_fast.backends.stacks import Stack, piece
 from ppsf_fast.backends.update import shortening
-from ppsf_fast.numerics import largest, readable, store_stochastic, total, wide_dtype
+from ppsf_fast.numerics import largest, readable, store_stochastic, summed, total, wide_dtype
 from ppsf_fast.philox import BLOCK, Place
 from ppsf_fast.rule import Rule
 
@@ -143,7 +143,7 @@ class _Step:
 
     def _shortening(self, squares: Sequence[Tensor]) -> Tensor | None:
         """What the update is divided by, from the sums of squares in its panels; None: by 1."""
-        whole = squares[0] if len(squares) == 1 else torch.stack(list(squares)).sum(0)
+        whole = summed(squares)
         count, bound = self._rows * self._row, 1.0 if self._rule.revision.clipping == "soft" else self._by.bound.item()
         if math.sqrt(largest(whole) / count) / bound <= 1:  # as below, and most often so
             return None
