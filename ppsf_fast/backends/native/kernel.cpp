@@ -119,9 +119,7 @@ void step_one(int threads, const Item& t, const Numbers& c, char* scratch, float
     kept = concentration(threads, task, shorter, inner);
   }
   const bool measures = c.measures && t.s;
-  each(threads, parts(t), [&](i64 nth, Buffers& w) {
-    // Backwards: what the pass above has read last is still in the cache.
-    const i64 part = parts(t) - 1 - nth;
+  each(threads, parts(t), [&](i64 part, Buffers& w) {
     Samples samples;
     over_chunks(t, part, [&](i64 first, i64 n) {
       // Weights move before they are sampled, from a copy: a processor foresees what is read in order, not samples.

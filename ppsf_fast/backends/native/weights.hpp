@@ -297,18 +297,20 @@ struct Task {
   void put_weights(Weight* y, i64 first, i64 n, float shorter, float kept, Buffers& w) const {
     y += first;
     Weight* z = static_cast<Weight*>(t.z) + first;
-    fetch(y + CHUNK, n);  // those of the next chunk
-    if (t.z) fetch(z + CHUNK, n);
+    if (t.z) fetch(z + CHUNK, n);  // of the next chunk
     const bool decays = c.y_decay != 0 || c.z_decay != 0 || c.update_decay != 0;
-    if (c.averages && !decays && !c.cautious && !c.grams)
-      return with_updates(first, n, w, [&](i64 at, i64 count, auto update) {
+    if (c.averages && !decays && !c.cautious && !c.grams) {
+      with_updates(first, n, w, [&](i64 at, i64 count, auto update) {
         averaged<Rounding>(y + at, z + at, count, update, shorter, w.words + at, w.sampled + at);
       });
-    const float* old = reader(c.at_z ? Z : Y).at(first, n, w.sampled);
-    if (old != w.sampled) std::copy(old, old + n, w.sampled);
-    updated(first, n, w);
-    if (c.averages) averaged_with_all<Rounding>(y, z, n, shorter, kept, w);
-    else single<Rounding>(y, n, shorter, w);
+    } else {
+      const float* old = reader(c.at_z ? Z : Y).at(first, n, w.sampled);
+      if (old != w.sampled) std::copy(old, old + n, w.sampled);
+      updated(first, n, w);
+      if (c.averages) averaged_with_all<Rounding>(y, z, n, shorter, kept, w);
+      else single<Rounding>(y, n, shorter, w);
+    }
+    fetch(y + CHUNK, n);  // not before: memory shall have work while samples are taken
   }
 
   void put_all_weights(i64 first, i64 n, float shorter, float kept, Buffers& w) const {
