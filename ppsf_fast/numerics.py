@@ -29,10 +29,15 @@ def total(values: Tensor) -> Tensor:
     return torch.sum(values, dim=axes, keepdim=True, dtype=wide) if axes else values.to(wide)
 
 
-def square_sum(values: Tensor) -> Tensor:
-    """As :func:`total`, of the squares, which the wide dtype holds exactly."""
+def squared(values: Tensor) -> Tensor:
+    """Squares in the wide dtype, which holds those of float32 exactly, and none of them overflows."""
     wide = values.to(wide_dtype(values.device), copy=True)
-    return total(wide.mul_(wide))
+    return wide.mul_(wide)
+
+
+def square_sum(values: Tensor) -> Tensor:
+    """As :func:`total`, of the squares."""
+    return total(squared(values))
 
 
 def summed(found: Sequence[Tensor]) -> Tensor:
@@ -95,6 +100,12 @@ def sample(values: Tensor, stride: int, batched: bool = False) -> Tensor:
     if batched:
         return values.reshape(values.shape[0], math.prod(values.shape[1:]))[:, ::stride]
     return values.reshape(-1)[::stride]
+
+
+def read_into(place: Tensor, values: Tensor) -> Tensor:
+    """Copy values of any dtype into an array of the same shape; returns it."""
+    # Torch forgets the sign of a lazy negation where it widens float16 that lies in one piece.
+    return place.copy_(values.resolve_neg())
 
 
 def agreement(values: Tensor, direction: Tensor, share: Tensor | None = None) -> Tensor:

@@ -106,6 +106,21 @@ def check_parameter(param: Tensor, where: str) -> None:
         )
 
 
+def check_memory(param: Tensor, where: str) -> None:
+    """Raise ValueError for a parameter whose elements lie in the same place; `where` names it."""
+    # Torch would raise when it writes, in the middle of a step, and a kernel would not notice.
+    if not param.is_contiguous() and any(map(_repeats, param.stride(), param.shape)):
+        raise ValueError(
+            f"{where} is expanded: elements of it lie in the same place, and cannot move apart. Give it memory of its "
+            "own with .data = .data.clone(), or train what it was expanded from."
+        )
+
+
+def _repeats(stride: int, size: int) -> bool:
+    """Whether all elements along an axis are one."""
+    return stride == 0 and size > 1
+
+
 def check_gradient(grad: Tensor, where: str) -> None:
     """Raise TypeError for a gradient that is not dense and real; `where` names its parameter."""
     # clause: PPSF-X-005 e8f013e5
@@ -134,13 +149,14 @@ def item_of(index: int, param: Tensor, rule: Rule, states: Mapping[Tensor, State
 
     Raises:
         TypeError: a gradient or a parameter of a kind that is not served.
-        ValueError: state that does not fit the parameter.
+        ValueError: state that does not fit the parameter, or one that shares memory with itself.
     """
     # clause: PPSF-G-001 7eb7aad5
     if rule.lr == 0 or param.grad is None:
         return None
     where = f"parameter {index}"
     check_parameter(param, where)
+    check_memory(param, where)
     check_gradient(param.grad, where)
     state = states.get(param, {})
     check_shapes(state, param.shape, rule.stride, where)

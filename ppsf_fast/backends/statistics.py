@@ -14,7 +14,7 @@ from ppsf_fast.backends.coefficients import Coefficients, both
 from ppsf_fast.backends.moments import filled
 from ppsf_fast.backends.room import PANEL, Room
 from ppsf_fast.backends.stacks import Stack
-from ppsf_fast.numerics import readable, sample, store, summed, wide_dtype
+from ppsf_fast.numerics import read_into, readable, sample, store, summed, wide_dtype
 from ppsf_fast.rule import Rule
 from ppsf_fast.speed import COURSE
 from ppsf_fast.state import State
@@ -79,7 +79,7 @@ class _Samples:
         def some(values: Tensor) -> Tensor:
             return _some(sample(values, rule.stride, batched=True), part)
 
-        self.grad.copy_(some(stack.grad))
+        read_into(self.grad, some(stack.grad))
         if by.unscale is not None:
             # clause: PPSF-L-012 5cabe394
             self.grad.mul_(by.unscale.to(self.grad.device))
@@ -87,11 +87,11 @@ class _Samples:
         start, point = _some(stack.state["p0"], part), some(stack.state["z"] if at_z else stack.y)
         if rule.penalizes:  # weights that are not averaged: the point is y
             # clause: PPSF-W-011 32971b9c
-            self.grad.add_(self._other.copy_(point), alpha=rule.weight_decay)
+            self.grad.add_(read_into(self._other, point), alpha=rule.weight_decay)
         if start.dtype == point.dtype == torch.float32:
             torch.sub(start, point, out=self.way)
         else:
-            self.way.copy_(start).sub_(self._other.copy_(point))
+            self.way.copy_(start).sub_(read_into(self._other, point))
 
     def total(self, values: Tensor) -> Tensor:
         """Sum over the samples of each parameter, shape (number of parameters, 1)."""

@@ -145,7 +145,8 @@ class _Step:
         """What the update is divided by, from the sums of squares in its panels; None: by 1."""
         whole = summed(squares)
         count, bound = self._rows * self._row, 1.0 if self._rule.revision.clipping == "soft" else self._by.bound.item()
-        if math.sqrt(largest(whole) / count) / bound <= 1:  # as below, and most often so
+        # As below, and most often so. If float64 rounds otherwise there, the result is next to 1, and 1 in float32.
+        if math.sqrt(largest(whole) / count) / bound <= 1:
             return None
         return shortening(whole, count, self._rule, self._by)
 

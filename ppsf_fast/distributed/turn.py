@@ -23,7 +23,7 @@ from ppsf_fast.distributed.bits import words
 from ppsf_fast.distributed.factors import Factors
 from ppsf_fast.distributed.parts import Part
 from ppsf_fast.distributed.reductions import Partial
-from ppsf_fast.numerics import agreeing, store, whole
+from ppsf_fast.numerics import agreeing, squared, store, whole
 from ppsf_fast.orthograd import projection, stretch
 from ppsf_fast.rule import Rule
 from ppsf_fast.scaling import unscaled
@@ -247,7 +247,7 @@ class Moving:
         if not self._rule.clip:
             return self._direction()
         update = self._direction()
-        asked = self._totals(update * update)
+        asked = self._totals(squared(update))
         del update  # while the others are asked, and other parameters take their turn
         (squares,) = yield asked
         return clipped(self._direction(), squares, self._rule, self._by, self._numel)
@@ -260,7 +260,7 @@ class Moving:
         update = muon.direction(matrix)
         self._turned = muon.renewed(state["rms_sq"], update, self._by.keep, self._by.gain)
         update = muon.scaled(update, self._turned)
-        squares = whole(update * update)
+        squares = whole(squared(update))
         piece = layout.runs.taken(update).view(self._part.y.shape)
         return clipped(piece, squares, self._rule, self._by, self._numel) if self._rule.clip else piece
 

@@ -154,3 +154,22 @@ def test_what_is_not_served_is_refused_before_anything_changes() -> None:
     assert first == second
     for message, words in zip(first, ("placements", "backward pass", "process group", "pieces anew"), strict=True):
         assert words in message
+
+
+def after_a_gradient_like_none_before() -> float:
+    """How far weights move at most by an update of 1e20, before it is clipped."""
+    model = shard(Model(shapes=((33, 7),)), *mesh_of(("0",), (2,)))
+    optimizer = ProdigyPlusScheduleFree(model.parameters(), d0=1e-3, use_adopt=True, factored=False)
+    for size in (1e-30, 1e12):
+        before = whole(model.parts[0])
+        set_gradients(model, 0)
+        model.parts[0].grad *= size  # type: ignore[operator]
+        optimizer.step()
+    return float((whole(model.parts[0]) - before).abs().max())
+
+
+@pytest.mark.clause("PPSF-C-001")
+def test_a_huge_update_is_clipped_and_not_lost() -> None:
+    """Its squares are beyond float32."""
+    moved = run(2, after_a_gradient_like_none_before)
+    assert moved[0] == moved[1] > 1e-4

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from ppsf_fast import ProdigyPlusScheduleFree
+from ppsf_fast import Prodigy, ProdigyPlusScheduleFree
 from tests.fast.helpers import bits, give_gradients, parameters, snapshot, train
 
 POOL = ("d", "d_prev", "d_numerator", "d_denom", "k")
@@ -114,6 +115,43 @@ def test_strides_do_not_matter(shape: tuple[int, ...]) -> None:
         runs.append((param.detach().clone().contiguous(), optimizer.param_groups[0]["d"]))
     assert torch.equal(runs[0][0], runs[1][0])
     assert runs[0][1] == runs[1][1]
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_an_expanded_parameter_is_refused_before_anything_changes(compiled: bool) -> None:
+    plain, expanded = torch.nn.Parameter(torch.ones(3)), torch.nn.Parameter(torch.ones(1, 8).expand(6, 8))
+    optimizer = ProdigyPlusScheduleFree([plain, expanded], compile=compiled)
+    for param in (plain, expanded):
+        param.grad = torch.ones(param.shape)
+    with pytest.raises(ValueError, match="parameter 1 is expanded"):
+        optimizer.step()
+    assert torch.equal(plain, torch.ones(3))
+    assert not optimizer.state
+    expanded.data = expanded.data.clone()
+    optimizer.step()
+    assert optimizer.param_groups[0]["k"] == 2
+
+
+@pytest.mark.parametrize(("dtype", "grad_dtype"), [(torch.float16,) * 2, (torch.float32, torch.float16)])
+@pytest.mark.parametrize("options", [{"slice_p": 1}, {"decouple": False, "weight_decay": 0.1}])
+def test_lazy_negations_of_float16_are_read_with_their_sign(
+    dtype: torch.dtype, grad_dtype: torch.dtype, options: dict[str, Any]
+) -> None:
+    """Samples of a whole: where torch copies float16 that lies in one piece into float32, it forgets the negation."""
+
+    def run(lazy: bool) -> dict[str, Any]:
+        params = parameters(dtype, [(5,), (40, 33), (3, 34)])
+        optimizer: Any = Prodigy(params, **options)
+        for param in params:
+            param.grad_dtype = None
+            values = (param.detach().float() * 0.25 + 0.5).to(grad_dtype)
+            param.grad = torch._neg_view(-values) if lazy else values
+            if lazy and dtype == torch.float16:
+                param.data = torch._neg_view(-param.data)
+        optimizer.step()
+        return snapshot(optimizer, params)
+
+    assert run(lazy=True) == run(lazy=False)
 
 
 def test_dtypes_may_mix_in_one_group() -> None:
