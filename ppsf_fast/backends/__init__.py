@@ -20,7 +20,7 @@ from ppsf_fast import plan as plans
 from ppsf_fast.backends import torch_backend
 from ppsf_fast.backends.native import run as native
 from ppsf_fast.options import Group
-from ppsf_fast.plan import Plan
+from ppsf_fast.plan import GroupPlan, Plan
 from ppsf_fast.rule import Rule
 from ppsf_fast.scalars import Ledger
 from ppsf_fast.scaling import Scaling
@@ -46,15 +46,14 @@ class Torch:
 
     def judge(self, plan: Plan) -> bool:
         """Look for non-finite gradients, on the host or on the device."""
+        tables = [_table_of(group) for group in plan.groups]
         if plan.scaling != Scaling():
             return plans.judge(plan, plan.items)
         unseen = []
-        for group in plan.groups:
-            table = None if group.roster is None else group.roster.work
+        for group, table in zip(plan.groups, tables, strict=True):
             if table is None:
                 unseen += group.items
                 continue
-            table.renew(group.items)
             if not native.look(table, group.rule):
                 return False
             unseen += [group.items[place] for place in table.others]
@@ -66,6 +65,14 @@ class Torch:
         if plan.ok is not None:
             ledger.count_skip(plan.ok)
         ledger.publish(plan.changed)
+
+
+def _table_of(group: GroupPlan) -> native.Table | None:
+    """What the kernel reads of a group that it has stepped before, with the gradients of this step."""
+    table: native.Table | None = None if group.roster is None else group.roster.work
+    if table is not None:
+        table.renew(group.items)
+    return table
 
 
 class Triton:

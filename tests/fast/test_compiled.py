@@ -236,6 +236,31 @@ def test_state_of_other_sizes_is_refused_as_without_it() -> None:
         optimizer.step()
 
 
+@needs_compiler
+def test_a_step_that_a_scaler_has_unscaled_reads_the_gradients_of_this_step(calls: list[int]) -> None:
+    """There, as before a clipping of gradients, the scaler has looked itself, and tells what it has found."""
+
+    def outcome(scaler: torch.amp.GradScaler | None) -> tuple[object, object]:
+        params, optimizer = made(torch.float32, (*SHAPES, (500, 300)))
+        kept = []  # so that new gradients lie elsewhere
+        for step in range(4):
+            kept += [param.grad for param in params]
+            give_gradients(params, step)
+            if step == 2:  # what is seen of its gradients must not be taken for those of the next step
+                params[-1].grad[0, 0] = torch.inf
+            elif scaler:
+                for param in params:
+                    param.grad *= scaler.scale(torch.ones(()))
+                scaler.unscale_(optimizer)
+                scaler.step(optimizer)
+                scaler.update()
+                continue
+            optimizer.step()
+        return (found := snapshot(optimizer, params))["weights"], found["state"]
+
+    assert outcome(torch.amp.GradScaler("cpu", init_scale=4.0)) == outcome(None)
+
+
 def negated(values: Tensor) -> Tensor:
     """The same values, stored with the other sign: torch turns them round whenever it reads them."""
     found = torch._neg_view(-values.detach())
