@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from types import MappingProxyType
 from typing import Any
 
@@ -182,13 +183,18 @@ def recognised(
     groups: Sequence[Group], rules: Sequence[Rule], states: Mapping[Tensor, State], rosters: dict[int, Roster]
 ) -> dict[int, Roster]:
     """The rosters of groups, by their index, that are as they were."""
-    found = {}
+    found, firsts = {}, _firsts_of(groups)
     for index, known in rosters.items():
         if index < len(groups) and rules[index].lr != 0:
             group, rule = groups[index], rules[index]
-            if known.fits(group["params"], states, rule, may_adapt(group, rule)):
+            if known.fits(group["params"], states, rule, may_adapt(group, rule), firsts[index]):
                 found[index] = known
     return found
+
+
+def _firsts_of(groups: Sequence[Group]) -> list[int]:
+    """The position of the first parameter of each group over all groups."""
+    return list(accumulate((len(group["params"]) for group in groups), initial=0))
 
 
 def gather(
@@ -316,10 +322,11 @@ def equip(
 
 def enrolled(plan: Plan, groups: Sequence[Group], states: Mapping[Tensor, State]) -> dict[int, Roster]:
     """The rosters of the groups of a plan that is equipped, by their index; those that were not recognised are made."""
+    firsts = _firsts_of(groups)
     for group in plan.groups:
         if group.roster is None:
-            whole = groups[group.index]
-            group.roster = Roster.of(whole["params"], states, group.rule, may_adapt(whole, group.rule))
+            whole, first = groups[group.index], firsts[group.index]
+            group.roster = Roster.of(whole["params"], states, group.rule, may_adapt(whole, group.rule), first)
     return {group.index: group.roster for group in plan.groups if group.roster is not None}
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ppsf_fast import ProdigyPlusScheduleFree
 from ppsf_fast.backends.native import build, run
-from tests.fast.helpers import give_gradients, parameters, snapshot, train
+from tests.fast.helpers import bits, give_gradients, parameters, snapshot, train
 
 pytestmark = pytest.mark.skipif(build.library() is None, reason="there is no C++ compiler on this machine")
 #: The first is large enough for its means to be kept from the look at its gradient to its step.
@@ -102,6 +102,23 @@ def test_a_step_is_the_same_whether_the_step_before_is_remembered(edit: Edit) ->
         for _ in range(2):
             optimizer.step()
         return snapshot(optimizer, params)
+
+    assert outcome(forget=True) == outcome(forget=False)
+
+
+@pytest.mark.clause("PPSF-R-004")
+def test_random_bits_follow_a_parameter_to_another_position() -> None:
+    """Where a group before its own has become shorter."""
+
+    def outcome(forget: bool) -> object:
+        params = parameters(torch.bfloat16, SHAPES)
+        optimizer = ProdigyPlusScheduleFree([{"params": params[:2]}, {"params": params[2:]}], d0=1e-2, compile=True)
+        train(optimizer, params, range(2))
+        del optimizer.param_groups[0]["params"][0]
+        if forget:
+            optimizer._rosters.clear()
+        train(optimizer, params, [2])
+        return [bits(param) for param in params]
 
     assert outcome(forget=True) == outcome(forget=False)
 
