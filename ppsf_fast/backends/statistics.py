@@ -52,12 +52,16 @@ def measured(stack: Stack, rule: Rule, by: Coefficients, room: Room) -> Statisti
     return _counted(Statistics(share.inner.view(-1), share.norm.view(-1)), counts)
 
 
-class _Samples:
+class Samples:
     """Some samples of some parameters, in memory that is used again.
 
     Args:
         room: of the step; content that others have left there is overwritten.
         shape: number of parameters, and of samples of each.
+
+    Attributes:
+        grad: their gradients, float32.
+        way: how far their weights have come, float32.
     """
 
     def __init__(self, room: Room, shape: tuple[int, int], device: torch.device) -> None:
@@ -68,23 +72,24 @@ class _Samples:
         self._wide = places[3:].view(-1).view(wide_dtype(device))[:numel].view(shape)
 
     @staticmethod
-    def of(stack: Stack, part: slice, room: Room) -> _Samples:
-        """The place for some samples of a stack."""
-        shape, device = (len(stack.items), part.stop - part.start), stack.y.device
-        return room.divided((_Samples, shape, device), lambda: _Samples(room, shape, device))
-
-    def read(self, stack: Stack, part: slice, rule: Rule, by: Coefficients) -> None:
-        """Leave their gradients in `grad`, and how far their weights have come in `way`: float32."""
+    def of(stack: Stack, part: slice, rule: Rule, by: Coefficients, room: Room) -> Samples:
+        """Some samples of a stack."""
 
         def some(values: Tensor) -> Tensor:
             return _some(sample(values, rule.stride, batched=True), part)
 
-        read_into(self.grad, some(stack.grad))
+        shape, device = (len(stack.items), part.stop - part.start), stack.y.device
+        samples = room.divided((Samples, shape, device), lambda: Samples(room, shape, device))
+        point = some(point_of(stack.y, stack.state, rule))
+        samples.read(some(stack.grad), _some(stack.state["p0"], part), point, rule, by)
+        return samples
+
+    def read(self, grad: Tensor, start: Tensor, point: Tensor, rule: Rule, by: Coefficients) -> None:
+        """Take samples as they are stored: of gradients, of where weights began, and of where they are."""
+        read_into(self.grad, grad)
         if by.unscale is not None:
             # clause: PPSF-L-012 5cabe394
             self.grad.mul_(by.unscale.to(self.grad.device))
-        at_z = rule.averages and rule.revision.statistic_point == "z"
-        start, point = _some(stack.state["p0"], part), some(stack.state["z"] if at_z else stack.y)
         if rule.penalizes:  # weights that are not averaged: the point is y
             # clause: PPSF-W-011 32971b9c
             self.grad.add_(read_into(self._other, point), alpha=rule.weight_decay)
@@ -96,6 +101,11 @@ class _Samples:
     def total(self, values: Tensor) -> Tensor:
         """Sum over the samples of each parameter, shape (number of parameters, 1)."""
         return torch.sum(self._wide.copy_(values), dim=1, keepdim=True)
+
+
+def point_of(y: Tensor, state: State, rule: Rule) -> Tensor:
+    """The weights that the estimate looks at."""
+    return state["z"] if rule.averages and rule.revision.statistic_point == "z" else y
 
 
 def _pieces(stack: Stack) -> list[slice]:
@@ -125,8 +135,7 @@ def remembers(state: State, rule: Rule) -> bool:
 def _by_gradients(stack: Stack, mask: Tensor | None, rule: Rule, by: Coefficients, room: Room) -> Statistics:
     inners, norms = [], []
     for part in _pieces(stack):
-        samples = _Samples.of(stack, part, room)
-        samples.read(stack, part, rule, by)
+        samples = Samples.of(stack, part, rule, by, room)
         # clause: PPSF-D-002 d788f0e1
         inners.append(samples.total(samples.way.mul_(samples.grad)))
         grad = samples.grad
@@ -156,8 +165,7 @@ def _by_gradients(stack: Stack, mask: Tensor | None, rule: Rule, by: Coefficient
 def _by_displacement(stack: Stack, mask: Tensor | None, rule: Rule, by: Coefficients, room: Room) -> Statistics:
     inners, sizes, squares = [], [], []
     for part in _pieces(stack):
-        samples = _Samples.of(stack, part, room)
-        samples.read(stack, part, rule, by)
+        samples = Samples.of(stack, part, rule, by, room)
         inners.append(samples.total(samples.grad.mul_(samples.way)))
         squares.append(samples.total(torch.mul(samples.way, samples.way, out=samples.grad)))
         sizes.append(samples.total(samples.way.abs_()))

@@ -16,7 +16,8 @@ from torch import Tensor
 from ppsf_fast import focus, muon, speed
 from ppsf_fast.backends.coefficients import Coefficients, Outcome, both
 from ppsf_fast.backends.moments import filled, filling, first_moment, moment_of_normalized, own_root
-from ppsf_fast.backends.statistics import Statistics, remembers, signed_root
+from ppsf_fast.backends.room import Room
+from ppsf_fast.backends.statistics import Samples, Statistics, point_of, remembers, signed_root
 from ppsf_fast.backends.update import clipped, divided, penalized, steered, unit_of, weighted
 from ppsf_fast.backends.weights import averaged, decrease, not_averaged, with_decay
 from ppsf_fast.distributed.bits import words
@@ -68,15 +69,12 @@ class Remembering:
 
     def asked(self) -> list[Partial]:
         """The sums over its samples."""
-        part, rule = self._part, self._rule
-        grad = unscaled(part.layout.runs.sample(part.grad, rule.stride), self._by.unscale)
-        y = part.layout.runs.sample(part.y, rule.stride).float()
-        if rule.penalizes:
-            # clause: PPSF-W-011 32971b9c
-            grad = grad + y * rule.weight_decay
-        at_z = rule.averages and rule.revision.statistic_point == "z"
-        point = part.layout.runs.sample(part.state["z"], rule.stride).float() if at_z else y
-        displacement = part.state["p0"].float() - point
+        part, rule, runs = self._part, self._rule, self._part.layout.runs
+        point, start = point_of(part.y, part.state, rule), part.state["p0"]
+        samples = Samples(Room(), (1, start.numel()), start.device)
+        stored = (runs.sample(part.grad, rule.stride), start, runs.sample(point, rule.stride))
+        samples.read(*(each.view(1, -1) for each in stored), rule, self._by)
+        grad, displacement = samples.grad[0], samples.way[0]
         # clause: PPSF-D-002 d788f0e1
         sums = [whole(grad * displacement)]
         if rule.by_displacement:
