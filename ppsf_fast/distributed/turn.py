@@ -70,10 +70,12 @@ class Remembering:
     def asked(self) -> list[Partial]:
         """The sums over its samples."""
         part, rule, runs = self._part, self._rule, self._part.layout.runs
-        point, start = point_of(part.y, part.state, rule), part.state["p0"]
+        start = part.state["p0"].view(1, -1)
+        grad, point = (
+            runs.sample(each, rule.stride).view(1, -1) for each in (part.grad, point_of(part.y, part.state, rule))
+        )
         samples = Samples(Room(), (1, start.numel()), start.device)
-        stored = (runs.sample(part.grad, rule.stride), start, runs.sample(point, rule.stride))
-        samples.read(*(each.view(1, -1) for each in stored), rule, self._by)
+        samples.read(grad, start, point, rule, self._by)
         grad, displacement = samples.grad[0], samples.way[0]
         # clause: PPSF-D-002 d788f0e1
         sums = [whole(grad * displacement)]
