@@ -36,22 +36,42 @@ class Ahead:
             rates: the learning rate of each group in it.
             gradients: of it.
         """
-        fresh = (self._until_part | self._in_next) & {place for place, _ in _taking_part(rates, gradients)}
-        groups = [
-            replace(group, params=tuple(ParamState(p.y) if (i, j) in fresh else p for j, p in enumerate(group.params)))
-            for i, group in enumerate(snapshot.state.groups)
-        ]
-        return replace(snapshot, state=replace(snapshot.state, groups=tuple(groups)))
+        return _without(snapshot, self._may_have & {place for place, _ in _taking_part(rates, gradients)})
+
+    def gone(self, before: Snapshot, after: Snapshot) -> Snapshot:
+        """The state before a step, in which those of them that have none after it have none."""
+        groups = enumerate(after.state.groups)
+        bare = {(i, j) for i, group in groups for j, p in enumerate(group.params) if not _has_state(p)}
+        return _without(before, self._may_have & bare)
+
+    @property
+    def _may_have(self) -> set[Place]:
+        return self._until_part | self._in_next
 
     def note(self, before: Snapshot, rates: Sequence[float], gradients: Gradients) -> None:
         """Take notice of a step; `before` is what the law saw."""
         groups = before.state.groups
         bare = {(i, j) for i, group in enumerate(groups) for j, p in enumerate(group.params) if not _has_state(p)}
-        self._in_next = bare if _prepares(before, rates, gradients) else set()
+        self._in_next = bare if prepares(before, rates, gradients) else set()
         if not self._fused and changes_nothing(rates, gradients):
             self._until_part |= bare
         else:
             self._until_part -= {place for place, _ in _taking_part(rates, gradients)}
+
+
+def without_any(snapshot: Snapshot) -> Snapshot:
+    """A snapshot in which no parameter has state."""
+    groups = enumerate(snapshot.state.groups)
+    return _without(snapshot, {(i, j) for i, group in groups for j in range(len(group.params))})
+
+
+def _without(snapshot: Snapshot, fresh: set[Place]) -> Snapshot:
+    """A snapshot in which some parameters have no state."""
+    groups = [
+        replace(group, params=tuple(ParamState(p.y) if (i, j) in fresh else p for j, p in enumerate(group.params)))
+        for i, group in enumerate(snapshot.state.groups)
+    ]
+    return replace(snapshot, state=replace(snapshot.state, groups=tuple(groups)))
 
 
 def changes_nothing(rates: Sequence[float], gradients: Gradients) -> bool:
@@ -66,7 +86,7 @@ def _taking_part(rates: Sequence[float], gradients: Gradients) -> Iterator[tuple
                 yield (i, j), gradient
 
 
-def _prepares(before: Snapshot, rates: Sequence[float], gradients: Gradients) -> bool:
+def prepares(before: Snapshot, rates: Sequence[float], gradients: Gradients) -> bool:
     """Whether a step is one that checkpoints take to prepare an optimizer."""
     moves = any(rates) or any(bool(np.any(gradient)) for row in gradients for gradient in row if gradient is not None)
     return not moves and not any(_has_state(param) for group in before.state.groups for param in group.params)

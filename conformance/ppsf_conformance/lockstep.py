@@ -179,6 +179,7 @@ def play(implementation: Implementation, problem: pb.Problem) -> Iterator[Transi
         before = ahead.without(before, rates, gradients)
         raised = _attempt(session.step, gradients)
         after = session.snapshot()
+        before = ahead.gone(before, after)
         yield Transition(problem, "step", t, rates, before, gradients, after, raised)
         if raised:
             return

@@ -30,6 +30,7 @@ from ppsf_conformance.events import (
     Rate,
     Restore,
     Save,
+    Scaled,
     Step,
     replay,
     search,
@@ -55,7 +56,7 @@ LIFE: tuple[Event, ...] = (
     Edited((0, 1)), Step(2), Edited((1, 0), "swap"), Disturbed(), Step(3), Moved("storage"), Accumulated(4),
     Moved("state_dict"), Closure(5), Save(), Step(6), Mode("eval"), Step(0), Copied("pickle"), Restore(), Elsewhere(1),
     Step(7, bad="-inf", spoiled=((2, 0),)), Step(2), Mode("eval", 2), Moved("state_dict"), Added((5,)),
-    Mode("train", 2), Step(3),
+    Mode("train", 2), Step(3), Scaled(4), Scaled(5, 4.0), Scaled(6, found=True), Scaled(7),
 )  # fmt: skip
 
 #: One life of an optimizer whose parameters are stepped one by one.
@@ -69,8 +70,9 @@ FUSED: tuple[Event, ...] = (
 
 
 @pytest.mark.clause(
-    "PPSF-L-003", "PPSF-L-004", "PPSF-L-005", "PPSF-L-006", "PPSF-L-007", "PPSF-G-001", "PPSF-R-004", "PPSF-X-004"
-)
+    "PPSF-L-003", "PPSF-L-004", "PPSF-L-005", "PPSF-L-006", "PPSF-L-007", "PPSF-L-012", "PPSF-L-013", "PPSF-G-001",
+    "PPSF-R-004", "PPSF-X-004",
+)  # fmt: skip
 @pytest.mark.parametrize("revision", OWN)
 def test_everything_may_happen(revision: str) -> None:
     problem = Problem({}, GROUPS, "pull", revision=revision)

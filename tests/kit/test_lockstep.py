@@ -80,6 +80,16 @@ def test_state_that_a_pause_creates_ahead_may_stay_in_either_mode() -> None:
     assert all(lockstep.judge(transition, ours.capabilities).ok for transition in found)
 
 
+def test_state_that_a_pause_creates_ahead_may_go_in_the_next_one() -> None:
+    """PPSF-L-001: rates of 0 twice, first with gradients of 0 and then not."""
+    problem = Problem({}, (GroupSpec((ParamSpec(()),)),), "sparse", steps=2, seed=1, pauses=0.9)
+    ours = implementation_for("ppsf_fast:ProdigyPlusScheduleFree")
+    first, second = lockstep.play(ours, problem)
+    assert first.after.state.groups[0].params[0].z is not None
+    assert second.after.state.groups[0].params[0].z is None
+    assert all(lockstep.judge(transition, ours.capabilities).ok for transition in (first, second))
+
+
 class Eager(StubSession):
     """Creates state before it knows that a step changes nothing; `off` is added to z."""
 

@@ -21,7 +21,7 @@ from ppsf_conformance.events.changes import (
 )
 from ppsf_conformance.events.life import Deviation, Event, Life
 from ppsf_conformance.events.machine import NO_RULES, PROFILES, EventMachine, Profile, machine_of, search
-from ppsf_conformance.events.steps import Accumulated, Alone, Closure, Elsewhere, End, Step
+from ppsf_conformance.events.steps import Accumulated, Alone, Closure, Elsewhere, End, Scaled, Step
 from ppsf_conformance.problems import Problem
 from ppsf_ref.law import Rule
 
@@ -62,6 +62,7 @@ __all__ = [
     "Rate",
     "Restore",
     "Save",
+    "Scaled",
     "Step",
     "machine_of",
     "replay",

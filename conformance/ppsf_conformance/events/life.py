@@ -16,6 +16,7 @@ import numpy as np
 from ppsf_conformance import lockstep
 from ppsf_conformance import problems as pb
 from ppsf_conformance.adapter import Array, Gradients, Implementation, Session, Snapshot, offers
+from ppsf_conformance.ahead import prepares, without_any
 from ppsf_conformance.checks.finding import difference
 from ppsf_ref import GroupState, ParamState, State
 from ppsf_ref.clauses.lifecycle import Place
@@ -92,7 +93,8 @@ class Life:
         now: the state as last observed.
         known: parameters that have taken part in some step.
         elder: a session that was copied and left behind, with its state then.
-        over: whether weights have left the finite numbers, where nothing more can be said.
+        over: whether nothing more is said: weights have left the finite numbers, or a step that prepares an optimizer
+            has created state ahead.
     """
 
     implementation: Implementation
@@ -160,8 +162,10 @@ class Life:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             event.happen(self)
-            self._hold()
-        self.over = not all(np.isfinite(p.y).all() for group in self.now.state.groups for p in group.params)
+            if not self.over:
+                self._hold()
+        finite = all(np.isfinite(p.y).all() for group in self.now.state.groups for p in group.params)
+        self.over = self.over or not finite
 
     def _hold(self) -> None:
         """What holds after every event."""
@@ -236,6 +240,9 @@ class Life:
             self.same("PPSF-L-004", before, after, "a step with a gradient that is not finite")
             return
         if not kept:
+            if prepares(before, self.rates, gradients):
+                bare = without_any(after)
+                self.over, after = bool(difference(bare.state, after.state)), Snapshot(bare.state, before.formats)
             self.same("PPSF-G-001", before, after, "a step in which nothing takes part")
             return
         self.lawful("step", before, after, gradients)

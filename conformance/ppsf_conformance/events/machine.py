@@ -34,7 +34,7 @@ from ppsf_conformance.events.changes import (
 )
 from ppsf_conformance.events.life import Deviation, Event, Life
 from ppsf_conformance.events.shrinking import shortest
-from ppsf_conformance.events.steps import Accumulated, Alone, Bad, Closure, Elsewhere, End, Step
+from ppsf_conformance.events.steps import Accumulated, Alone, Bad, Closure, Elsewhere, End, Scaled, Step
 from ppsf_ref.clauses.lifecycle import Place
 from ppsf_ref.law import Rule
 
@@ -129,6 +129,11 @@ class EventMachine(RuleBasedStateMachine):
     @rule(t=NUMBERS, bad=BAD, spoiled=st.sets(NUMBERS, min_size=1, max_size=2))
     def bad_step(self, t: int, bad: Bad, spoiled: set[int]) -> None:
         self.happen(Step(t, bad=bad, spoiled=tuple(sorted(map(self.place, spoiled)))))
+
+    @precondition(rests)
+    @rule(t=NUMBERS, scale=st.sampled_from((None, 4.0, 0.5)), found=st.sampled_from((False, False, True)))
+    def scaled_step(self, t: int, scale: float | None, found: bool) -> None:
+        self.happen(Scaled(t, scale, found))
 
     @precondition(lambda self: self.life.now.state.train_mode)
     @rule(t=NUMBERS)

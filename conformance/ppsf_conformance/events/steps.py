@@ -7,11 +7,12 @@ from typing import Literal
 
 import numpy as np
 
-from ppsf_conformance.adapter import Array, Snapshot
+from ppsf_conformance.adapter import Array, Lacking, Snapshot
 from ppsf_conformance.checks.finding import difference
 from ppsf_conformance.events.life import Life, Running
 from ppsf_ref.clauses import lifecycle
 from ppsf_ref.clauses.lifecycle import Place
+from ppsf_ref.formats import FORMATS, nearest
 
 Bad = Literal["", "nan", "inf", "-inf"]
 
@@ -54,12 +55,62 @@ class Step:
         gradients = self.gradients(life)
         raised = life.attempt(life.session.step, gradients)
         before, after = life.observe()
-        if not before.state.train_mode:
-            life.expect("PPSF-X-004", bool(raised), "a step in eval mode is not refused")
-            life.same("PPSF-X-004", before, after, "a refused step")
-            return
+        if _taken(life, raised, before, after):
+            life.stepped(before, after, gradients)
+
+
+def _taken(life: Life, raised: str, before: Snapshot, after: Snapshot) -> bool:
+    """Whether a step was to be taken, and was: in eval mode it is refused."""
+    if before.state.train_mode:
         life.expect("PPSF-L-001", not raised, f"step() raises {raised}")
-        life.stepped(before, after, gradients)
+        return True
+    life.expect("PPSF-X-004", bool(raised), "a step in eval mode is not refused")
+    life.same("PPSF-X-004", before, after, "a refused step")
+    return False
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """A step with gradients number ``t``, of which a scaler tells what it knows.
+
+    Attributes:
+        scale: by which they are still multiplied; None: the scaler has undone it.
+        found: whether it has found an infinity.
+    """
+
+    t: int = 0
+    scale: float | None = None
+    found: bool = False
+
+    def happen(self, life: Life) -> None:
+        """It is the step with what they are without the scale, or none at all."""
+        given = [
+            [self._stored(g, spec.dtype) for g, spec in zip(row, group.params, strict=True)]
+            for row, group in zip(life.gradients(self.t), life.problem.groups, strict=True)
+        ]
+        lacking: list[Lacking] = []
+
+        def step() -> None:
+            try:
+                life.session.step_scaled(given, self.scale, float(self.found))
+            except Lacking as error:
+                lacking.append(error)
+
+        raised = life.attempt(step)
+        before, after = life.observe()
+        if lacking or not _taken(life, raised, before, after):
+            return
+        if lifecycle.skipped(float(self.found)):
+            life.same("PPSF-L-013", before, after, "a step in which a scaler has found an infinity")
+            return
+        meant = [[None if g is None else lifecycle.unscaled(g, self.scale) for g in row] for row in given]
+        life.stepped(before, after, meant)
+
+    def _stored(self, gradient: Array | None, dtype: str) -> Array | None:
+        """A gradient as it comes out of the backward pass, or of the scaler."""
+        if gradient is None or self.scale is None:
+            return gradient
+        return nearest(gradient * self.scale, FORMATS[dtype])
 
 
 @dataclass(frozen=True)

@@ -304,7 +304,8 @@ def _estimate(settings, scalars, d, inner, norm, adapts, L: tl.constexpr):
         added = inner
     else:
         # clause: PPSF-D-005 1fdbffb7
-        added = tl.where(d > tl.load(settings + C.D0), inner, tl.maximum(inner, 0.0))
+        # Not a maximum, which would make 0 of a NaN.
+        added = tl.where((d <= tl.load(settings + C.D0)) & (inner < 0), 0.0, inner)
     numerator = before * tl.load(settings + C.BETA3) + added
     # clause: PPSF-D-033 c03a2330
     adapts = adapts & (tl.abs(numerator) < float("inf")) & (tl.abs(norm) < float("inf"))

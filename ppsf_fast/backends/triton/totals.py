@@ -102,7 +102,7 @@ def finish_items(table, slots, numbers, shares, MEASURED: tl.constexpr, F: tl.co
             square = add_up(slots, first, count, 2)
             inner, norm = _course(row, numbers, inner, norm, square, has, F)
         elif F.statistics == "signs":
-            inner = (inner > 0).to(tl.float64) - (inner < 0).to(tl.float64)
+            inner = tl.where(inner > 0, 1.0, tl.where(inner < 0, -1.0, inner))  # NaN stays NaN
         elif F.amplifies:
             inner = _signed_root(inner)
     tl.store(to, tl.where(has, inner, 0.0))

@@ -144,6 +144,21 @@ def test_memory_layout_does_not_matter() -> None:
     assert plain == moved(torch.channels_last, torch.channels_last)
 
 
+@pytest.mark.clause("PPSF-D-033")
+@pytest.mark.parametrize(
+    "options", [{}, {"use_speed": True}, {"revision": "2.0"}, {"amplify_gradients": True}], ids=str
+)
+def test_statistics_that_are_no_numbers_change_no_estimate(options: dict[str, Any]) -> None:
+    """An infinite weight is no distance away from where it was, nor any other."""
+    params = [torch.nn.Parameter(torch.tensor([torch.inf, 1.0, 2.0])), torch.nn.Parameter(torch.ones(4))]
+    optimizer = ProdigyPlusScheduleFree(params, d0=1e-3, **options)
+    for param in params:
+        param.grad = torch.ones_like(param)
+    optimizer.step()
+    group = optimizer.param_groups[0]
+    assert (group["d"], group["d_numerator"], group["d_denom"], group["k"]) == (1e-3, 0.0, 0.0, 2)
+
+
 def _negated(tensor: Tensor) -> Tensor:
     """The same in the same memory, which holds its negative now."""
     with torch.no_grad():
