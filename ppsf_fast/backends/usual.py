@@ -18,7 +18,7 @@ from ppsf_fast.backends.moments import Divisor, factored_moment
 from ppsf_fast.backends.room import PANEL, Room
 from ppsf_fast.backends.stacks import Stack, piece
 from ppsf_fast.backends.update import shortening
-from ppsf_fast.numerics import largest, readable, store_stochastic, summed, total, wide_dtype
+from ppsf_fast.numerics import largest, read_into, readable, store_stochastic, summed, total, wide_dtype
 from ppsf_fast.philox import BLOCK, Place
 from ppsf_fast.rule import Rule
 
@@ -131,7 +131,7 @@ class _Step:
         """The update of a panel before clipping, in its place."""
         panel, over = self._panel(part), self._grad(part)
         if over.dtype != torch.float32:
-            over = panel.y.copy_(over)
+            over = read_into(panel.y, over)
         denom = self._divisor.into(part, panel.update).add_(self._eps)
         if self._unit is not None:
             over = torch.mul(over, self._unit, out=panel.y)

@@ -133,15 +133,22 @@ def test_an_expanded_parameter_is_refused_before_anything_changes(compiled: bool
 
 
 @pytest.mark.parametrize(("dtype", "grad_dtype"), [(torch.float16,) * 2, (torch.float32, torch.float16)])
-@pytest.mark.parametrize("options", [{"slice_p": 1}, {"decouple": False, "weight_decay": 0.1}])
+@pytest.mark.parametrize(
+    ("cls", "options"),
+    [
+        (ProdigyPlusScheduleFree, {}),
+        (Prodigy, {"slice_p": 1}),
+        (Prodigy, {"decouple": False, "weight_decay": 0.1}),
+    ],
+)
 def test_lazy_negations_of_float16_are_read_with_their_sign(
-    dtype: torch.dtype, grad_dtype: torch.dtype, options: dict[str, Any]
+    cls: Any, options: dict[str, Any], dtype: torch.dtype, grad_dtype: torch.dtype
 ) -> None:
-    """Samples of a whole: where torch copies float16 that lies in one piece into float32, it forgets the negation."""
+    """Where torch copies float16 that lies in one piece into float32, it forgets the negation."""
 
     def run(lazy: bool) -> dict[str, Any]:
         params = parameters(dtype, [(5,), (40, 33), (3, 34)])
-        optimizer: Any = Prodigy(params, **options)
+        optimizer = cls(params, **options)
         for param in params:
             param.grad_dtype = None
             values = (param.detach().float() * 0.25 + 0.5).to(grad_dtype)
