@@ -16,12 +16,14 @@ from ppsf_conformance.adapter import ARRAYS, SCALARS
 from ppsf_ref import (
     FLOAT32,
     Arithmetic,
+    Bounded,
     Float64,
     Numbers,
     Precise,
     Running,
     State,
     evaluate,
+    numbers,
     overriding,
     step,
     train,
@@ -105,3 +107,13 @@ def test_the_three_number_types_agree(revision: str, data: st.DataObject) -> Non
                 allowed = np.where(np.isfinite(b.bound), SHARE * b.bound, np.inf)
                 assert (distance(f, p) <= allowed).all(), name
                 assert (distance(b.value, p) <= (b.bound if has_signs(problem) else allowed)).all(), name
+
+
+@pytest.mark.parametrize("lift", [Float64(), Precise(), Running(SINGLE)], ids=lambda lift: type(lift).__name__)
+def test_what_is_no_number_has_no_sign(lift: Numbers) -> None:
+    """So that the statistics of SPEED are none either (PPSF-D-033), in whatever type the law is run."""
+    with np.errstate(invalid="ignore"):
+        found = numbers.sign(lift.array(np.array([np.nan, -2.0, 0.0, 3.0])))
+    values = np.asarray(found.value if isinstance(found, Bounded) else found, np.float64)
+    assert np.array_equal(values, [np.nan, -1.0, 0.0, 1.0], equal_nan=True)
+    assert not isinstance(found, Bounded) or list(found.bound) == [np.inf, 0.0, 0.0, 0.0]
