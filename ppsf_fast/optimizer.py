@@ -23,12 +23,13 @@ class ProdigyPlusScheduleFree(RevisedOptimizer):
             value, except `split_groups`, `split_groups_mean`, `rounding_seed` and `fused_back_pass`; keys that are
             no options are kept as they are.
         lr: multiplies the estimated step size; > 0, and 0 in a step pauses the group.
-        betas: coefficients of the averaging of weights, in (0, 1), and of the second moment, in [0, 1).
+        betas: coefficients of the averaging of weights, in (0, 1), or of the first moment, in [0, 1); and of the second
+            moment, in [0, 1).
         beta3: coefficient of the statistics of the estimate, in [0, 1); None: sqrt(betas[1]).
         weight_decay: decoupled weight decay, >= 0.
         weight_decay_by_lr: multiply the decay by the step size.
         use_bias_correction: bias-correct the second moment, and warm up as RAdam does; needs betas[1] > 0.6.
-        d0: first estimate, > 0. It never falls below, unless `beta4` lets it.
+        d0: first estimate, > 0, and the least: no option lets it fall below.
         d_coef: multiplies the estimate, > 0.
         prodigy_steps: number of steps in which the estimate adapts; 0: always. Its memory is freed
             afterwards.
@@ -78,7 +79,8 @@ class ProdigyPlusScheduleFree(RevisedOptimizer):
     Raises:
         TypeError: an unknown option, or one that the revision does not have (PPSF-X-001), a value of a wrong type
             (PPSF-X-002), a parameter of another dtype (PPSF-X-006).
-        ValueError: a value outside its domain (PPSF-X-002), options that exclude each other (PPSF-X-003).
+        ValueError: a value outside its domain (PPSF-X-002, PPSF-X-009), options that exclude each other (PPSF-X-003,
+            PPSF-X-008).
         NotImplementedError: a revision that is not served.
 
     Example:

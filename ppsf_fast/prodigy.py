@@ -23,7 +23,7 @@ class Prodigy(RevisedOptimizer):
         params: float32, bfloat16 or float16 parameters, or groups of them. A group may give every option its own
             value, except those of the estimate; keys that are no options are kept as they are.
         lr: multiplies the estimated step size; > 0, and 0 in a step pauses the group.
-        betas: coefficients of the first moment, in (0, 1), and of the second, in [0, 1).
+        betas: coefficients of the first moment and of the second, in [0, 1).
         beta3: coefficient of the statistics of the estimate, in [0, 1); None: sqrt(betas[1]).
         eps: added to the denominator, in units of the estimate, > 0.
         weight_decay: >= 0.
@@ -32,7 +32,7 @@ class Prodigy(RevisedOptimizer):
         safeguard_warmup: keep the learning rate out of the denominator of the estimate.
         d0: first estimate, > 0.
         d_coef: multiplies the estimate, > 0.
-        growth_rate: largest factor by which the estimate grows in a step, >= 1.
+        growth_rate: largest factor by which the estimate grows in a step once it has left `d0`, >= 1.
         fsdp_in_use: sum the statistics of the estimate over all processes of the default process group, which each hold
             a share of the parameters. Each has to call :meth:`step` equally often, with gradients or without.
         slice_p: one element in this many enters the statistics of the estimate, >= 1.

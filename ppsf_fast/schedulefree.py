@@ -38,7 +38,8 @@ class AdamWScheduleFree(RevisedOptimizer):
     Raises:
         TypeError: an unknown option (PPSF-X-001), a value of a wrong type (PPSF-X-002), a parameter of another
             dtype (PPSF-X-006).
-        ValueError: a value outside its domain (PPSF-X-002), options that exclude each other (PPSF-X-003, PPSF-X-008).
+        ValueError: a value outside its domain (PPSF-X-002, PPSF-X-009), options that exclude each other (PPSF-X-003,
+            PPSF-X-008).
 
     Example:
         >>> import torch

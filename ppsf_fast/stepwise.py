@@ -43,7 +43,7 @@ class Stepwise(Core):
         self._followers.append(added)
 
     def unfollow(self, added: Callable[[list[Tensor]], None]) -> None:
-        """Stop that; does nothing if nobody follows."""
+        """Undo :meth:`follow`; does nothing if `added` does not follow."""
         self._followers = [each for each in self._followers if each != added]
 
     def before_end(self, call: Callable[[], None]) -> None:
@@ -51,7 +51,7 @@ class Stepwise(Core):
         self._finishers.append(call)
 
     def not_before_end(self, call: Callable[[], None]) -> None:
-        """Stop that; does nothing if it is not called."""
+        """Undo :meth:`before_end`; does nothing if `call` is not called."""
         self._finishers = [each for each in self._finishers if each != call]
 
     @_disable_dynamo

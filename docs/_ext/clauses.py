@@ -98,7 +98,7 @@ def verdicts() -> dict[str, str]:
                 style = VERDICTS[entry.verdict]
                 found[identifier][f"{style.symbol} {style.word}"].append(f"{one.name} {one.version}")
     return {
-        identifier: "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in by_verdict.items())
+        identifier: "; ".join(f"{verdict}: {', '.join(dict.fromkeys(names))}" for verdict, names in by_verdict.items())
         for identifier, by_verdict in found.items()
     }
 

@@ -16,7 +16,7 @@ from sphinx.util.typing import ExtensionMetadata
 
 from clauses import Row, field_list, headed_section, link, page_link
 from evidence import ROOT
-from pages import Cells, DataDirective, sentence, shown, table
+from pages import Cells, DataDirective, ended, shown, table
 from ppsf_conformance.errata import Erratum, all_errata
 from ppsf_conformance.snippets import paragraph, shown_on, snippet
 
@@ -43,7 +43,7 @@ class ErratumPage(DataDirective):
         page = headed_section(erratum.id, erratum.title, "erratum-page")
         self.state.document.note_explicit_target(page)
         for name, key in PROSE.items():
-            page += self.prose(f"**{name}.** {sentence(facts[key])}")
+            page += self.prose(f"**{name}.** {ended(facts[key])}")
         page += nodes.container("", observations(facts["pinned"]["observe"]), classes=["scroll"])
         page += field_list([*self.rows(self._facts(facts)), ("Defects of", self._packages(erratum)), _data(erratum)])
         page += self._programs(erratum)
@@ -133,7 +133,7 @@ class Defects(ErrataTable):
 
     def _row(self, erratum: Erratum, package: str, versions: Sequence[str]) -> Cells:
         found = seen(erratum, package)
-        name = [*self._name(erratum), nodes.line("", sentence(erratum.table["effect"]), classes=["effect"])]
+        name = [*self._name(erratum), nodes.line("", ended(erratum.table["effect"]), classes=["effect"])]
         marks: Cells = [[nodes.Text(found.get(version, "–"))] for version in versions]
         return [[nodes.Text(erratum.table["severity"])], name, *marks]
 

@@ -113,7 +113,7 @@ class Options(DataDirective):
         option = nodes.reference("", "", nodes.literal("", name), refuri=f"options.html#option-{name}")
         clauses = list(dict.fromkeys([*facts["clauses"], *_depending(name)]))
         tests = dict.fromkeys(place.path for one in clauses for place in collect().tests.get(one, []))
-        files = [nodes.Text(", ".join(path.rpartition("/")[2] for path in tests))] if tests else []
+        files = [nodes.Text(", ".join("/".join(path.split("/")[-2:]) for path in tests))] if tests else []
         return [[option], self._links(clauses), [*files], self._links(errata_of_option(name))]
 
     def _links(self, identifiers: Iterator[str] | Sequence[str]) -> list[nodes.Node]:

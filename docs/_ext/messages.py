@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ INTERNAL = frozenset({"AssertionError", "StopIteration", "AttributeError", "KeyE
 SENTENCES = re.compile(r"(?<=[.)])\s+(?=[A-Z])")
 #: Longer expressions between braces say nothing to a reader.
 LONGEST = 24
+#: A part of a message that is the value of a constant.
+CONSTANT = re.compile(r"\{([A-Z][A-Z0-9_]*)\}")
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 SILENT = ("", "", ast.Constant(""))
 
@@ -48,17 +51,17 @@ class Message:
 def messages(sources: Sources, package: str) -> list[Message]:
     """All messages of a package."""
     paths = sources.files(package, "*.py")
-    written = _written_by_functions(sources, paths)
-    return sorted({message for path in paths for message in _of_file(sources, path, written)})
+    written, constants = _written_by_functions(sources, paths), _constants(sources, paths)
+    return sorted({message for path in paths for message in _of_file(sources, path, written, constants)})
 
 
-def _of_file(sources: Sources, path: str, written: dict[str, str]) -> Iterator[Message]:
+def _of_file(sources: Sources, path: str, written: dict[str, str], constants: dict[str, str]) -> Iterator[Message]:
     tree, lines = sources.tree(path), sources.lines(path)
     for node in ast.walk(tree):
         if not isinstance(node, ast.Raise | ast.Call):
             continue
         kind, prefix, argument = _spoken(node)
-        text = prefix + template(argument, written)
+        text = CONSTANT.sub(lambda name: constants.get(name[1], name[0]), prefix + template(argument, written))
         if " " in text and kind not in INTERNAL:
             around = _around(tree, node.lineno)
             names = ".".join(one.name for one in around)
@@ -109,6 +112,17 @@ def _written_by_functions(sources: Sources, paths: Sequence[str]) -> dict[str, s
             if isinstance(last, ast.Return) and isinstance(last.value, ast.JoinedStr):
                 found[node.name] = template(last.value, {})
     return found
+
+
+def _constants(sources: Sources, paths: Sequence[str]) -> dict[str, str]:
+    """Constants of modules with their values, but for names that mean several things."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for path in paths:
+        for node in sources.tree(path).body:
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                name = node.targets[0].id
+                found[name].add(str(node.value.value) if isinstance(node.value, ast.Constant) else f"{{{name}}}")
+    return {name: values.pop() for name, values in found.items() if len(values) == 1}
 
 
 def _around(tree: ast.Module, line: int) -> list[Function | ast.ClassDef]:

@@ -175,10 +175,16 @@ class ProjectTable(DataDirective):
         return self.prose(TABLES[self.arguments[0]](ROOT))
 
 
+def ended(text: str) -> str:
+    """``text`` with a full stop."""
+    text = text.strip()
+    return text + ("" if text.endswith((".", "!", "?")) else ".")
+
+
 def sentence(text: str) -> str:
     """``text`` with a capital letter and a full stop."""
-    text = text.strip()
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+    text = ended(text)
+    return text[:1].upper() + text[1:]
 
 
 def domain(kind: str, limits: dict[str, Any]) -> str:

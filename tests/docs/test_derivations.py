@@ -11,7 +11,7 @@ import pytest
 
 from computed import Table, compute
 from drawing import Picture, svg
-from facts import averaging, distance, estimate, factored, growth, modifiers, muon, rectification, rounding
+from facts import averaging, bounds, distance, estimate, factored, growth, modifiers, muon, rectification, rounding
 
 Vector = npt.NDArray[np.float64]
 SEEDS = range(20)
@@ -393,3 +393,12 @@ def test_a_picture_is_the_same_each_time_and_has_no_colours_of_its_own() -> None
     assert "var(--series-0)" in svg(picture)
     assert "#0200" not in svg(picture)
     assert picture.alt in svg(picture)
+
+
+# ------------------------------------------------------------------------------------------------------------- bounds
+
+
+@pytest.mark.parametrize("count", bounds.COUNTS)
+def test_a_sum_is_inside_its_bound_and_far_inside_that_of_any_order(count: int) -> None:
+    pairwise, unordered = bounds.ratios(count)
+    assert unordered < 0.01 < pairwise < 1
