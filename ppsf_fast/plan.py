@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from types import MappingProxyType
 from typing import Any
 
@@ -166,13 +167,18 @@ def recognised(
     groups: Sequence[Group], rules: Sequence[Rule], states: Mapping[Tensor, State], rosters: dict[int, Roster]
 ) -> dict[int, Roster]:
     """The rosters of groups, by their index, that are as they were."""
-    found = {}
+    found, firsts = {}, _firsts(groups) if rosters else []
     for index, known in rosters.items():
         if index < len(groups) and rules[index].lr != 0:
             group, rule = groups[index], rules[index]
-            if known.fits(group["params"], states, rule, may_adapt(group, rule)):
+            if known.fits(group["params"], states, rule, may_adapt(group, rule), firsts[index]):
                 found[index] = known
     return found
+
+
+def _firsts(groups: Sequence[Group]) -> list[int]:
+    """The position over all groups of the first parameter of each."""
+    return list(accumulate((len(group["params"]) for group in groups), initial=0))
 
 
 def gather(
@@ -196,10 +202,8 @@ def gather(
         ValueError: state that does not fit its parameter.
     """
     items: list[list[Item]] = []
-    first = 0
-    for group, rule in zip(groups, rules, strict=True):
+    for group, rule, first in zip(groups, rules, _firsts(groups)[:-1], strict=True):
         items.append(_items_of(group, rule, states, first, len(items) in rosters))
-        first += len(group["params"])
     pools = []
     for members in pools_of(rules):
         active = [index for index in members if items[index]]
@@ -300,10 +304,12 @@ def equip(
 
 def enrolled(plan: Plan, groups: Sequence[Group], states: Mapping[Tensor, State]) -> dict[int, Roster]:
     """The rosters of the groups of a plan that is equipped, by their index; those that were not recognised are made."""
+    firsts = _firsts(groups)
     for group in plan.groups:
         if group.roster is None:
             whole = groups[group.index]
-            group.roster = Roster.of(whole["params"], states, group.rule, may_adapt(whole, group.rule))
+            adapts = may_adapt(whole, group.rule)
+            group.roster = Roster.of(whole["params"], states, group.rule, adapts, firsts[group.index])
     return {group.index: group.roster for group in plan.groups if group.roster is not None}
 
 

@@ -71,6 +71,7 @@ class Roster:
     Attributes:
         rule: of the group.
         adapts: whether its pool may still adapt d.
+        first: position over all groups of its first parameter, on which random bits depend.
         count: number of parameters.
         facts: everything else that counts, of some parameters each.
         work: what a backend made of it.
@@ -78,12 +79,15 @@ class Roster:
 
     rule: Rule
     adapts: bool
+    first: int
     count: int
     facts: list[list[list[Any]]]
     work: Any = None
 
     @staticmethod
-    def of(params: Sequence[Tensor], states: Mapping[Tensor, State], rule: Rule, adapts: bool) -> Roster | None:
+    def of(
+        params: Sequence[Tensor], states: Mapping[Tensor, State], rule: Rule, adapts: bool, first: int
+    ) -> Roster | None:
         """The roster of a group; None if it cannot be recognised by one, or lacks state that its next step creates."""
         taking = [param for param in params if param.grad is not None]
         if not all(is_complete(states.get(param, {}), rule, adapts) for param in taking):
@@ -93,11 +97,13 @@ class Roster:
             return None
         facts = [_facts(block, states) for block in _blocks(params)]
         known = [[list(fact) for fact in block] for block in facts if block is not None]
-        return Roster(rule, adapts, len(params), known) if len(known) == len(facts) else None
+        return Roster(rule, adapts, first, len(params), known) if len(known) == len(facts) else None
 
-    def fits(self, params: Sequence[Tensor], states: Mapping[Tensor, State], rule: Rule, adapts: bool) -> bool:
+    def fits(
+        self, params: Sequence[Tensor], states: Mapping[Tensor, State], rule: Rule, adapts: bool, first: int
+    ) -> bool:
         """Whether everything is as it was."""
-        if (rule, adapts, len(params)) != (self.rule, self.adapts, self.count):
+        if (rule, adapts, first, len(params)) != (self.rule, self.adapts, self.first, self.count):
             return False
         blocks = (_facts(block, states) for block in _blocks(params))
         pairs = zip(self.facts, blocks, strict=True)

@@ -46,15 +46,18 @@ class Torch:
 
     def judge(self, plan: Plan) -> bool:
         """Look for non-finite gradients, on the host or on the device."""
+        tables = [None if group.roster is None else group.roster.work for group in plan.groups]
+        # Whoever looks: gradients may have moved since the table was made.
+        for group, table in zip(plan.groups, tables, strict=True):
+            if table is not None:
+                table.renew(group.items)
         if plan.scaling != Scaling():
             return plans.judge(plan, plan.items)
         unseen = []
-        for group in plan.groups:
-            table = None if group.roster is None else group.roster.work
+        for group, table in zip(plan.groups, tables, strict=True):
             if table is None:
                 unseen += group.items
                 continue
-            table.renew(group.items)
             if not native.look(table, group.rule):
                 return False
             unseen += [group.items[place] for place in table.others]

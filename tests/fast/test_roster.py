@@ -106,6 +106,50 @@ def test_a_step_is_the_same_whether_the_step_before_is_remembered(edit: Edit) ->
     assert outcome(forget=True) == outcome(forget=False)
 
 
+@pytest.mark.need(25)
+@pytest.mark.parametrize("look_is_bad", [False, True])
+def test_under_a_scaler_gradients_are_read_where_they_are_now(look_is_bad: bool) -> None:
+    """With unscale_(), as whoever clips has it: the scaler says what it found, and gradients are no longer scaled."""
+
+    def outcome(forget: bool) -> object:
+        params, optimizer = made()
+        if look_is_bad:  # what was seen then is no part of the next step
+            optimizer.step()
+            assert params[0].grad is not None
+            params[0].grad[0, 0] = torch.nan
+            optimizer.step()
+        optimizer.found_inf = torch.zeros(())
+        for step in range(3, 5):
+            moved = [torch.empty_like(param).normal_(generator=torch.Generator().manual_seed(step)) for param in params]
+            for param, grad in zip(params, moved, strict=True):
+                param.grad = grad
+            if forget:
+                optimizer._rosters.clear()
+            optimizer.step()
+        return snapshot(optimizer, params)
+
+    assert outcome(forget=True) == outcome(forget=False)
+
+
+def test_a_parameter_before_the_group_that_goes_is_noticed() -> None:
+    """Random bits depend on the position over all groups."""
+
+    def outcome(forget: bool) -> object:
+        params = parameters(torch.bfloat16, SHAPES)
+        optimizer = ProdigyPlusScheduleFree(
+            [{"params": params[:2]}, {"params": params[2:]}], compile=True, d0=1e-2, rounding_seed=7
+        )
+        train(optimizer, params, range(2))
+        gone = optimizer.param_groups[0]["params"].pop()
+        del optimizer.state[gone], params[1]
+        if forget:
+            optimizer._rosters.clear()
+        train(optimizer, params, range(2, 4))
+        return snapshot(optimizer, params)
+
+    assert outcome(forget=True) == outcome(forget=False)
+
+
 def test_the_second_step_creates_what_the_first_one_could_not() -> None:
     """Of ADOPT under SPEED, whose course begins once there is something to divide by."""
 

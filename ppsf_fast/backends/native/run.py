@@ -62,7 +62,8 @@ class Table:
         return table
 
     def renew(self, items: Sequence[Item]) -> None:
-        """Take the gradients of the same list from where they are now."""
+        """Take the gradients of the same list from where they are now; what was seen of others counts no more."""
+        self.room = None
         self.words[:: layout.SIZE] = array("q", [items[place].grad.data_ptr() for place in self.served])
 
 
