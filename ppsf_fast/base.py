@@ -29,6 +29,7 @@ from ppsf_fast.options import (
     revision_of,
 )
 from ppsf_fast.persistence import Persistence
+from ppsf_fast.precision import ordinary
 from ppsf_fast.rule import Rule
 from ppsf_fast.scalars import (
     Ledger,
@@ -126,10 +127,12 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
 
     def _start_of_group(self, group: Group) -> Group:
         """The entries of a new group, validated."""
+        places: dict[Tensor, int] = {}
         for position, entry in enumerate(group["params"]):
             param = entry[1] if isinstance(entry, tuple) else entry
             if isinstance(param, Tensor):
                 plan.check_parameter(param, f"parameter {position} of the group")
+                _refuse_repeated(places.setdefault(param, position), position)
         # A loaded checkpoint may have changed what belongs to the whole optimizer.
         shared = [name for name in SHARED_NAMES if name in self._revision.options and self.param_groups]
         defaults = {**self.defaults, **{name: self.param_groups[0][name] for name in shared}}
@@ -178,7 +181,7 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
             self._warn_if_idle()
             self._end_fused_step()
             return loss
-        with torch.no_grad():
+        with torch.no_grad(), ordinary():
             self._update(rules)
         return loss
 
@@ -245,6 +248,15 @@ def _listed(params: Any) -> Any:
     if isinstance(params, Tensor):
         return [params]
     return list(params) if isinstance(params, Iterable) and not isinstance(params, set) else params
+
+
+def _refuse_repeated(first: int, position: int) -> None:
+    """Twice in a step, a parameter would move by its gradient twice, and the second time by one of other weights."""
+    if first != position:
+        raise ValueError(
+            f"parameter {position} of the group is parameter {first} once more: allowed is each parameter once, also "
+            "where modules share it. Pass list(dict.fromkeys(params))."
+        )
 
 
 def _refuse_scalars(group: Group, scalars: Group) -> None:

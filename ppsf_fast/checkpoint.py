@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from numbers import Number
 from typing import Any
 
 from torch import Tensor
@@ -28,8 +29,49 @@ _LEAST = {
 }  # fmt: skip
 
 
+def check_kind(state_dict: object) -> None:
+    """Raise unless something can be a state dict, or become one by hooks."""
+    if not isinstance(state_dict, Mapping):
+        raise TypeError(
+            f"load_state_dict() was given a {type(state_dict).__name__}: allowed is what state_dict() of an optimizer "
+            "returned. Pass that."
+        )
+
+
+def _check_form(state_dict: Mapping[str, Any]) -> None:
+    lacking = [name for name in ("state", "param_groups") if name not in state_dict]
+    if lacking:
+        raise ValueError(
+            f"load_state_dict() was given a dict without {' and '.join(map(repr, lacking))}, but with "
+            f"{list(state_dict)[:4]}: allowed is what state_dict() of an optimizer returned. Pass the entry of a "
+            "checkpoint that holds it."
+        )
+
+
+def owned(states: defaultdict[Tensor, Any], groups: Sequence[Group]) -> defaultdict[Tensor, Any]:
+    """The state without that of parameters which have left their groups: a state dict has no number for them."""
+    params = {param for group in groups for param in group["params"]}
+    absent = {id(key) for key in states if isinstance(key, Tensor) and key not in params}
+    if not absent:
+        return states
+    kept = {key: state for key, state in states.items() if id(key) not in absent}
+    return defaultdict(dict, kept)
+
+
+def plain(state_dict: dict[str, Any]) -> dict[str, Any]:
+    """With numbers of other libraries, such as a schedule may leave in a group, as those of Python."""
+
+    def python(value: Any) -> Any:
+        foreign = isinstance(value, Number) and type(value).__module__ != "builtins"
+        return value.item() if foreign and hasattr(value, "item") else value
+
+    groups = [{name: python(value) for name, value in group.items()} for group in state_dict["param_groups"]]
+    return {**state_dict, "param_groups": groups}
+
+
 def check(state_dict: Mapping[str, Any], groups: Sequence[Group], revision: Revision) -> None:
     """Raise unless `state_dict` can be loaded into an optimizer of this revision with these groups."""
+    _check_form(state_dict)
     saved = state_dict["param_groups"]
     for index, group in enumerate(saved):
         _check_group(group, revision, f"group {index} of the state dict")
@@ -37,7 +79,7 @@ def check(state_dict: Mapping[str, Any], groups: Sequence[Group], revision: Revi
         check_groups(saved, revision)
     for key, param, stride in _parameters(saved, groups, revision):
         where = f"parameter {key}"
-        checkpoints.check(state_dict["state"].get(key, {}), param, layout_of(param, where), stride, where)
+        checkpoints.check(state_dict["state"].get(key, {}), param, layout_of(param, where), stride, where, revision)
 
 
 def groups_of(state_dict: Mapping[str, Any], revision: Revision) -> list[Group]:

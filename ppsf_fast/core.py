@@ -16,6 +16,7 @@ from ppsf_fast.distributed.sharding import Known, is_declared
 from ppsf_fast.distributed.team import Team
 from ppsf_fast.fused import FusedStep
 from ppsf_fast.options import check_groups, check_lr
+from ppsf_fast.precision import ordinary
 from ppsf_fast.revisions import Revision
 from ppsf_fast.roster import Roster
 from ppsf_fast.rule import Rule, Rulebook, same
@@ -129,7 +130,7 @@ class Core(Optimizer):
     @torch.no_grad()
     def _end_fused_step(self) -> None:
         """End the fused step that runs, if one does."""
-        with self._turn:
+        with self._turn, ordinary():
             running, self._running = self._running, None
             if running is None:
                 return

@@ -105,6 +105,28 @@ def check_parameter(param: Tensor, where: str) -> None:
             f"{where} is {param.dtype}: allowed are float32, bfloat16 and float16. Convert the model, for example "
             "with .float() or .bfloat16()."
         )
+    if param.layout != torch.strided:
+        raise TypeError(f"{where} is {param.layout}: allowed are dense parameters. Convert it with .to_dense().")
+    if not param.is_contiguous() and any(s == 0 and n > 1 for n, s in zip(param.shape, param.stride(), strict=True)):
+        raise TypeError(
+            f"{where} has shape {tuple(param.shape)} and strides {param.stride()}, so that several of its elements are "
+            "one number in memory: allowed are parameters each of whose elements has its own. Make it of "
+            "tensor.clone(), or train the tensor that was expanded."
+        )
+
+
+def _check_memory(param: Tensor, grad: Tensor, where: str) -> None:
+    """Raise unless a step can read a gradient and write its parameter; torch sees to it only when `.grad` is set."""
+    if grad.shape != param.shape:
+        raise ValueError(
+            f"the gradient of {where} has shape {tuple(grad.shape)}, and the parameter {tuple(param.shape)}: they must "
+            "agree. The parameter was replaced since its backward pass: call zero_grad() after such a change."
+        )
+    if param.is_meta:
+        raise TypeError(
+            f"{where} is on the meta device, without memory: a step is allowed on parameters that have some. Call "
+            "to_empty() on the module and give it weights first."
+        )
 
 
 def check_gradient(grad: Tensor, where: str) -> None:
@@ -143,8 +165,9 @@ def item_of(index: int, param: Tensor, rule: Rule, states: Mapping[Tensor, State
     where = f"parameter {index}"
     check_parameter(param, where)
     check_gradient(param.grad, where)
+    _check_memory(param, param.grad, where)
     state = states.get(param, {})
-    check_shapes(state, param.shape, rule.stride, where)
+    check_shapes(state, param.shape, rule.stride, where, revision=rule.revision)
     return Item(index, param, param.grad, state)
 
 

@@ -13,6 +13,7 @@ from torch._compile import _disable_dynamo
 from ppsf_fast.core import Core
 from ppsf_fast.fused import FusedStep
 from ppsf_fast.options import Group, option_of
+from ppsf_fast.precision import ordinary
 from ppsf_fast.scaling import Scaling
 
 
@@ -72,7 +73,7 @@ class Stepwise(Core):
             TypeError: a gradient (PPSF-X-005) or a parameter (PPSF-X-006) is not allowed. Nothing has changed then.
         """
         self._check_alone()
-        with self._turn:
+        with self._turn, ordinary():
             running = self._running
             if running is None or param not in running or running.has_seen(param):
                 self._begin_fused_step(param)

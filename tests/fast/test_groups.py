@@ -48,6 +48,16 @@ def test_a_group_that_is_refused_is_not_added() -> None:
     assert snapshot(optimizer, params) == before
 
 
+@pytest.mark.need(27, 28)
+def test_a_parameter_that_is_given_twice_is_refused() -> None:
+    params, optimizer = pair()
+    before = snapshot(optimizer, params)
+    late = torch.nn.Parameter(torch.ones(3))
+    with pytest.raises(ValueError, match="parameter 2 of the group is parameter 0 once more"):
+        optimizer.add_param_group({"params": [late, torch.nn.Parameter(torch.ones(2)), late]})
+    assert snapshot(optimizer, params) == before
+
+
 def test_named_parameters_and_generators_are_taken() -> None:
     model = torch.nn.Linear(3, 2)
     assert len(ProdigyPlusScheduleFree(model.named_parameters()).param_groups[0]["params"]) == 2
