@@ -46,6 +46,7 @@ class Core(Optimizer):
     def _begin_anew(self) -> None:
         """No fused step runs; nobody follows what is added."""
         self._running: FusedStep | None = None
+        self._waiting: FusedStep | None = None  # made for parameters that took no part, and not begun
         self._workspace: dict[object, object] = {}  # what a backend keeps between steps; never needed to go on
         self._rosters: dict[int, Roster] = {}  # of groups that a compiled step has moved
         self._turn = threading.RLock()  # autograd calls hooks from a thread per device
@@ -131,7 +132,7 @@ class Core(Optimizer):
     def _end_fused_step(self) -> None:
         """End the fused step that runs, if one does."""
         with self._turn, ordinary():
-            running, self._running = self._running, None
+            running, self._running, self._waiting = self._running, None, None
             if running is None:
                 return
             self._settle(wait=False)

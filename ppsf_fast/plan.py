@@ -68,6 +68,7 @@ class Plan:
     Attributes:
         pools: those that take part.
         estimates: d and k of every group of the optimizer if the step averages them, else nothing.
+        averaged: what a backend made of them, by device: one thing for all groups.
         ok: 0-d bool, false if the step must change nothing; None if it is known to be good.
         scaling: of its gradients.
         compiles: whether the backend uses a compiled step where it has one.
@@ -76,6 +77,7 @@ class Plan:
 
     pools: list[PoolPlan]
     estimates: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    averaged: dict[torch.device, tuple[Tensor, Tensor]] = field(default_factory=dict)
     ok: Tensor | None = None
     scaling: Scaling = field(default_factory=Scaling)
     compiles: bool = False

@@ -448,6 +448,32 @@ def test_frozen_parameters_have_no_hook_and_do_not_shift_the_end() -> None:
     assert optimizer.param_groups[0]["k"] == 5
 
 
+@pytest.mark.need(7)
+@pytest.mark.parametrize("compiles", [False, True])
+def test_who_is_unfrozen_under_hooks_or_takes_the_place_of_another_is_trained(compiles: bool) -> None:
+    """Else its gradients would be added up for ever, and nothing would say so."""
+
+    def outcome(fused: bool) -> tuple[Any, Any]:
+        net = model()
+        net[0].requires_grad_(False)
+        optimizer = ProdigyPlusScheduleFree(net.parameters(), d0=1e-3, fused_back_pass=fused, compile=compiles)
+        hooks = fuse_backward(optimizer) if fused else None
+        for step in range(8):
+            if step in (2, 5):
+                net[0].requires_grad_(step == 2)
+            if step == 4:
+                old, net[2].bias = net[2].bias, torch.nn.Parameter(net[2].bias.detach().clone())
+                params = optimizer.param_groups[0]["params"]
+                params[[each is old for each in params].index(True)] = net[2].bias
+            loss_of(net, step).backward()
+            optimizer.step()
+            assert hooks is None or all(param.grad is None for param in net.parameters())
+            optimizer.zero_grad()
+        return optimizer, list(net.parameters())
+
+    assert seen(*outcome(True)) == seen(*outcome(False))
+
+
 def test_a_wrapper_is_refused() -> None:
     with pytest.raises(TypeError, match="pass the optimizer inside"):
         fuse_backward(object())  # type: ignore[arg-type]
