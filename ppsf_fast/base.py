@@ -188,7 +188,7 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
     def _update(self, rules: list[Rule]) -> None:
         groups, ledger = self.param_groups, self._ledger
         # An edit goes over what the last step has computed, so that has to be there first. Else it can wait.
-        edited = ledger.is_edited(groups)
+        edited = self._is_edited()
         if edited:
             self._settle(wait=False, rules=rules)
         if all(rule.lr == 0 for rule in rules):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from numbers import Number
@@ -15,18 +14,13 @@ from ppsf_fast.distributed.sharding import anything_sharded, layout_of
 from ppsf_fast.distributed.team import is_first
 from ppsf_fast.options import Group, check_groups, check_lr, checked, option_of
 from ppsf_fast.revisions import Revision
-from ppsf_fast.scalars import FIRST_STEP, Names
+from ppsf_fast.scalars import Names
+from ppsf_fast.stored import check_stored
 
 #: Of what a state dict holds; raised with whatever a reader of the old form would misread.
 STATE_VERSION = 1
 #: What the releases that this package replaces keep in their groups, and it does not.
 _OF_OTHERS = "running_d_numerator"
-
-#: What each number of a group is at least, and whether it must be more than that; others may be any finite number.
-_LEAST = {
-    "d": (0, True), "d_prev": (0, True), "d_max": (0, True), "weight_sum": (0, False), "lr_max": (0, False),
-    "k": (FIRST_STEP, False), "stalled": (0, False), "peak": (0, False),
-}  # fmt: skip
 
 
 def check_kind(state_dict: object) -> None:
@@ -183,15 +177,4 @@ def _check_group(group: Group, revision: Revision, where: str) -> None:
         )
     check_lr(group["lr"])
     checked(_options(group, revision), revision)
-    for name in scalars:
-        _check_scalar(name, group[name], where)
-
-
-def _check_scalar(name: str, value: Any, where: str) -> None:
-    if value is None and name == "peak":
-        return
-    least, excluded = _LEAST.get(name, (-math.inf, True))
-    is_number = isinstance(value, (int, float)) and math.isfinite(value)
-    if not is_number or value < least or (excluded and value == least):
-        bound = f" {'>' if excluded else '>='} {least}" if name in _LEAST else ""
-        raise ValueError(f"{where} holds {name}={value!r}: it must be a finite number{bound}. Load another state dict.")
+    check_stored(group, scalars, where, "Load another state dict.")

@@ -115,6 +115,7 @@ class Stepwise(Core):
             return
         if known:  # the others may have been replaced meanwhile
             fresh = self._fresh(rules)
+        self._is_edited()
         self._end_fused_step()
         self._drop_ahead()
         self._settle(wait=False)
