@@ -28,6 +28,7 @@ class FusedBackward:
             self._install(group["params"])
         optimizer.follow(self._install)
         optimizer.before_end(self._finish)
+        self._loads = optimizer.register_load_state_dict_post_hook(lambda _: self._forget())
 
     @contextmanager
     def accumulating(self, on: bool = True) -> Iterator[None]:
@@ -88,6 +89,10 @@ class FusedBackward:
         for param in self._left:
             if param not in self._moved and param.grad is not None:
                 self._move(param)
+        self._forget()
+
+    def _forget(self) -> None:
+        """A step has ended, or is dropped for the state that is loaded."""
         self._left.clear()
         self._moved.clear()
 
@@ -95,6 +100,7 @@ class FusedBackward:
         """Take the hooks off; calling it again does nothing."""
         self._optimizer.unfollow(self._install)
         self._optimizer.not_before_end(self._finish)
+        self._loads.remove()
         for handle in self._handles.values():
             handle.remove()
         self._handles.clear()

@@ -120,4 +120,7 @@ class Persistence(Core):
             skipped = self._ledger.skipped()
         super().__setstate__(given)
         self._ledger = Ledger(Names.of(self._revision), skipped)
+        # Who loads keeps the hooks that are installed; a copy has none.
+        following = getattr(self, "_followers", []), getattr(self, "_finishers", [])
         self._begin_anew()
+        self._followers, self._finishers = following

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import itertools
 import math
@@ -470,6 +471,38 @@ def test_who_is_unfrozen_under_hooks_or_takes_the_place_of_another_is_trained(co
             assert hooks is None or all(param.grad is None for param in net.parameters())
             optimizer.zero_grad()
         return optimizer, list(net.parameters())
+
+    assert seen(*outcome(True)) == seen(*outcome(False))
+
+
+@pytest.mark.need(1, 7)
+@pytest.mark.parametrize("in_step", [False, True])
+@pytest.mark.parametrize("accumulates", [False, True])
+def test_hooks_stay_where_a_state_dict_is_loaded(accumulates: bool, in_step: bool) -> None:
+    """As in a script that makes model, optimizer and hooks, and then looks for a checkpoint."""
+
+    def outcome(fused: bool) -> tuple[Any, Any]:
+        net = model()
+        optimizer = ProdigyPlusScheduleFree(net.parameters(), d0=1e-3, fused_back_pass=fused)
+        hooks = fuse_backward(optimizer) if fused else None
+        loss_of(net, 0).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        saved, weights = copy.deepcopy(optimizer.state_dict()), copy.deepcopy(net.state_dict())
+        if in_step:
+            loss_of(net, 1).backward()
+        optimizer.load_state_dict(saved)
+        net.load_state_dict(weights)
+        optimizer.zero_grad()
+        optimizer.add_param_group({"params": [late := torch.nn.Parameter(torch.ones(3))]})
+        for step in range(2, 5):
+            if accumulates:
+                with hooks.accumulating() if hooks else contextlib.nullcontext():
+                    (loss_of(net, step + 10) + late.square().sum()).backward()
+            loss_of(net[:2], step).backward() if accumulates else (loss_of(net, step) + late.square().sum()).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        return optimizer, [*net.parameters(), late]
 
     assert seen(*outcome(True)) == seen(*outcome(False))
 
