@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
@@ -60,6 +61,7 @@ def takes_options(signature_of: Callable[P, None]) -> Callable[P, None]:
     # clause: PPSF-X-001 80b73f96
     @functools.wraps(signature_of)
     def construct(*args: P.args, **kwargs: P.kwargs) -> None:
+        _refuse_unknown(kwargs, signature)
         given = signature.bind(*args, **kwargs).arguments
         optimizer, params = given.pop("self"), given.pop("params")
         revision, compiles = given.pop("revision", optimizer.REVISIONS[0]), given.pop("compile", False)
@@ -67,6 +69,15 @@ def takes_options(signature_of: Callable[P, None]) -> Callable[P, None]:
         RevisedOptimizer.__init__(optimizer, params, given, revision, compiles, group)
 
     return construct
+
+
+def _refuse_unknown(given: Mapping[str, object], signature: inspect.Signature) -> None:
+    """Raise TypeError for a name that is no option, and say which one it looks like."""
+    for name in given:
+        if name not in signature.parameters:
+            alike = difflib.get_close_matches(name, signature.parameters, n=1)
+            meant = f"Did you mean {alike[0]}?" if alike else "Leave it out."
+            raise TypeError(f"{name} is no option: allowed are those that help() of the class shows. {meant}")
 
 
 class RevisedOptimizer(Stepwise, Seeing, Persistence):

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.parameter import is_lazy
 
 from ppsf_fast.numerics import readable
 from ppsf_fast.options import Group
@@ -107,6 +108,8 @@ def check_parameter(param: Tensor, where: str) -> None:
             f"{where} is {param.dtype}: allowed are float32, bfloat16 and float16. Convert the model, for example "
             "with .float() or .bfloat16()."
         )
+    if is_lazy(param):  # its shape is not known yet
+        return
     if param.layout != torch.strided:
         raise TypeError(f"{where} is {param.layout}: allowed are dense parameters. Convert it with .to_dense().")
     if not param.is_contiguous() and any(s == 0 and n > 1 for n, s in zip(param.shape, param.stride(), strict=True)):

@@ -127,3 +127,11 @@ def test_the_estimate_of_one_group_is_not_disturbed_by_the_mean() -> None:
     train(optimizer, params, range(3))
     for row in optimizer.metrics():
         assert row["d_hat"] == math.atan2(row["d_numerator"], row["d_denom"])
+
+
+def test_parameters_that_have_no_shape_yet_are_taken() -> None:
+    layer = torch.nn.LazyLinear(3)
+    optimizer = ProdigyPlusScheduleFree(layer.parameters())
+    layer(torch.ones(2, 4)).sum().backward()
+    optimizer.step()
+    assert {value["z"].shape for value in optimizer.state.values()} == {(3, 4), (3,)}

@@ -96,8 +96,10 @@ def test_what_belongs_to_the_whole_optimizer_is_refused_in_a_group(name: str) ->
 
 @pytest.mark.need(20)
 def test_an_unknown_option_is_refused_by_name() -> None:
-    with pytest.raises(TypeError, match="d_coeff"):
+    with pytest.raises(TypeError, match=r"d_coeff is no option.* Did you mean d_coef\?"):
         make(d_coeff=2.0)
+    with pytest.raises(TypeError, match=r"foreach is no option.* Leave it out"):
+        make(foreach=True)
 
 
 def test_a_revision_that_is_not_served_is_refused() -> None:
