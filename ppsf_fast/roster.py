@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ppsf_fast.rule import Rule
+from ppsf_fast.rule import Rule, alike
 from ppsf_fast.state import State, is_complete
 
 #: Tensors whose memory is what it seems to be.
@@ -102,8 +102,8 @@ class Roster:
     def fits(
         self, params: Sequence[Tensor], states: Mapping[Tensor, State], rule: Rule, adapts: bool, first: int
     ) -> bool:
-        """Whether everything is as it was."""
-        if (rule, adapts, first, len(params)) != (self.rule, self.adapts, self.first, self.count):
+        """Whether everything is as it was, but for what schedules move."""
+        if (adapts, first, len(params)) != (self.adapts, self.first, self.count) or not alike(rule, self.rule):
             return False
         blocks = (_facts(block, states) for block in _blocks(params))
         pairs = zip(self.facts, blocks, strict=True)
