@@ -120,17 +120,12 @@ def check_parameter(param: Tensor, where: str) -> None:
         )
 
 
-def _check_memory(param: Tensor, grad: Tensor, where: str) -> None:
-    """Raise unless a step can read a gradient and write its parameter; torch sees to it only when `.grad` is set."""
+def _check_fit(param: Tensor, grad: Tensor, where: str) -> None:
+    """Raise ValueError unless a gradient is of its parameter's shape; torch sees to it only when `.grad` is set."""
     if grad.shape != param.shape:
         raise ValueError(
             f"the gradient of {where} has shape {tuple(grad.shape)}, and the parameter {tuple(param.shape)}: they must "
             "agree. The parameter was replaced since its backward pass: call zero_grad() after such a change."
-        )
-    if param.is_meta:
-        raise TypeError(
-            f"{where} is on the meta device, without memory: a step is allowed on parameters that have some. Call "
-            "to_empty() on the module and give it weights first."
         )
 
 
@@ -170,7 +165,7 @@ def item_of(index: int, param: Tensor, rule: Rule, states: Mapping[Tensor, State
     where = f"parameter {index}"
     check_parameter(param, where)
     check_gradient(param.grad, where)
-    _check_memory(param, param.grad, where)
+    _check_fit(param, param.grad, where)
     state = states.get(param, {})
     check_shapes(state, param.shape, rule.stride, where, revision=rule.revision)
     return Item(index, param, param.grad, state)
@@ -258,6 +253,11 @@ def is_good(grad: Tensor, scaling: Scaling) -> bool | Tensor:
 
 
 def _finite(grad: Tensor, unscale: Tensor | None) -> Tensor:
+    if grad.is_meta:
+        raise TypeError(
+            "a gradient is on the meta device, without memory: a step is allowed on parameters that have some. Call "
+            "to_empty() on the module and give it weights first."
+        )
     # Of a NaN the comparison is false too.
     return (unscaled(grad, unscale).abs() < TOO_LARGE).all()
 

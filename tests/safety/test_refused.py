@@ -98,7 +98,7 @@ def test_a_parameter_without_memory() -> None:
     optimizer.add_param_group({"params": list(layer.parameters())})
     layer.weight.grad = torch.zeros(2, 3, device="meta")
     kept = [bits(param) for param in params]
-    with pytest.raises(TypeError, match="parameter 3 is on the meta device"):
+    with pytest.raises(TypeError, match="on the meta device"):
         optimizer.step()
     assert [bits(param) for param in params] == kept
     assert optimizer.param_groups[0]["k"] == 3
