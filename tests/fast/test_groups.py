@@ -49,6 +49,16 @@ def test_a_group_that_is_refused_is_not_added() -> None:
 
 
 @pytest.mark.need(27, 28)
+def test_a_group_that_disagrees_with_the_others_is_not_added() -> None:
+    params, optimizer = pair(split_groups=False)
+    train(optimizer, params, range(2))
+    before = snapshot(optimizer, params)
+    with pytest.raises(ValueError, match="differ in d0"):
+        optimizer.add_param_group({"params": parameters(), "d0": 1e-3})
+    assert snapshot(optimizer, params) == before
+
+
+@pytest.mark.need(27, 28)
 def test_a_parameter_that_is_given_twice_is_refused() -> None:
     params, optimizer = pair()
     before = snapshot(optimizer, params)
