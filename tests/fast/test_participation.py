@@ -78,6 +78,10 @@ def test_an_idle_group_does_not_enter_the_mean_estimate() -> None:
     own, estimate = optimizer.param_groups[0]["d"], optimizer.metrics()[0]["step_estimate"]
     assert own > optimizer.param_groups[1]["d"]
     assert abs(estimate - own) <= math.ulp(own)  # the harmonic mean of one
+    before = optimizer.param_groups[0]["weight_sum"]
+    train(optimizer, [active], [20])
+    after = optimizer.param_groups[0]["weight_sum"]
+    assert abs(after - before - estimate**2) <= 4 * math.ulp(after)  # and the step is taken with it
 
 
 @pytest.mark.parametrize("grad_dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])

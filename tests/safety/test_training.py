@@ -33,16 +33,20 @@ def test_a_dummy_step_changes_nothing(cls: Any) -> None:
     after = snapshot(optimizer, params)
     assert {**after, "state": {}} == before
     assert after["state"].keys() == dict(enumerate(params)).keys()
+    with torch.no_grad():  # weights of a checkpoint, which come after it
+        for param in (*params, *others):
+            param.mul_(0.5)
     train(optimizer, params, range(3))
     train(other, others, range(3))
     assert snapshot(optimizer, params) == snapshot(other, others)
 
 
 @pytest.mark.need(13)
-def test_decay_reaches_the_mean_of_bfloat16_weights() -> None:
+@pytest.mark.parametrize("shape", [(20_000,), (200, 100)])
+def test_decay_reaches_the_mean_of_bfloat16_weights(shape: tuple[int, ...]) -> None:
     """Each step takes a hundred-thousandth, two hundred times less than a bfloat16 weight can show."""
     steps, count, value, share = 200, 20_000, 1.25, 1e-5
-    param = torch.nn.Parameter(torch.full((count,), value, dtype=torch.bfloat16))
+    param = torch.nn.Parameter(torch.full(shape, value, dtype=torch.bfloat16))
     optimizer = ProdigyPlusScheduleFree([param], d0=1e-3, weight_decay=share / 1e-3)
     for _ in range(steps):
         param.grad = torch.zeros_like(param)
