@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
@@ -29,6 +30,7 @@ from ppsf_fast.options import (
     revision_of,
 )
 from ppsf_fast.persistence import Persistence
+from ppsf_fast.precision import ordinary
 from ppsf_fast.rule import Rule
 from ppsf_fast.scalars import (
     Ledger,
@@ -59,6 +61,7 @@ def takes_options(signature_of: Callable[P, None]) -> Callable[P, None]:
     # clause: PPSF-X-001 80b73f96
     @functools.wraps(signature_of)
     def construct(*args: P.args, **kwargs: P.kwargs) -> None:
+        _refuse_unknown(kwargs, signature)
         given = signature.bind(*args, **kwargs).arguments
         optimizer, params = given.pop("self"), given.pop("params")
         revision, compiles = given.pop("revision", optimizer.REVISIONS[0]), given.pop("compile", False)
@@ -66,6 +69,15 @@ def takes_options(signature_of: Callable[P, None]) -> Callable[P, None]:
         RevisedOptimizer.__init__(optimizer, params, given, revision, compiles, group)
 
     return construct
+
+
+def _refuse_unknown(given: Mapping[str, object], signature: inspect.Signature) -> None:
+    """Raise TypeError for a name that is no option, and say which one it looks like."""
+    for name in given:
+        if name not in signature.parameters:
+            alike = difflib.get_close_matches(name, signature.parameters, n=1)
+            meant = f"Did you mean {alike[0]}?" if alike else "Leave it out."
+            raise TypeError(f"{name} is no option: allowed are those that help() of the class shows. {meant}")
 
 
 class RevisedOptimizer(Stepwise, Seeing, Persistence):
@@ -126,10 +138,12 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
 
     def _start_of_group(self, group: Group) -> Group:
         """The entries of a new group, validated."""
+        places: dict[Tensor, int] = {}
         for position, entry in enumerate(group["params"]):
             param = entry[1] if isinstance(entry, tuple) else entry
             if isinstance(param, Tensor):
                 plan.check_parameter(param, f"parameter {position} of the group")
+                _refuse_repeated(places.setdefault(param, position), position)
         # A loaded checkpoint may have changed what belongs to the whole optimizer.
         shared = [name for name in SHARED_NAMES if name in self._revision.options and self.param_groups]
         defaults = {**self.defaults, **{name: self.param_groups[0][name] for name in shared}}
@@ -178,7 +192,7 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
             self._warn_if_idle()
             self._end_fused_step()
             return loss
-        with torch.no_grad():
+        with torch.no_grad(), ordinary():
             self._update(rules)
             self._settle(wait=False, rules=rules)
         return loss
@@ -186,7 +200,7 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
     def _update(self, rules: list[Rule]) -> None:
         groups, ledger = self.param_groups, self._ledger
         # An edit goes over what the last step has computed, so that has to be there first. Else it can wait.
-        edited = ledger.is_edited(groups)
+        edited = self._is_edited()
         if edited:
             self._settle(wait=False, rules=rules)
         if all(rule.lr == 0 for rule in rules):
@@ -241,6 +255,15 @@ def _listed(params: Any) -> Any:
     if isinstance(params, Tensor):
         return [params]
     return list(params) if isinstance(params, Iterable) and not isinstance(params, set) else params
+
+
+def _refuse_repeated(first: int, position: int) -> None:
+    """Twice in a step, a parameter would move by its gradient twice, and the second time by one of other weights."""
+    if first != position:
+        raise ValueError(
+            f"parameter {position} of the group is parameter {first} once more: allowed is each parameter once, also "
+            "where modules share it. Pass list(dict.fromkeys(params))."
+        )
 
 
 def _refuse_scalars(group: Group, scalars: Group) -> None:

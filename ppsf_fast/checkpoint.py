@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from numbers import Number
 from typing import Any
 
 from torch import Tensor
@@ -14,22 +14,58 @@ from ppsf_fast.distributed.sharding import anything_sharded, layout_of
 from ppsf_fast.distributed.team import is_first
 from ppsf_fast.options import Group, check_groups, check_lr, checked, option_of
 from ppsf_fast.revisions import Revision
-from ppsf_fast.scalars import FIRST_STEP, Names
+from ppsf_fast.scalars import Names
+from ppsf_fast.stored import check_stored
 
 #: Of what a state dict holds; raised with whatever a reader of the old form would misread.
 STATE_VERSION = 1
 #: What the releases that this package replaces keep in their groups, and it does not.
 _OF_OTHERS = "running_d_numerator"
 
-#: What each number of a group is at least, and whether it must be more than that; others may be any finite number.
-_LEAST = {
-    "d": (0, True), "d_prev": (0, True), "d_max": (0, True), "weight_sum": (0, False), "lr_max": (0, False),
-    "k": (FIRST_STEP, False), "stalled": (0, False), "peak": (0, False),
-}  # fmt: skip
+
+def check_kind(state_dict: object) -> None:
+    """Raise unless something can be a state dict, or become one by hooks."""
+    if not isinstance(state_dict, Mapping):
+        raise TypeError(
+            f"load_state_dict() was given a {type(state_dict).__name__}: allowed is what state_dict() of an optimizer "
+            "returned. Pass that."
+        )
+
+
+def _check_form(state_dict: Mapping[str, Any]) -> None:
+    lacking = [name for name in ("state", "param_groups") if name not in state_dict]
+    if lacking:
+        raise ValueError(
+            f"load_state_dict() was given a dict without {' and '.join(map(repr, lacking))}, but with "
+            f"{list(state_dict)[:4]}: allowed is what state_dict() of an optimizer returned. Pass the entry of a "
+            "checkpoint that holds it."
+        )
+
+
+def owned(states: defaultdict[Tensor, Any], groups: Sequence[Group]) -> defaultdict[Tensor, Any]:
+    """The state without that of parameters which have left their groups: a state dict has no number for them."""
+    params = {param for group in groups for param in group["params"]}
+    absent = {id(key) for key in states if isinstance(key, Tensor) and key not in params}
+    if not absent:
+        return states
+    kept = {key: state for key, state in states.items() if id(key) not in absent}
+    return defaultdict(dict, kept)
+
+
+def plain(state_dict: dict[str, Any]) -> dict[str, Any]:
+    """With numbers of other libraries, such as a schedule may leave in a group, as those of Python."""
+
+    def python(value: Any) -> Any:
+        foreign = isinstance(value, Number) and type(value).__module__ != "builtins"
+        return value.item() if foreign and hasattr(value, "item") else value
+
+    groups = [{name: python(value) for name, value in group.items()} for group in state_dict["param_groups"]]
+    return {**state_dict, "param_groups": groups}
 
 
 def check(state_dict: Mapping[str, Any], groups: Sequence[Group], revision: Revision) -> None:
     """Raise unless `state_dict` can be loaded into an optimizer of this revision with these groups."""
+    _check_form(state_dict)
     saved = state_dict["param_groups"]
     for index, group in enumerate(saved):
         _check_group(group, revision, f"group {index} of the state dict")
@@ -37,7 +73,7 @@ def check(state_dict: Mapping[str, Any], groups: Sequence[Group], revision: Revi
         check_groups(saved, revision)
     for key, param, stride in _parameters(saved, groups, revision):
         where = f"parameter {key}"
-        checkpoints.check(state_dict["state"].get(key, {}), param, layout_of(param, where), stride, where)
+        checkpoints.check(state_dict["state"].get(key, {}), param, layout_of(param, where), stride, where, revision)
 
 
 def groups_of(state_dict: Mapping[str, Any], revision: Revision) -> list[Group]:
@@ -141,15 +177,4 @@ def _check_group(group: Group, revision: Revision, where: str) -> None:
         )
     check_lr(group["lr"])
     checked(_options(group, revision), revision)
-    for name in scalars:
-        _check_scalar(name, group[name], where)
-
-
-def _check_scalar(name: str, value: Any, where: str) -> None:
-    if value is None and name == "peak":
-        return
-    least, excluded = _LEAST.get(name, (-math.inf, True))
-    is_number = isinstance(value, (int, float)) and math.isfinite(value)
-    if not is_number or value < least or (excluded and value == least):
-        bound = f" {'>' if excluded else '>='} {least}" if name in _LEAST else ""
-        raise ValueError(f"{where} holds {name}={value!r}: it must be a finite number{bound}. Load another state dict.")
+    check_stored(group, scalars, where, "Load another state dict.")

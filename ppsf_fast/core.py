@@ -15,11 +15,13 @@ from ppsf_fast import plan, state
 from ppsf_fast.distributed.sharding import Known, is_declared
 from ppsf_fast.distributed.team import Team
 from ppsf_fast.fused import FusedStep
-from ppsf_fast.options import check_groups, check_lr
+from ppsf_fast.options import Group, check_edited, check_groups, check_lr
+from ppsf_fast.precision import ordinary
 from ppsf_fast.revisions import Revision
 from ppsf_fast.roster import Roster
 from ppsf_fast.rule import Rule, Rulebook, same
-from ppsf_fast.scalars import Ledger, show_effective_lr
+from ppsf_fast.scalars import Ledger, Names, show_effective_lr
+from ppsf_fast.stored import check_stored
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
@@ -45,6 +47,7 @@ class Core(Optimizer):
     def _begin_anew(self) -> None:
         """No fused step runs; nobody follows what is added."""
         self._running: FusedStep | None = None
+        self._waiting: FusedStep | None = None  # made for parameters that took no part, and not begun
         self._workspace: dict[object, object] = {}  # what a backend keeps between steps; never needed to go on
         self._rosters: dict[int, Roster] = {}  # of groups that a compiled step has moved
         self._turn = threading.RLock()  # autograd calls hooks from a thread per device
@@ -53,6 +56,7 @@ class Core(Optimizer):
         self._layouts = Known()
         self._rulebook = Rulebook(self._revision)
         self._agreeing: list[Rule] = []  # rules of groups that have been found to agree
+        self._options: list[Group] = []  # their options
         self._ahead = False  # whether the state was made by a step with nothing but learning rates of 0
         self._adapting: list[bool] = []  # of each group, whether its estimate might adapt when memory was last freed
 
@@ -101,9 +105,26 @@ class Core(Optimizer):
             check_lr(group["lr"])
         rules = self._rules()
         if not same(rules, self._agreeing):
-            check_groups(self.param_groups, self._revision)
+            self._check_options()
             self._agreeing = rules
         return rules
+
+    def _check_options(self) -> None:
+        """Raise unless the options of the groups are such as the constructor takes, and agree where they have to."""
+        known = [*self._options, *({} for _ in self.param_groups)]
+        for group, before in zip(self.param_groups, known, strict=False):
+            check_edited(group, before, self._revision)
+        check_groups(self.param_groups, self._revision)
+        self._options = [{name: group[name] for name in self._revision.options} for group in self.param_groups]
+
+    def _is_edited(self) -> bool:
+        """Whether a group shows anything else than what the device has; raises if no step can go on from there."""
+        edited = self._ledger.is_edited(self.param_groups)
+        if edited or not self._ledger.knows(self.param_groups):
+            names = Names.of(self._revision).all
+            for index, group in enumerate(self.param_groups):
+                check_stored(group, names, f"group {index}", "Put such a number there, or load a state dict.")
+        return edited
 
     def _settle(self, wait: bool, rules: list[Rule] | None = None) -> None:
         """Bring the floats in the groups up to date, as far as they have arrived; `wait` makes them exact.
@@ -132,8 +153,8 @@ class Core(Optimizer):
     @torch.no_grad()
     def _end_fused_step(self) -> None:
         """End the fused step that runs, if one does."""
-        with self._turn:
-            running, self._running = self._running, None
+        with self._turn, ordinary():
+            running, self._running, self._waiting = self._running, None, None
             if running is None:
                 return
             self._settle(wait=False)

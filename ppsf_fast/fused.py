@@ -18,7 +18,7 @@ from ppsf_fast.backends.coefficients import Coefficients, allowed, coefficients,
 from ppsf_fast.backends.statistics import Statistics
 from ppsf_fast.options import Group
 from ppsf_fast.plan import GroupPlan, Item, Plan, PoolPlan
-from ppsf_fast.rule import Rule
+from ppsf_fast.rule import Rule, same
 from ppsf_fast.scalars import Ledger, Scalars
 from ppsf_fast.scaling import Scaling
 from ppsf_fast.state import State, prepare
@@ -78,6 +78,7 @@ class FusedStep:
         for index, group in enumerate(groups):
             self._places |= {param: (len(self._places) + j, index) for j, param in enumerate(group["params"])}
         self._come: set[int] = set()
+        self._sizes = [len(group["params"]) for group in groups]
         #: Whether a parameter came with the scale of its gradient.
         self.is_unscaled = False
         self._plan = Plan([], compiles=compiles)
@@ -86,6 +87,18 @@ class FusedStep:
     def __contains__(self, param: Tensor) -> bool:
         """Whether it is one of the parameters."""
         return param in self._places
+
+    def is_still_of(self, rules: Sequence[Rule]) -> bool:
+        """Whether rules, and the number of parameters of each group, are those that it was made for."""
+        return same(rules, self._rules) and self._sizes == [len(group["params"]) for group in self._groups]
+
+    def has_in_place(self, param: Tensor) -> bool:
+        """Whether it is one of the parameters, and still in its place."""
+        if param not in self._places:
+            return False
+        index, group = self._places[param]
+        here = self._groups[group]["params"]
+        return here[index - sum(self._sizes[:group])] is param
 
     def has_seen(self, param: Tensor) -> bool:
         """Whether it has come already."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import weakref
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
@@ -27,6 +28,7 @@ class FusedBackward:
             self._install(group["params"])
         optimizer.follow(self._install)
         optimizer.before_end(self._finish)
+        self._loads = optimizer.register_load_state_dict_post_hook(lambda _: self._forget())
 
     @contextmanager
     def accumulating(self, on: bool = True) -> Iterator[None]:
@@ -47,8 +49,19 @@ class FusedBackward:
     def _install(self, params: Iterable[Tensor]) -> None:
         for param in params:
             if param.requires_grad and param not in self._handles:
-                hook = param.register_post_accumulate_grad_hook(self._step)  # type: ignore[no-untyped-call]
+                hook = param.register_post_accumulate_grad_hook(self._hook())  # type: ignore[no-untyped-call]
                 self._handles[param] = hook
+
+    def _hook(self) -> Callable[[Tensor], None]:
+        """What a parameter calls. It keeps nothing alive: Python's collector cannot see what a hook refers to."""
+        alive = weakref.WeakMethod(self._step)
+
+        def hook(param: Tensor) -> None:
+            step = alive()
+            if step is not None:
+                step(param)
+
+        return hook
 
     def _step(self, param: Tensor) -> None:
         if param in self._moved:
@@ -68,10 +81,18 @@ class FusedBackward:
         self._moved.add(param)
 
     def _finish(self) -> None:
-        """Before a step ends: move who was left by the last backward pass."""
+        """Before a step ends: move who was left by the last backward pass, and who had no hook in it."""
+        for group in self._optimizer.param_groups:
+            late = [param for param in group["params"] if param.grad is not None and param not in self._handles]
+            self._install(late)
+            self._left |= dict.fromkeys(param for param in late if param in self._handles)
         for param in self._left:
             if param not in self._moved and param.grad is not None:
                 self._move(param)
+        self._forget()
+
+    def _forget(self) -> None:
+        """A step has ended, or is dropped for the state that is loaded."""
         self._left.clear()
         self._moved.clear()
 
@@ -79,6 +100,7 @@ class FusedBackward:
         """Take the hooks off; calling it again does nothing."""
         self._optimizer.unfollow(self._install)
         self._optimizer.not_before_end(self._finish)
+        self._loads.remove()
         for handle in self._handles.values():
             handle.remove()
         self._handles.clear()
@@ -96,7 +118,8 @@ def fuse_backward(optimizer: RevisedOptimizer) -> FusedBackward:
     """Step inside the backward pass: each parameter moves when its gradient is complete, and the gradient is freed.
 
     Call `optimizer.step()` after each `loss.backward()`, which ends the step. Parameters that are added later get their
-    hook at once; one that is frozen now gets none, so unfreeze first. A second backward pass before `step()` is
+    hook at once; one that is unfrozen later, or takes the place of another, is moved by `step()` once, and has
+    its hook from then on. A second backward pass before `step()` is
     refused, unless all but the last are made in `FusedBackward.accumulating()`. Gradients cannot be clipped by
     their common norm.
 

@@ -141,6 +141,12 @@ def options_of_group(given: Mapping[str, Any], defaults: Mapping[str, Any], revi
     # clause: PPSF-O-002 f4e9a388
     if "use_stableadamw" in options and options["eps"] is None:
         options["use_stableadamw"] = False
+    _refuse_pairs(options, revision)
+    return options
+
+
+def _refuse_pairs(options: Mapping[str, Any], revision: Revision) -> None:
+    """Raise ValueError for options of a group that exclude each other."""
     # clause: PPSF-X-008 11404e69
     averages = bool(option_of(options, "use_schedulefree", revision))
     rectified = options["use_bias_correction"] and correction_of(revision, averages) != "adam"
@@ -155,7 +161,25 @@ def options_of_group(given: Mapping[str, Any], defaults: Mapping[str, Any], revi
             f"betas={options['betas']}: betas[0] must be > 0 where weights are averaged, since averaging divides "
             "by it. Raise betas[0], or switch averaging off where the revision allows it."
         )
-    return options
+
+
+def check_edited(group: Group, before: Group, revision: Revision) -> None:
+    """Raise for the first option of a group that was edited into something which the constructor would refuse.
+
+    Args:
+        group: has all options of the revision.
+        before: the options that were found right, by the same objects; may lack any.
+        revision: of the optimizer.
+
+    Raises:
+        TypeError, ValueError: as the constructor does.
+    """
+    missing = object()
+    edited = {name: group[name] for name in revision.options if group[name] is not before.get(name, missing)}
+    edited.pop("lr", None)  # which may be 0 here
+    if edited:
+        checked(edited, revision)
+        _refuse_pairs(group, revision)
 
 
 #: What the estimate of a pool depends on.

@@ -8,6 +8,7 @@ from torch.optim.optimizer import Optimizer
 
 from ppsf_fast import checkpoint
 from ppsf_fast.core import Core
+from ppsf_fast.precision import ordinary
 from ppsf_fast.revisions import REVISIONS
 from ppsf_fast.scalars import Ledger, Names
 
@@ -24,12 +25,16 @@ class Persistence(Core):
         self._settle(wait=True)
 
         def complete(_: Optimizer, made: dict[str, Any]) -> dict[str, Any]:
+            made = checkpoint.plain(made)
             return checkpoint.completed(made, self.param_groups, self.state, self._revision)
 
         handle = self.register_state_dict_post_hook(complete, prepend=True)
+        everything = self.state
         try:
+            self.state = checkpoint.owned(everything, self.param_groups)
             return super().state_dict()
         finally:
+            self.state = everything
             handle.remove()
 
     def whole_state_dict(self) -> dict[str, Any]:
@@ -67,6 +72,7 @@ class Persistence(Core):
         """
         # torch casts state to the dtype of the parameter. So the state is taken out before torch sees it and
         # put back before any other hook does.
+        checkpoint.check_kind(state_dict)
         taken: dict[str, Any] = {}
 
         def take(_: Optimizer, given: dict[str, Any]) -> dict[str, Any]:
@@ -75,7 +81,8 @@ class Persistence(Core):
             return {**given, "param_groups": checkpoint.groups_of(given, self._revision), "state": {}}
 
         def put(_: Optimizer) -> None:
-            self.state = checkpoint.restored(taken, self.param_groups, self._revision)
+            with ordinary():
+                self.state = checkpoint.restored(taken, self.param_groups, self._revision)
             self._running, self._ahead = None, False
 
         handles = (
@@ -113,4 +120,7 @@ class Persistence(Core):
             skipped = self._ledger.skipped()
         super().__setstate__(given)
         self._ledger = Ledger(Names.of(self._revision), skipped)
+        # Who loads keeps the hooks that are installed; a copy has none.
+        following = getattr(self, "_followers", []), getattr(self, "_finishers", [])
         self._begin_anew()
+        self._followers, self._finishers = following

@@ -77,7 +77,7 @@ def _begin(state: Tensor, first: int, position: Word, seed: int, step: Word) -> 
     """
     c0, c2, c1, c3, products, _ = state.flatten(0, 1).unbind()
     block = c0.select(0, 0)
-    torch.arange(first, first + state.shape[-1], out=block)
+    torch.arange(first, first + state.shape[-1], out=block, device=block.device)
     torch.mul(block.expand_as(products), _MULTIPLIER_0, out=products)
     key_0, key_1 = _key_of(0, seed, step)
     shared, lower = _upper(position * _MULTIPLIER_2) ^ key_0, (position * _MULTIPLIER_2) & _WORD

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.parameter import is_lazy
 
 from ppsf_fast.numerics import readable
 from ppsf_fast.options import Group
@@ -68,6 +69,7 @@ class Plan:
     Attributes:
         pools: those that take part.
         estimates: d and k of every group of the optimizer if the step averages them, else nothing.
+        averaged: what a backend made of them, by device: one thing for all groups.
         ok: 0-d bool, false if the step must change nothing; None if it is known to be good.
         scaling: of its gradients.
         compiles: whether the backend uses a compiled step where it has one.
@@ -76,6 +78,7 @@ class Plan:
 
     pools: list[PoolPlan]
     estimates: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    averaged: dict[torch.device, tuple[Tensor, Tensor]] = field(default_factory=dict)
     ok: Tensor | None = None
     scaling: Scaling = field(default_factory=Scaling)
     compiles: bool = False
@@ -105,9 +108,20 @@ def check_parameter(param: Tensor, where: str) -> None:
             f"{where} is {param.dtype}: allowed are float32, bfloat16 and float16. Convert the model, for example "
             "with .float() or .bfloat16()."
         )
+    if not is_lazy(param) and param.layout != torch.strided:
+        raise TypeError(f"{where} is {param.layout}: allowed are dense parameters. Convert it with .to_dense().")
 
 
-def check_memory(param: Tensor, where: str) -> None:
+def _check_fit(param: Tensor, grad: Tensor, where: str) -> None:
+    """Raise ValueError unless a gradient is of its parameter's shape; torch sees to it only when `.grad` is set."""
+    if grad.shape != param.shape:
+        raise ValueError(
+            f"the gradient of {where} has shape {tuple(grad.shape)}, and the parameter {tuple(param.shape)}: they must "
+            "agree. The parameter was replaced since its backward pass: call zero_grad() after such a change."
+        )
+
+
+def _check_memory(param: Tensor, where: str) -> None:
     """Raise ValueError for a parameter whose elements lie in the same place; `where` names it."""
     # Torch would raise when it writes, in the middle of a step, and a kernel would not notice.
     if not param.is_contiguous() and any(map(_repeats, param.stride(), param.shape)):
@@ -157,10 +171,11 @@ def item_of(index: int, param: Tensor, rule: Rule, states: Mapping[Tensor, State
         return None
     where = f"parameter {index}"
     check_parameter(param, where)
-    check_memory(param, where)
+    _check_memory(param, where)
     check_gradient(param.grad, where)
+    _check_fit(param, param.grad, where)
     state = states.get(param, {})
-    check_shapes(state, param.shape, rule.stride, where)
+    check_shapes(state, param.shape, rule.stride, where, revision=rule.revision)
     return Item(index, param, param.grad, state)
 
 
@@ -183,7 +198,7 @@ def recognised(
     groups: Sequence[Group], rules: Sequence[Rule], states: Mapping[Tensor, State], rosters: dict[int, Roster]
 ) -> dict[int, Roster]:
     """The rosters of groups, by their index, that are as they were."""
-    found, firsts = {}, _firsts_of(groups)
+    found, firsts = {}, _firsts(groups) if rosters else []
     for index, known in rosters.items():
         if index < len(groups) and rules[index].lr != 0:
             group, rule = groups[index], rules[index]
@@ -192,8 +207,8 @@ def recognised(
     return found
 
 
-def _firsts_of(groups: Sequence[Group]) -> list[int]:
-    """The position of the first parameter of each group over all groups."""
+def _firsts(groups: Sequence[Group]) -> list[int]:
+    """The position over all groups of the first parameter of each."""
     return list(accumulate((len(group["params"]) for group in groups), initial=0))
 
 
@@ -218,10 +233,8 @@ def gather(
         ValueError: state that does not fit its parameter.
     """
     items: list[list[Item]] = []
-    first = 0
-    for group, rule in zip(groups, rules, strict=True):
+    for group, rule, first in zip(groups, rules, _firsts(groups)[:-1], strict=True):
         items.append(_items_of(group, rule, states, first, len(items) in rosters))
-        first += len(group["params"])
     pools = []
     for members in pools_of(rules):
         active = [index for index in members if items[index]]
@@ -248,6 +261,11 @@ def is_good(grad: Tensor, scaling: Scaling) -> bool | Tensor:
 
 
 def _finite(grad: Tensor, unscale: Tensor | None) -> Tensor:
+    if grad.is_meta:
+        raise TypeError(
+            "a gradient is on the meta device, without memory: a step is allowed on parameters that have some. Call "
+            "to_empty() on the module and give it weights first."
+        )
     # Of a NaN the comparison is false too.
     return (unscaled(grad, unscale).abs() < TOO_LARGE).all()
 
@@ -322,11 +340,12 @@ def equip(
 
 def enrolled(plan: Plan, groups: Sequence[Group], states: Mapping[Tensor, State]) -> dict[int, Roster]:
     """The rosters of the groups of a plan that is equipped, by their index; those that were not recognised are made."""
-    firsts = _firsts_of(groups)
+    firsts = _firsts(groups)
     for group in plan.groups:
         if group.roster is None:
-            whole, first = groups[group.index], firsts[group.index]
-            group.roster = Roster.of(whole["params"], states, group.rule, may_adapt(whole, group.rule), first)
+            whole = groups[group.index]
+            adapts = may_adapt(whole, group.rule)
+            group.roster = Roster.of(whole["params"], states, group.rule, adapts, firsts[group.index])
     return {group.index: group.roster for group in plan.groups if group.roster is not None}
 
 

@@ -8,6 +8,23 @@ from typing import Any
 
 import torch
 
+#: Kinds of devices that autocast knows, of those that parameters may be on.
+_KINDS = ("cpu", "cuda", "xpu", "mps")
+
+
+def ordinary() -> ExitStack:
+    """A context in which nothing is autocast and no tensor is made for inference alone, whatever holds around it.
+
+    A step inside such a block of a training loop is the step outside of it, and the next one can write its state.
+    """
+    stack = ExitStack()
+    for kind in filter(torch.is_autocast_enabled, _KINDS):
+        stack.enter_context(torch.autocast(kind, enabled=False))
+    if torch.is_inference_mode_enabled():
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.no_grad())
+    return stack
+
 
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ppsf_fast.rule import Rule
+from ppsf_fast.rule import Rule, alike
 from ppsf_fast.state import State, is_complete
 
 #: Tensors whose memory is what it seems to be.
@@ -71,7 +71,7 @@ class Roster:
     Attributes:
         rule: of the group.
         adapts: whether its pool may still adapt d.
-        first: position of the first parameter over all groups.
+        first: position over all groups of its first parameter, on which random bits depend.
         count: number of parameters.
         facts: everything else that counts, of some parameters each.
         work: what a backend made of it.
@@ -86,7 +86,7 @@ class Roster:
 
     @staticmethod
     def of(
-        params: Sequence[Tensor], states: Mapping[Tensor, State], rule: Rule, adapts: bool, first: int = 0
+        params: Sequence[Tensor], states: Mapping[Tensor, State], rule: Rule, adapts: bool, first: int
     ) -> Roster | None:
         """The roster of a group; None if it cannot be recognised by one, or lacks state that its next step creates."""
         taking = [param for param in params if param.grad is not None]
@@ -100,10 +100,10 @@ class Roster:
         return Roster(rule, adapts, first, len(params), known) if len(known) == len(facts) else None
 
     def fits(
-        self, params: Sequence[Tensor], states: Mapping[Tensor, State], rule: Rule, adapts: bool, first: int = 0
+        self, params: Sequence[Tensor], states: Mapping[Tensor, State], rule: Rule, adapts: bool, first: int
     ) -> bool:
-        """Whether everything is as it was."""
-        if (rule, adapts, first, len(params)) != (self.rule, self.adapts, self.first, self.count):
+        """Whether everything is as it was, but for what schedules move."""
+        if (adapts, first, len(params)) != (self.adapts, self.first, self.count) or not alike(rule, self.rule):
             return False
         blocks = (_facts(block, states) for block in _blocks(params))
         pairs = zip(self.facts, blocks, strict=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from operator import is_, itemgetter
+from dataclasses import dataclass, fields
+from operator import attrgetter, is_, itemgetter
 from typing import Any
 
 from ppsf_fast.options import all_options, correction_of, resolved_beta3, resolved_beta4
@@ -153,6 +153,16 @@ class Rule:
     def penalizes(self) -> bool:
         """Whether the gradient is that of the loss with an l2 penalty."""
         return self.weight_decay != 0 and not self.decouple
+
+
+#: Numbers that schedules move: nothing that is laid out for a step depends on them.
+_MOVING = frozenset(("lr", "weight_decay", "beta1", "beta2", "beta3", "beta4"))
+_lasting = attrgetter(*(entry.name for entry in fields(Rule) if entry.name not in _MOVING))
+
+
+def alike(one: Rule, other: Rule) -> bool:
+    """Whether two rules differ in numbers at most that a schedule moves."""
+    return one is other or bool(_lasting(one) == _lasting(other))
 
 
 #: Kinds of values that cannot be changed in place.

@@ -217,6 +217,10 @@ class Ledger:
         """Whether a group shows anything else than what it last agreed upon with the device."""
         return any(map(Scalars.differs, chain(self._pools.values(), self._groups.values()), repeat(groups)))
 
+    def knows(self, groups: Sequence[Group]) -> bool:
+        """Whether each group has agreed upon its numbers with the device."""
+        return len(self._groups) == len(groups) and all(pool.agreed for pool in self._pools.values())
+
     def publish(self, changed: Iterable[Scalars], values: Tensor | None = None) -> None:
         """Start bringing the scalars that a step changed to the groups.
 

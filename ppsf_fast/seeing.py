@@ -87,6 +87,7 @@ class Seeing(Core):
             True
         """
         training = [group for group in self.param_groups if group["train_mode"] and modes.averages(self._rules())]
+        evaluating = [id(group) for group in self.param_groups if not group["train_mode"]]
         params = [(group, param) for group in training for param in group["params"]]
         kept = [(*each, each[1].detach().clone()) for each in params if modes.has_average(each[1], self.state)]
         self.eval()
@@ -97,8 +98,9 @@ class Seeing(Core):
                 for group, param, weights in kept:
                     if not group["train_mode"]:
                         param.copy_(weights)
-            for group in training:
-                group["train_mode"] = True
+            for group in self.param_groups if training else []:  # also those that were added meanwhile
+                if id(group) not in evaluating:
+                    group["train_mode"] = True
 
     def metrics(self) -> list[dict[str, float]]:
         """Where each group stands after the last step that has ended; waits for the device.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from ppsf_fast.distributed.layout import Layout
 from ppsf_fast.muon import moves
 from ppsf_fast.numerics import sample
-from ppsf_fast.revisions import Revision
+from ppsf_fast.revisions import REVISIONS, Revision
 from ppsf_fast.rule import Rule
 from ppsf_fast.speed import COURSE
 
@@ -25,6 +26,10 @@ LIKE_PARAM = ("z", "exp_avg", "exp_avg_sq")
 #: Under ADOPT: whether the second moment has been made, a 0-d bool. The host cannot tell: a first step that the device
 #: finds to be bad leaves the state behind and makes nothing.
 FILLED = "filled"
+#: Where a factored second moment is kept: the rows, and the columns.
+FACTORS = ("exp_avg_sq_row", "exp_avg_sq_col")
+#: One number for each parameter.
+SINGLES = (FILLED, "rms_sq", *COURSE)
 
 
 def factored_axes(shape: Sequence[int], revision: Revision) -> tuple[int, int] | None:
@@ -60,19 +65,18 @@ def _start_of_moment(param: Tensor, rule: Rule, layout: Layout | None) -> State:
         return {"exp_avg_sq": torch.zeros_like(param, dtype=torch.float32)}
     dtype = torch.float32 if rule.factored_fp32 else dtype_of_state(param)
     row, column = (_start_of_factor(param, axis, dtype, layout) for axis in axes)
-    return {"exp_avg_sq_row": row, "exp_avg_sq_col": column}
+    return dict(zip(FACTORS, (row, column), strict=True))
 
 
 def _start_of_factor(param: Tensor, reduced: int, dtype: torch.dtype, layout: Layout | None) -> Tensor:
     if layout is not None:
         return layout.factor(reduced, dtype, param.device)
-    shape = [1 if axis == reduced else size for axis, size in enumerate(param.shape)]
-    return torch.zeros(shape, dtype=dtype, device=param.device)
+    return torch.zeros(_reduced(param.shape, reduced) or (), dtype=dtype, device=param.device)
 
 
 def moment_names(state: Mapping[str, Any]) -> tuple[str, ...]:
     """Where a state keeps the second moment: one array, or a row and a column."""
-    return ("exp_avg_sq",) if "exp_avg_sq" in state else ("exp_avg_sq_row", "exp_avg_sq_col")
+    return ("exp_avg_sq",) if "exp_avg_sq" in state else FACTORS
 
 
 def _sampled(param: Tensor, rule: Rule, layout: Layout | None) -> tuple[Tensor, torch.dtype]:
@@ -161,7 +165,12 @@ def loaded(entries: Mapping[str, Any], param: Tensor) -> State:
 
 
 def check_shapes(
-    state: Mapping[str, Any], shape: torch.Size, stride: int, where: str, samples: int | None = None
+    state: Mapping[str, Any],
+    shape: torch.Size,
+    stride: int,
+    where: str,
+    samples: int | None = None,
+    revision: Revision | None = None,
 ) -> None:
     """Raise ValueError if `state` cannot belong to a parameter of this shape.
 
@@ -171,21 +180,41 @@ def check_shapes(
         stride: one element in this many is sampled.
         where: names the parameter.
         samples: how many that gives, if it is not a matter of the size: of a sharded parameter.
+        revision: of the optimizer; None: a factored second moment is not looked at, since pieces have parts of it.
     """
-    sampled = torch.Size([-(-shape.numel() // stride) if samples is None else samples])
-    for name in LIKE_PARAM:
-        if name in state and state[name].shape != shape:
-            _refuse_shape(name, state[name], shape, shape, where)
-    for name in SAMPLES:
-        if name in state and state[name].shape != sampled:
-            _refuse_shape(name, state[name], sampled, shape, where)
-    if "rms_sq" in state and state["rms_sq"].shape != ():
-        _refuse_shape("rms_sq", state["rms_sq"], torch.Size([]), shape, where)
+    needed = _shapes(shape, -(-shape.numel() // stride) if samples is None else samples, revision and revision.name)
+    for name, value in state.items():
+        if name in needed and getattr(value, "shape", None) != needed[name]:
+            _refuse_shape(name, value, needed[name], shape, where)
+    present = [name for name in FACTORS if name in state]
+    if len(present) == 1:
+        raise ValueError(
+            f"{where} has {present[0]!r} in its state, and not the other one of {FACTORS}: allowed are both or none. "
+            "Load a complete state dict, or remove it from optimizer.state to start this parameter anew."
+        )
 
 
-def _refuse_shape(name: str, value: Tensor, needed: torch.Size, shape: torch.Size, where: str) -> None:
+@functools.lru_cache(maxsize=4096)
+def _shapes(shape: torch.Size, samples: int, revision: str | None) -> Mapping[str, torch.Size | None]:
+    """The shape of each array of the state; None: there is no such array."""
+    needed: dict[str, torch.Size | None] = dict.fromkeys(LIKE_PARAM, shape)
+    needed |= dict.fromkeys(SAMPLES, torch.Size([samples])) | dict.fromkeys(SINGLES, torch.Size([]))
+    if revision is not None:
+        axes = factored_axes(shape, REVISIONS[revision]) or (None, None)
+        needed |= {name: _reduced(shape, axis) for name, axis in zip(FACTORS, axes, strict=True)}
+    return needed
+
+
+def _reduced(shape: torch.Size, reduced: int | None) -> torch.Size | None:
+    """The shape of a mean over an axis, which stays with size 1."""
+    return None if reduced is None else torch.Size([1 if axis == reduced else size for axis, size in enumerate(shape)])
+
+
+def _refuse_shape(name: str, value: Any, needed: torch.Size | None, shape: torch.Size, where: str) -> None:
+    found = tuple(value.shape) if isinstance(value, Tensor) else f"a {type(value).__name__}"
+    wanted = "no such array" if needed is None else tuple(needed)
     raise ValueError(
-        f"{where} has shape {tuple(shape)}, but its state {name!r} has {tuple(value.shape)} where {tuple(needed)} is "
-        "needed. The state belongs to another parameter: load the matching one, or remove it from optimizer.state to "
-        "start this parameter anew."
+        f"{where} has shape {tuple(shape)}, but its state {name!r} has {found} where {wanted} is needed. The state "
+        "belongs to another parameter: load the matching one, or remove it from optimizer.state to start this "
+        "parameter anew."
     )

@@ -13,6 +13,8 @@ from torch._compile import _disable_dynamo
 from ppsf_fast.core import Core
 from ppsf_fast.fused import FusedStep
 from ppsf_fast.options import Group, option_of
+from ppsf_fast.precision import ordinary
+from ppsf_fast.rule import Rule
 from ppsf_fast.scaling import Scaling
 
 
@@ -72,7 +74,7 @@ class Stepwise(Core):
             TypeError: a gradient (PPSF-X-005) or a parameter (PPSF-X-006) is not allowed. Nothing has changed then.
         """
         self._check_alone()
-        with self._turn:
+        with self._turn, ordinary():
             running = self._running
             if running is None or param not in running or running.has_seen(param):
                 self._begin_fused_step(param)
@@ -98,14 +100,10 @@ class Stepwise(Core):
 
     def _begin_fused_step(self, param: Tensor) -> None:
         """End the step that runs and begin the next one with a parameter, if that takes part."""
-        self._check_ready()
-        if self._team(self._rules()) is not None:
-            raise RuntimeError(
-                "step_param() was called with parameters on several processes, and each of them would have to ask the "
-                "others in the middle of the backward pass: allowed are parameters of one process, and replicas. Leave "
-                "fused_back_pass out and call step()."
-            )
-        fresh = FusedStep(self.param_groups, self._rules(), self.state, self._ledger, self._compiles)
+        rules = self._check_ready()
+        waiting = self._waiting
+        known = waiting is not None and waiting.is_still_of(rules) and waiting.has_in_place(param)
+        fresh = waiting if known and waiting is not None else self._fresh(rules)
         if param not in fresh:
             raise ValueError(
                 f"step_param() was given a tensor of shape {tuple(param.shape)} that is none of the optimizer's "
@@ -113,13 +111,27 @@ class Stepwise(Core):
             )
         item = fresh.item(param)
         if item is None:
+            self._waiting = fresh
             return
+        if known:  # the others may have been replaced meanwhile
+            fresh = self._fresh(rules)
+        self._is_edited()
         self._end_fused_step()
         self._drop_ahead()
         self._settle(wait=False)
         fresh.begin(param.device)
         self._running = fresh
         fresh.take(item, Scaling.of(self))
+
+    def _fresh(self, rules: list[Rule]) -> FusedStep:
+        """A fused step that has not begun."""
+        if self._team(rules) is not None:
+            raise RuntimeError(
+                "step_param() was called with parameters on several processes, and each of them would have to ask the "
+                "others in the middle of the backward pass: allowed are parameters of one process, and replicas. Leave "
+                "fused_back_pass out and call step()."
+            )
+        return FusedStep(self.param_groups, rules, self.state, self._ledger, self._compiles)
 
     def _refuse_scaled(self) -> None:
         """A scale that comes after the parameters have moved comes too late."""

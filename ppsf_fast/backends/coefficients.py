@@ -163,10 +163,12 @@ def _estimate(plan: Plan, own: Tensor) -> Tensor:
     # clause: PPSF-G-003 04bf0f0a
     if not plan.estimates:
         return own
-    d = torch.stack([d.to(own.device, own.dtype) for d, _ in plan.estimates])
-    active = torch.stack([k.to(own.device) for _, k in plan.estimates]) > FIRST_STEP
-    count = active.sum()
-    return torch.where(count > 0, count / torch.where(active, 1 / d, 0.0).sum(), own)
+    if own.device not in plan.averaged:
+        d = torch.stack([d.to(own.device, own.dtype) for d, _ in plan.estimates])
+        active = torch.stack([k.to(own.device) for _, k in plan.estimates]) > FIRST_STEP
+        count = active.sum()
+        plan.averaged[own.device] = count > 0, count / torch.where(active, 1 / d, 0.0).sum()
+    return torch.where(*plan.averaged[own.device], own)
 
 
 def _full_step_size(estimate: Tensor, k: Tensor, rule: Rule) -> Tensor:

@@ -16,7 +16,7 @@ from ppsf_fast.backends.room import Room
 from ppsf_fast.numerics import readable
 from ppsf_fast.plan import Item
 from ppsf_fast.rule import Rule
-from ppsf_fast.state import State
+from ppsf_fast.state import SINGLES, State
 
 #: Elements that are stacked or worked on at once: some arrays of that size stay in a processor's caches, and are few
 #: beside weights of two bytes too. Other devices have more threads to feed.
@@ -26,9 +26,6 @@ _AT_ONCE_ELSEWHERE = 1 << 24
 _MOST = (1 << 15) - 1
 #: Sizes of panels are multiples of it, since random bits come in fours.
 _ROWS = 4
-
-#: State of one number per parameter.
-_SINGLE = ("filled", "rms_sq", "exp_avg_x0_dot", "max_x0_minus_l1_norm", "max_x0_minus_l2_norm")
 
 
 @dataclass(slots=True)
@@ -53,7 +50,7 @@ class Stack:
         for name, value in items[0].state.items():
             if isinstance(value, Tensor):
                 state[name] = _joined([item.state[name] for item in items], name, room)
-                if name in _SINGLE:
+                if name in SINGLES:
                     state[name] = state[name].view(-1, *(1 for _ in items[0].param.shape))
         grad, y = (
             _joined([item.grad for item in items], "grad", room),

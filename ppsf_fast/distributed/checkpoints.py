@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ppsf_fast.distributed.layout import FlatLayout, Layout, full
 from ppsf_fast.revisions import Revision
-from ppsf_fast.state import LIKE_PARAM, SAMPLES, State, check_shapes, factored_axes, loaded
+from ppsf_fast.state import FACTORS, LIKE_PARAM, SAMPLES, State, check_shapes, factored_axes, loaded
 
 if TYPE_CHECKING:
     from ppsf_fast.distributed.mesh import MeshLayout
@@ -67,11 +67,14 @@ def _joined(name: str, values: Tensor, layout: Layout, stride: int) -> Tensor:
     return joined if samples else joined.view(layout.shape)
 
 
-def check(entries: Mapping[str, Any], param: Tensor, layout: Layout | None, stride: int, where: str) -> None:
+def check(
+    entries: Mapping[str, Any], param: Tensor, layout: Layout | None, stride: int, where: str, revision: Revision
+) -> None:
     """Raise ValueError unless the state in a state dict can be loaded into a parameter; `where` names it."""
     here = layout.ends if isinstance(layout, FlatLayout) else None
     if PIECE not in entries:  # of the whole
-        check_shapes(entries, param.shape if layout is None else layout.shape, stride, where)
+        whole = param.shape if layout is None else layout.shape
+        check_shapes(entries, whole, stride, where, revision=revision)
         return
     there = tuple(entries[PIECE])
     if there != here:
@@ -99,7 +102,7 @@ def restored(
     if layout is None or PIECE in entries:
         return loaded({name: full(value) for name, value in entries.items() if name != PIECE}, param)
     axes = factored_axes(layout.shape, revision) or (0, 0)
-    reduced = dict(zip(("exp_avg_sq_row", "exp_avg_sq_col"), axes, strict=True)) | dict.fromkeys(LIKE_PARAM)
+    reduced = dict(zip(FACTORS, axes, strict=True)) | dict.fromkeys(LIKE_PARAM)
 
     def placed(name: str, value: Any) -> Any:
         if name in SAMPLES:

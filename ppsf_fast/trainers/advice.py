@@ -50,12 +50,14 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A pitfall. `found` tells what was found, or None; `sentences` are rows of spec/sentences that name it."""
+    """A pitfall. `found` tells what was found, or None; `sentences` are rows of spec/sentences that name it, or else
+    there is another `source`."""
 
     id: str
     found: Callable[[Situation], str | None]
     todo: str
     sentences: tuple[str, ...] = ()
+    source: str = "OneTrainer's page"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,13 @@ def _schedule(situation: Situation) -> str | None:
     return None
 
 
+def _cycled(situation: Situation) -> str | None:
+    cycling = [each for each in situation.schedulers if getattr(each, "cycle_momentum", False)]
+    if not (situation.averages and cycling):
+        return None
+    return f"{type(cycling[0]).__name__} moves betas[0], by which the average follows from the weights"
+
+
 def _moves(scheduler: Any) -> bool:
     if isinstance(scheduler, lr_scheduler.LambdaLR):  # so trainers write a constant too
         return any(share(step) != share(0) for share in scheduler.lr_lambdas for step in (1, 10, 100, 1000))
@@ -188,6 +197,7 @@ RULES = (
     ),
     Rule("two-decays", _two_decays, "Keep one of them.", ("S-002-38",)),
     Rule("schedule-and-average", _schedule, "Use a constant learning rate.", ("S-001-24", "S-001-41")),
+    Rule("betas-move", _cycled, "Give it cycle_momentum=False.", source="PPSF-Z-005"),
     Rule(
         "warmup", _warmup,
         "Leave the warmup out; Prodigy can have safeguard_warmup=True instead.",
@@ -204,7 +214,10 @@ RULES = (
         "(1e-5, 1e-4), or d_coef=2.",
         ("S-001-102", "S-001-105", "S-001-107", "S-002-45", "S-002-46"),
     ),
-    Rule("fused-accumulation", _accumulation, "Switch one of them off."),
+    Rule(
+        "fused-accumulation", _accumulation,
+        "Put all passes but the last into accumulating() of fuse_backward(), or switch one of them off.",
+    ),
 )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ On a GPU they may be those of the step before; `optimizer.metrics()` waits and i
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,7 +24,8 @@ def rates(optimizer: Optimizer) -> dict[str, float]:
 
     Returns:
         the numbers of the first group if there is no other one and it has no name; else those of each group, as
-        `name/d`, where a group without a name is `group 0`. A group without an estimate has no `d`.
+        `name/d`, where a group without a name is `group 0`, and `name, group 0` one that shares its name with another.
+        A group without an estimate has no `d`.
 
     Example:
         >>> import torch
@@ -33,9 +35,10 @@ def rates(optimizer: Optimizer) -> dict[str, float]:
     """
     groups = optimizer.param_groups
     single = len(groups) == 1 and "name" not in groups[0]
+    names = ["group" if single else group.get("name", f"group {index}") for index, group in enumerate(groups)]
     found: dict[str, float] = {}
-    for index, group in enumerate(groups):
-        prefix = "" if single else f"{group.get('name', f'group {index}')}/"
+    for index, (name, group) in enumerate(zip(names, groups, strict=True)):
+        prefix = "" if single else f"{name}/" if names.count(name) == 1 else f"{name}, group {index}/"
         lr = float(group.get("effective_lr", group["lr"]))
         if "d" in group:
             found[f"{prefix}d"] = float(group["d"])
@@ -81,9 +84,15 @@ class JsonLog:
         self._path = Path(path)
 
     def write(self, optimizer: Optimizer, step: int, **more: float) -> None:
-        """Add a line with `step`, :func:`rates`, and what else is given, such as the loss."""
+        """Add a line with `step`, :func:`rates`, and what else is given, such as the loss.
+
+        A number that is not finite becomes null, as JSON has no other word for it; a tensor of one element is a number.
+        """
+        given = {**rates(optimizer), **more}.items()
+        numbers = {name: value if isinstance(value, int) else float(value) for name, value in given}
+        line = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
         with self._path.open("a", encoding="utf-8") as file:
-            print(json.dumps({"step": step, **rates(optimizer), **more}), file=file)
+            print(json.dumps({"step": step, **line}), file=file)
 
 
 def progress(batches: Iterable[Batch], optimizer: Optimizer, **options: Any) -> Iterator[Batch]:

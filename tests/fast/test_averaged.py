@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ppsf_fast import Prodigy, ProdigyPlusScheduleFree
-from tests.fast.helpers import bits, give_gradients, snapshot, train
+from tests.fast.helpers import bits, give_gradients, parameters, snapshot, train
 
 DTYPES = [torch.float32, torch.bfloat16]
 
@@ -222,3 +222,19 @@ def test_statistics_of_batch_norm_can_be_measured_on_the_average() -> None:
         on_average = first(batch).mean(0)
     on_training = first(batch).mean(0)
     assert (statistics - on_average).norm() < (statistics - on_training).norm()
+
+
+def test_a_group_that_is_added_inside_is_trained_afterwards() -> None:
+    params = parameters()
+    optimizer = ProdigyPlusScheduleFree(params)
+    train(optimizer, params, range(2))
+    late = torch.nn.Parameter(torch.ones(3))
+    with optimizer.averaged():
+        optimizer.add_param_group({"params": [late]})
+        assert not optimizer.param_groups[1]["train_mode"]
+    train(optimizer, [*params, late], range(2, 4))
+    assert [group["k"] for group in optimizer.param_groups] == [5, 3]
+    optimizer.eval()
+    with optimizer.averaged():
+        optimizer.add_param_group({"params": [torch.nn.Parameter(torch.ones(2))]})
+    assert not any(group["train_mode"] for group in optimizer.param_groups)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import itertools
 import math
@@ -446,6 +447,64 @@ def test_frozen_parameters_have_no_hook_and_do_not_shift_the_end() -> None:
             loss_of(net, step).backward()
             optimizer.step()
     assert optimizer.param_groups[0]["k"] == 5
+
+
+@pytest.mark.need(7)
+@pytest.mark.parametrize("compiles", [False, True])
+def test_who_is_unfrozen_under_hooks_or_takes_the_place_of_another_is_trained(compiles: bool) -> None:
+    """Else its gradients would be added up for ever, and nothing would say so."""
+
+    def outcome(fused: bool) -> tuple[Any, Any]:
+        net = model()
+        net[0].requires_grad_(False)
+        optimizer = ProdigyPlusScheduleFree(net.parameters(), d0=1e-3, fused_back_pass=fused, compile=compiles)
+        hooks = fuse_backward(optimizer) if fused else None
+        for step in range(8):
+            if step in (2, 5):
+                net[0].requires_grad_(step == 2)
+            if step == 4:
+                old, net[2].bias = net[2].bias, torch.nn.Parameter(net[2].bias.detach().clone())
+                params = optimizer.param_groups[0]["params"]
+                params[[each is old for each in params].index(True)] = net[2].bias
+            loss_of(net, step).backward()
+            optimizer.step()
+            assert hooks is None or all(param.grad is None for param in net.parameters())
+            optimizer.zero_grad()
+        return optimizer, list(net.parameters())
+
+    assert seen(*outcome(True)) == seen(*outcome(False))
+
+
+@pytest.mark.need(1, 7)
+@pytest.mark.parametrize("in_step", [False, True])
+@pytest.mark.parametrize("accumulates", [False, True])
+def test_hooks_stay_where_a_state_dict_is_loaded(accumulates: bool, in_step: bool) -> None:
+    """As in a script that makes model, optimizer and hooks, and then looks for a checkpoint."""
+
+    def outcome(fused: bool) -> tuple[Any, Any]:
+        net = model()
+        optimizer = ProdigyPlusScheduleFree(net.parameters(), d0=1e-3, fused_back_pass=fused)
+        hooks = fuse_backward(optimizer) if fused else None
+        loss_of(net, 0).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        saved, weights = copy.deepcopy(optimizer.state_dict()), copy.deepcopy(net.state_dict())
+        if in_step:
+            loss_of(net, 1).backward()
+        optimizer.load_state_dict(saved)
+        net.load_state_dict(weights)
+        optimizer.zero_grad()
+        optimizer.add_param_group({"params": [late := torch.nn.Parameter(torch.ones(3))]})
+        for step in range(2, 5):
+            if accumulates:
+                with hooks.accumulating() if hooks else contextlib.nullcontext():
+                    (loss_of(net, step + 10) + late.square().sum()).backward()
+            loss_of(net[:2], step).backward() if accumulates else (loss_of(net, step) + late.square().sum()).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        return optimizer, [*net.parameters(), late]
+
+    assert seen(*outcome(True)) == seen(*outcome(False))
 
 
 def test_a_wrapper_is_refused() -> None:

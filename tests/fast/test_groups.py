@@ -48,6 +48,26 @@ def test_a_group_that_is_refused_is_not_added() -> None:
     assert snapshot(optimizer, params) == before
 
 
+@pytest.mark.need(27, 28)
+def test_a_group_that_disagrees_with_the_others_is_not_added() -> None:
+    params, optimizer = pair(split_groups=False)
+    train(optimizer, params, range(2))
+    before = snapshot(optimizer, params)
+    with pytest.raises(ValueError, match="differ in d0"):
+        optimizer.add_param_group({"params": parameters(), "d0": 1e-3})
+    assert snapshot(optimizer, params) == before
+
+
+@pytest.mark.need(27, 28)
+def test_a_parameter_that_is_given_twice_is_refused() -> None:
+    params, optimizer = pair()
+    before = snapshot(optimizer, params)
+    late = torch.nn.Parameter(torch.ones(3))
+    with pytest.raises(ValueError, match="parameter 2 of the group is parameter 0 once more"):
+        optimizer.add_param_group({"params": [late, torch.nn.Parameter(torch.ones(2)), late]})
+    assert snapshot(optimizer, params) == before
+
+
 def test_named_parameters_and_generators_are_taken() -> None:
     model = torch.nn.Linear(3, 2)
     assert len(ProdigyPlusScheduleFree(model.named_parameters()).param_groups[0]["params"]) == 2
@@ -117,3 +137,11 @@ def test_the_estimate_of_one_group_is_not_disturbed_by_the_mean() -> None:
     train(optimizer, params, range(3))
     for row in optimizer.metrics():
         assert row["d_hat"] == math.atan2(row["d_numerator"], row["d_denom"])
+
+
+def test_parameters_that_have_no_shape_yet_are_taken() -> None:
+    layer = torch.nn.LazyLinear(3)
+    optimizer = ProdigyPlusScheduleFree(layer.parameters())
+    layer(torch.ones(2, 4)).sum().backward()
+    optimizer.step()
+    assert {value["z"].shape for value in optimizer.state.values()} == {(3, 4), (3,)}

@@ -11,7 +11,7 @@ import torch
 from ppsf_fast import ProdigyPlusScheduleFree
 from ppsf_fast.options import OPTION_NAMES, OPTIONS, SHARED_NAMES
 from ppsf_fast.revisions import REVISIONS
-from tests.fast.helpers import bits, parameters, snapshot, train
+from tests.fast.helpers import bits, give_gradients, parameters, snapshot, train
 
 OUTSIDE = [
     ("lr", 0.0),
@@ -96,8 +96,10 @@ def test_what_belongs_to_the_whole_optimizer_is_refused_in_a_group(name: str) ->
 
 @pytest.mark.need(20)
 def test_an_unknown_option_is_refused_by_name() -> None:
-    with pytest.raises(TypeError, match="d_coeff"):
+    with pytest.raises(TypeError, match=r"d_coeff is no option.* Did you mean d_coef\?"):
         make(d_coeff=2.0)
+    with pytest.raises(TypeError, match=r"foreach is no option.* Leave it out"):
+        make(foreach=True)
 
 
 def test_a_revision_that_is_not_served_is_refused() -> None:
@@ -178,20 +180,55 @@ def test_scalars_of_training_are_refused_in_a_group() -> None:
         ({"lr": "1"}, TypeError),
         ({"d0": 1.0}, ValueError),
         ({"split_groups": True}, ValueError),
+        ({"weight_decay": math.nan}, ValueError),
+        ({"weight_decay": "0.1"}, TypeError),
+        ({"betas": (0.0, 0.99)}, ValueError),
+        ({"betas": (0.9, 1.0)}, ValueError),
+        ({"use_bias_correction": True, "betas": (0.9, 0.5), "beta3": math.sqrt(0.99)}, ValueError),
+        ({"d": 0.0}, ValueError),
+        ({"d": math.nan}, ValueError),
+        ({"d_numerator": None}, ValueError),
+        ({"k": 0}, ValueError),
+        ({"k": 2.5}, ValueError),
     ],
 )
+@pytest.mark.parametrize("steps", [0, 3])
+@pytest.mark.parametrize("fused", [False, True])
 def test_a_step_with_an_edited_group_that_is_not_allowed_changes_nothing(
-    edit: dict[str, object], error: type[Exception]
+    edit: dict[str, object], error: type[Exception], steps: int, fused: bool
 ) -> None:
     params = parameters()
-    optimizer = ProdigyPlusScheduleFree([{"params": params[:2]}, {"params": params[2:]}], split_groups=False)
-    train(optimizer, params, range(3))
-    optimizer.param_groups[1].update(edit)
+    groups = [{"params": params[:2]}, {"params": params[2:]}]
+    optimizer = ProdigyPlusScheduleFree(groups, split_groups=False, fused_back_pass=fused)
+
+    def step() -> None:
+        give_gradients(params, 0)
+        for param in params if fused else []:
+            optimizer.step_param(param)
+        optimizer.step()
+
+    for _ in range(steps):
+        step()
+    group = optimizer.param_groups[1]
+    kept = {name: group[name] for name in edit}
+    group.update(edit)
     before = snapshot(optimizer, params)
     with pytest.raises(error):
-        optimizer.step()
-    after = snapshot(optimizer, params)
-    assert str(after) == str(before)
+        step()
+    assert str(snapshot(optimizer, params)) == str(before)
+    group.update(kept)
+    step()
+    assert optimizer.param_groups[0]["k"] == steps + 2
+
+
+def test_what_a_schedule_may_do_to_a_group_is_no_error() -> None:
+    """lr down to 0, betas as CyclicLR has them, decay that is switched on, an estimate that is set anew."""
+    params = parameters()
+    optimizer = ProdigyPlusScheduleFree(params)
+    for edit in ({"lr": 0.0}, {"lr": 0.5, "betas": (0.85, 0.99)}, {"weight_decay": 0.1}, {"d": 1e-3, "k": 1}):
+        optimizer.param_groups[0].update(edit)
+        train(optimizer, params, [0])
+    assert optimizer.param_groups[0]["k"] == 2
 
 
 @pytest.mark.need(28, 38)

@@ -79,6 +79,10 @@ def test_an_idle_group_does_not_enter_the_mean_estimate() -> None:
     own, estimate = optimizer.param_groups[0]["d"], optimizer.metrics()[0]["step_estimate"]
     assert own > optimizer.param_groups[1]["d"]
     assert abs(estimate - own) <= math.ulp(own)  # the harmonic mean of one
+    before = optimizer.param_groups[0]["weight_sum"]
+    train(optimizer, [active], [20])
+    after = optimizer.param_groups[0]["weight_sum"]
+    assert abs(after - before - estimate**2) <= 4 * math.ulp(after)  # and the step is taken with it
 
 
 @pytest.mark.parametrize("grad_dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
@@ -173,12 +177,16 @@ def test_dtypes_may_mix_in_one_group() -> None:
 
 @pytest.mark.need(29)
 @pytest.mark.parametrize("factored_fp32", [True, False])
-def test_dtypes_of_the_state(factored_fp32: bool) -> None:
-    params = parameters(torch.bfloat16, shapes=[(40, 12), (7,)])
+@pytest.mark.parametrize(
+    ("dtype", "like"),
+    [(torch.float32, torch.float32), (torch.bfloat16, torch.bfloat16), (torch.float16, torch.float32)],
+)
+def test_dtypes_of_the_state(dtype: torch.dtype, like: torch.dtype, factored_fp32: bool) -> None:
+    params = parameters(dtype, shapes=[(40, 12), (7,)])
     optimizer = ProdigyPlusScheduleFree(params, factored_fp32=factored_fp32)
     train(optimizer, params, range(2))
-    factored = torch.float32 if factored_fp32 else torch.bfloat16
-    common = {"z": torch.bfloat16, "p0": torch.bfloat16, "s": torch.float32}
+    factored = torch.float32 if factored_fp32 else like
+    common = {"z": like, "p0": like, "s": torch.float32}
     dtypes = [{name: value.dtype for name, value in optimizer.state[param].items()} for param in params]
     assert dtypes == [
         common | {"exp_avg_sq_row": factored, "exp_avg_sq_col": factored},

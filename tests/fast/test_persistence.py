@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import copy
+import io
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from ppsf_fast import ProdigyPlusScheduleFree
-from tests.fast.helpers import exact, parameters, snapshot, train
+from tests.fast.helpers import exact, give_gradients, parameters, snapshot, train
 
 ROOT = Path(__file__).parents[2]
 STEPS, HALF = 14, 6
@@ -231,3 +234,75 @@ def test_a_pair_that_has_become_a_list_on_its_way_is_a_pair_again() -> None:
     other.load_state_dict(changed)
     assert other.param_groups[0]["betas"] == (0.8, 0.9)
     assert changed["param_groups"][0]["betas"] == [0.8, 0.9]
+
+
+def wrapped(saved: dict[str, Any]) -> Any:
+    return {"model": {}, "optimizer": saved}
+
+
+FORMS: dict[str, tuple[Callable[[dict[str, Any]], Any], type[Exception], str]] = {
+    "a whole checkpoint": (wrapped, ValueError, "'model', 'optimizer'"),
+    "nothing": (lambda _: None, TypeError, "NoneType"),
+    "no state": (lambda saved: {"param_groups": saved["param_groups"]}, ValueError, "without 'state'"),
+}
+
+
+@pytest.mark.need(1)
+@pytest.mark.parametrize("form", FORMS)
+def test_what_is_no_state_dict_is_refused_by_what_it_holds(form: str) -> None:
+    change, error, match = FORMS[form]
+    params, optimizer = build(torch.float32, {})
+    train(optimizer, params, range(2))
+    before = snapshot(optimizer, params)
+    with pytest.raises(error, match=match):
+        optimizer.load_state_dict(change(optimizer.state_dict()))
+    assert snapshot(optimizer, params) == before
+
+
+def test_a_hook_may_make_a_state_dict_of_a_whole_checkpoint() -> None:
+    params, optimizer = build(torch.float32, {})
+    train(optimizer, params, range(2))
+    optimizer.register_load_state_dict_pre_hook(lambda _, given: given["optimizer"])
+    before = snapshot(optimizer, params)
+    optimizer.load_state_dict(wrapped(optimizer.state_dict()))
+    assert snapshot(optimizer, params) == before
+
+
+@pytest.mark.need(32)
+def test_numbers_that_a_schedule_made_with_numpy_are_saved_as_plain_ones() -> None:
+    params, optimizer = build(torch.float32, {})
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: np.float64(0.5) ** step)
+    train(optimizer, params, [0])
+    scheduler.step()
+    file = io.BytesIO()
+    torch.save(optimizer.state_dict(), file)
+    file.seek(0)
+    saved = torch.load(file, weights_only=True)
+    assert [type(group["lr"]) for group in saved["param_groups"]] == [float, float]
+    assert [group["lr"] for group in saved["param_groups"]] == [0.5, 0.5]
+
+
+def test_a_parameter_that_has_left_is_not_saved_and_goes_on_if_it_comes_back() -> None:
+    (params, optimizer), (others, other) = build(torch.float32, {}), build(torch.float32, {})
+    train(optimizer, params, range(2))
+    train(other, others, range(2))
+    for each in (optimizer, other):
+        gone = each.param_groups[0]["params"].pop()
+        if each is optimizer:
+            assert sorted(each.state_dict()["state"]) == [0, 1, 2, 3]
+        each.param_groups[0]["params"].append(gone)
+    train(optimizer, params, range(2, 4))
+    train(other, others, range(2, 4))
+    assert snapshot(optimizer, params) == snapshot(other, others)
+
+
+@pytest.mark.parametrize("compiles", [False, True])
+def test_what_inference_mode_makes_can_be_written_later(compiles: bool) -> None:
+    (params, optimizer), (others, other) = (build(torch.float32, {"compile": compiles}) for _ in range(2))
+    for mine, each, inside in ((params, optimizer, torch.inference_mode), (others, other, torch.no_grad)):
+        give_gradients(mine, 0)
+        with inside():
+            each.step()
+            each.load_state_dict(each.state_dict())
+        train(each, mine, range(1, 3))
+    assert snapshot(optimizer, params) == snapshot(other, others)

@@ -41,6 +41,7 @@ def test_element_e_takes_word_e_mod_4_of_counter_e_div_4(numel: int) -> None:
     assert words(numel, seed, step, parameter) == expected
 
 
+@pytest.mark.need(12)
 def test_words_differ_by_seed_step_and_parameter() -> None:
     draws = [(0, 1, 0), (1, 1, 0), (0, 2, 0), (0, 1, 1)]
     found = {tuple(words(8, seed, torch.tensor(k), index)) for seed, k, index in draws}

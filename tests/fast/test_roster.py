@@ -73,6 +73,15 @@ def edit_option(optimizer: Any, params: list[Tensor]) -> None:
     optimizer.param_groups[0]["weight_decay"] = 0.1
 
 
+def follow_a_schedule(optimizer: Any, params: list[Tensor]) -> None:
+    optimizer.param_groups[0].update(lr=0.5, betas=(0.8, 0.9), weight_decay=0.01)
+
+
+def factor_no_more(optimizer: Any, params: list[Tensor]) -> None:
+    optimizer.param_groups[0]["factored"] = False
+    del optimizer.state[params[1]]["exp_avg_sq_row"], optimizer.state[params[1]]["exp_avg_sq_col"]
+
+
 def stop_adapting(optimizer: Any, params: list[Tensor]) -> None:
     optimizer.param_groups[0]["prodigy_steps"] = 2
 
@@ -88,6 +97,8 @@ EDITS: tuple[Edit, ...] = (
     replace_state,
     swap_parameters,
     edit_option,
+    follow_a_schedule,
+    factor_no_more,
     stop_adapting,
 )
 
@@ -136,7 +147,11 @@ def test_the_second_step_creates_what_the_first_one_could_not() -> None:
     assert outcome(compiles=True) == outcome(compiles=False)
 
 
-def test_an_unchanged_group_is_recognised_and_looked_at_by_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("schedule", [{}, {"lr": 0.5}, {"betas": (0.8, 0.9)}, {"weight_decay": 0.1}])
+def test_an_unchanged_group_is_recognised_and_looked_at_by_the_kernel(
+    schedule: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also under a schedule: it moves numbers, and nothing that is laid out."""
     tables: list[run.Table] = []
     look = run.look
 
@@ -147,6 +162,7 @@ def test_an_unchanged_group_is_recognised_and_looked_at_by_the_kernel(monkeypatc
     monkeypatch.setattr(run, "look", noted)
     params, optimizer = made()
     for step in range(3, 6):
+        optimizer.param_groups[0].update(schedule if step > 3 else {})
         optimizer.zero_grad(set_to_none=True)
         give_gradients(params, step)
         optimizer.step()

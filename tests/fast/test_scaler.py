@@ -81,6 +81,31 @@ def test_a_step_with_an_infinity_changes_no_bit(dtype: torch.dtype, unscaled_bef
     assert scaler.get_scale() == SCALE / 2
 
 
+@pytest.mark.need(25)
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_gradients_are_unscaled_in_float32(dtype: torch.dtype, fused: bool) -> None:
+    """So that what a scale keeps from vanishing in float16 does not vanish when it is taken away."""
+    (params, optimizer), (others, other) = made(dtype=dtype, fused_back_pass=fused), made(dtype=dtype)
+    scale = torch.tensor(3.0 * 2**20)
+    for step in range(3):
+        generator = torch.Generator().manual_seed(step)
+        for param, twin in zip(params, others, strict=True):
+            twin.grad = param.grad = None
+            param.grad = torch.randn(param.shape, generator=generator).to(dtype)
+            twin.grad_dtype = None
+            twin.grad = param.grad.float() * (1 / scale.double()).float()
+        optimizer.grad_scale, optimizer.found_inf = scale, torch.zeros(())
+        for param in params if fused else []:
+            optimizer.step_param(param)
+        optimizer.step()
+        other.step()
+    mine, theirs = snapshot(optimizer, params), snapshot(other, others)
+    assert (mine["weights"], mine["state"]) == (theirs["weights"], theirs["state"])
+    assert optimizer.metrics() == other.metrics()
+
+
+@pytest.mark.need(25)
 def test_what_the_scaler_finds_elsewhere_counts() -> None:
     """It looks at all gradients, also at those of a group that pauses."""
     params, optimizer = made()

@@ -33,16 +33,20 @@ def test_a_dummy_step_changes_nothing(cls: Any) -> None:
     after = snapshot(optimizer, params)
     assert {**after, "state": {}} == before
     assert after["state"].keys() == dict(enumerate(params)).keys()
+    with torch.no_grad():  # weights of a checkpoint, which come after it
+        for param in (*params, *others):
+            param.mul_(0.5)
     train(optimizer, params, range(3))
     train(other, others, range(3))
     assert snapshot(optimizer, params) == snapshot(other, others)
 
 
 @pytest.mark.need(13)
-def test_decay_reaches_the_mean_of_bfloat16_weights() -> None:
+@pytest.mark.parametrize("shape", [(20_000,), (200, 100)])
+def test_decay_reaches_the_mean_of_bfloat16_weights(shape: tuple[int, ...]) -> None:
     """Each step takes a hundred-thousandth, two hundred times less than a bfloat16 weight can show."""
     steps, count, value, share = 200, 20_000, 1.25, 1e-5
-    param = torch.nn.Parameter(torch.full((count,), value, dtype=torch.bfloat16))
+    param = torch.nn.Parameter(torch.full(shape, value, dtype=torch.bfloat16))
     optimizer = ProdigyPlusScheduleFree([param], d0=1e-3, weight_decay=share / 1e-3)
     for _ in range(steps):
         param.grad = torch.zeros_like(param)
@@ -163,18 +167,50 @@ def test_an_edit_of_weights_moves_y_and_leaves_z() -> None:
 
 
 @pytest.mark.need(30)
-def test_nothing_of_the_old_weights_is_kept_elsewhere() -> None:
-    """Weights that are exchanged, with their state, go on as if they had been there from the start."""
-    (params, optimizer), (others, other) = (
-        (made, ProdigyPlusScheduleFree(made, prodigy_steps=1)) for made in (parameters(), parameters())
-    )
+@pytest.mark.parametrize("compiles", [False, True])
+def test_the_step_after_an_edit_draws_y_towards_z(compiles: bool) -> None:
+    """By a gradient of zeros nothing else moves."""
+    params = parameters()
+    optimizer = ProdigyPlusScheduleFree(params, d0=1e-2, compile=compiles)
     train(optimizer, params, range(3))
+    with torch.no_grad():
+        for param in params:
+            param.copy_(optimizer.state[param]["z"] + 1)  # so that nothing is too near for a difference
+            param.grad = torch.zeros_like(param)
+    z = [optimizer.state[param]["z"].clone() for param in params]
+    optimizer.step()
+    assert all(torch.equal(optimizer.state[param]["z"], kept) for param, kept in zip(params, z, strict=True))
+    ways = [param.detach() - kept for param, kept in zip(params, z, strict=True)]
+    assert all(bool(((way > 0) & (way < 1)).all()) for way in ways)
+
+
+@pytest.mark.need(30)
+@pytest.mark.parametrize("in_place", [False, True])
+@pytest.mark.parametrize("compiles", [False, True])
+def test_nothing_of_the_old_weights_is_kept_elsewhere(compiles: bool, in_place: bool) -> None:
+    """With weights, state and numbers of another run an optimizer goes on as that one does."""
+    (params, optimizer), (others, other) = (
+        (made, ProdigyPlusScheduleFree(made, prodigy_steps=5, compile=compiles))
+        for made in (parameters(), parameters())
+    )
+    with torch.no_grad():
+        for param in others:
+            param.neg_()
+    train(optimizer, params, range(3))
+    optimizer.eval().train()
     train(other, others, range(3))
-    for param in params:
-        param.data = param.data.clone()
-        optimizer.state[param] = {name: value.clone() for name, value in optimizer.state[param].items()}
-    train(optimizer, params, range(3, 5))
-    train(other, others, range(3, 5))
+    for param, wanted in zip(params, others, strict=True):
+        if in_place:
+            param.data.copy_(wanted)
+        else:
+            param.data = wanted.detach().clone()
+        optimizer.state[param] = {name: value.clone() for name, value in other.state[wanted].items()}
+    numbers = {name: value for name, value in other.param_groups[0].items() if name != "params"}
+    optimizer.param_groups[0].update(numbers)
+    for each, own in ((optimizer, params), (other, others)):
+        train(each, own, range(3, 5))
+        each.eval().train()
+        train(each, own, range(5, 8))
     assert snapshot(optimizer, params) == snapshot(other, others)
 
 

@@ -63,6 +63,10 @@ def warming(each: Any) -> Any:
     return lr_scheduler.SequentialLR(each, [lr_scheduler.LinearLR(each, 0.1), lr_scheduler.ConstantLR(each, 1.0)], [5])
 
 
+def one_cycle(momentum: bool) -> Callable[[Any], Any]:
+    return lambda each: lr_scheduler.OneCycleLR(each, 1.0, total_steps=10, cycle_momentum=momentum)
+
+
 CASES: list[Case] = [
     ("lr-not-1", lambda: (prodigy(0.1), {}), lambda: (AdamWScheduleFree(groups(0.1)), {})),
     ("lr-not-1", lambda: (prodigyopt.Prodigy(groups(1e-4)), {}), lambda: (prodigyopt.Prodigy(groups(1.0)), {})),
@@ -81,6 +85,8 @@ CASES: list[Case] = [
     ),
     ("two-decays", lambda: driven(prodigy(cosine_decay=True), cosine), lambda: driven(prodigy(), cosine)),
     ("schedule-and-average", lambda: driven(ppsf(), cosine), lambda: driven(ppsf(), Schedule().attach)),
+    ("betas-move", lambda: driven(ppsf(), one_cycle(True)), lambda: driven(ppsf(), one_cycle(False))),
+    ("betas-move", lambda: driven(ppsf(), one_cycle(True)), lambda: driven(prodigy(), one_cycle(True))),
     ("warmup", lambda: driven(prodigy(), warming), lambda: driven(prodigy(safeguard_warmup=True), warming)),
     ("warmup", lambda: (ppsf(), {"warmup_steps": 10}), lambda: (ppsf(), {"warmup_steps": 0})),
     (

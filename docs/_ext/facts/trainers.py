@@ -273,5 +273,5 @@ def contract() -> Table:
 
 def pitfalls() -> Table:
     """The rules of `check`."""
-    rows = [(f"`{rule.id}`", rule.todo, ", ".join(rule.sentences) or "OneTrainer's page") for rule in advice.RULES]
+    rows = [(f"`{rule.id}`", rule.todo, ", ".join(rule.sentences) or rule.source) for rule in advice.RULES]
     return Table(("rule", "what to do", "said in"), tuple(rows))
