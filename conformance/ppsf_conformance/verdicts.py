@@ -90,7 +90,7 @@ def implementation_report(survey: Survey, shrink: bool = True) -> model.Implemen
         outputs=tuple(_output(survey, name) for name in lockstep.ORDER if name in survey.outputs),
         regimes=tuple(
             model.RegimeStats(name, tally.problems, tally.steps, tally.max_ratio)
-            for name in problems.REGIMES
+            for name in problems.ALL_REGIMES
             if (tally := survey.regimes.get(name))
         ),
     )
@@ -143,7 +143,7 @@ def _message(survey: Survey, tally: ClauseTally, smallest: Problem | None) -> st
 
 
 def _detail(survey: Survey, problem: Problem | None, output: str) -> str:
-    if problem is None or output == REFUSED:
+    if problem is None or output == REFUSED or survey.stuck:
         return ""
     witnesses = (found.verdict.witness for found in deviations(survey.implementation, survey.known, problem))
     return next((witness.detail for witness in witnesses if witness.output == output), "")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ppsf_conformance.adapter import Group, Implementation, Session, Weights
+from ppsf_conformance.adapter import Group, Implementation, Session, Weights, offers
 from ppsf_conformance.checks.chance import frequencies
 from ppsf_conformance.checks.finding import (
     Check,
@@ -154,6 +154,20 @@ def _added_groups(implementation: Implementation) -> Iterator[Finding]:
         yield Finding(not changed, f"a group added with split_groups={split}: {changed}")
         got = outcome(run, session, 1)
         yield Finding(got == "accepted", f"step() after add_param_group with split_groups={split}: {got}")
+        yield from _added_in_eval_mode(session, f"split_groups={split}")
+
+
+def _added_in_eval_mode(session: Session, case: str) -> Iterator[Finding]:
+    """A group shows the mode of the optimizer, whatever it is; train() brings all of them back."""
+    if not offers(session, "modes") or not (modes := session.modes()):  # type: ignore[attr-defined]
+        return
+    for mode, call in ((False, session.eval), (True, session.train)):
+        call()
+        if not mode:
+            session.add_group(Group(weights(4), {}))
+        modes = session.modes()  # type: ignore[attr-defined]
+        told = f"after {'eval' if not mode else 'train'}() and with a group added in eval mode"
+        yield Finding(set(modes) == {mode}, f"{told} ({case}) the groups show train mode {', '.join(map(str, modes))}")
 
 
 SPECIALS = np.array([np.nan, np.inf, -np.inf, 0.0, 1.5, -(2.0**-126), 3.0e38, 1.0 + 2.0**-7])
