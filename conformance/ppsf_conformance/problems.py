@@ -78,17 +78,34 @@ _MASKED = {"use_schedulefree": False, "d0": 1e-2}
 _DECAYS = {"cosine_decay": True, "peak_patience": 1, "total_training_steps": 6}
 #: What drawing seldom meets: SPEED of 2.0 with a numerator that falls, where d_coef alone would raise the estimate;
 #: gradients of 0 where the first moment is masked or turned; a decay that begins late in a short training; factors
-#: whose means differ, as both are rounded to bfloat16; a mask that keeps fewer elements than it counts at least.
+#: whose means differ, as both are rounded to bfloat16; a mask that keeps fewer elements than it counts at
+#: least; ADOPT, unclipped, in the step after a growth.
 RARE = (
     Problem({"use_speed": True, "d_coef": 10.0, "d0": 1e-3, "beta3": 0.9}, _TWO, "turning", steps=8, revision="2.0"),
     Problem({**_MASKED, "use_cautious": True}, _TWO, "sparse", revision="2.0"),
     Problem({**_MASKED, "use_grams": True}, _TWO, "sparse", revision="2.0"),
     Problem(_DECAYS, _TWO, "noise", steps=8, revision="prodigy"),
     Problem({"factored_fp32": False, "d0": 1.0}, _FACTORED, "growth"),
+    Problem({"use_adopt": True, "use_stableadamw": False, "d_coef": 10.0, "d0": 1e-3}, _TWO, "growth", steps=6),
     Problem({"use_cautious": True}, _WIDE, "lone element"),
     Problem({"use_cautious": True}, _WIDE, "lone element", revision="2.0"),
     Problem({**_MASKED, "use_cautious": True}, _WIDE, "lone element", revision="2.0"),
 )
+
+
+#: Shapes of parameters that may be worked on piece by piece.
+LARGE: Mapping[str, tuple[int, ...]] = {"float32": (600, 500), "bfloat16": (300, 500), "float16": (300, 500)}
+
+
+def large(dtypes: tuple[str, ...], options: frozenset[str], revision: str) -> tuple[Problem, ...]:
+    """A large parameter of each dtype, with and without eps: what small ones do not show."""
+    given = {"d0": 1e-2} if "d0" in options else {}
+    angle = "eps" in options and None in values_of("eps", load_revision(revision))
+    return tuple(
+        Problem({**given, **own}, (GroupSpec((ParamSpec(LARGE[dtype], dtype),)),), "pull", steps=2, revision=revision)
+        for dtype in dtypes
+        for own in ({}, {"eps": None})[: 1 + angle]
+    )
 
 
 def rare(

@@ -99,6 +99,8 @@ def survey_of(
     try:
         with put_back():
             survey.rare()
+            if examples >= PROFILES["standard"]:
+                survey.large()
             survey.run(examples, seed, progress)
             survey.check(progress)
             if not survey.stuck:

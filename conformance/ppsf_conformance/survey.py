@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -138,6 +138,12 @@ class Survey:
         found = problems.rare(capabilities.dtypes, capabilities.options, capabilities.revision, capabilities.always)
         for problem in found:
             self.judge_problem(problem)
+
+    def large(self) -> None:
+        """Judge parameters that may be worked on piece by piece."""
+        capabilities = self.implementation.capabilities
+        for problem in problems.large(capabilities.dtypes, capabilities.options, capabilities.revision):
+            self.judge_problem(replace(problem, options={**problem.options, **capabilities.always}))
 
     def judge_problem(self, problem: Problem) -> None:
         """Play one problem, each step from the state that the implementation is in, until it cannot go on."""

@@ -88,6 +88,18 @@ class TorchImplementation:
         """Names of the arguments of its constructor, the parameters aside."""
         return tuple(name for name in inspect.signature(self.cls.__init__).parameters if name not in {"self", "params"})
 
+    def unread(self, name: str) -> str:
+        """Of an array that is not kept: what a parameter keeps that the map does not name; or nothing."""
+        try:
+            session = self.new([Group((Weights(np.ones(3), self.capabilities.dtypes[0]),), {})], {})
+            session.step([[np.ones(3)]])
+        except Exception:  # that is told elsewhere
+            return ""
+        named = {path.partition(".")[0] for path in self.names.state.values()}
+        others = sorted({str(key) for kept in session.optimizer.state.values() for key in kept if key not in named})
+        key = self.names.state.get(name, name)
+        return f"; the name map reads it from {key!r}, and has no name for {', '.join(others)}" if others else ""
+
     @property
     def chosen(self) -> Mapping[str, Any]:
         """The argument that chooses the revision, where there is a choice."""

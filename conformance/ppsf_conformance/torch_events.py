@@ -79,6 +79,13 @@ class TorchEvents:
         np.random.random_sample(3)
         random.random()
 
+    def drawn(self) -> Mapping[str, bytes]:
+        return {
+            "torch": torch.get_rng_state().numpy().tobytes(),
+            "numpy": pickle.dumps(np.random.get_state()),
+            "random": pickle.dumps(random.getstate()),
+        }
+
     # --- other storage -----------------------------------------------------------------------------------------
 
     def move(self, how: Literal["storage", "state_dict"]) -> None:

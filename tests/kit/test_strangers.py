@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from ppsf_conformance import cli, patience, run
+from ppsf_conformance import cli, patience, run, verdicts
 from ppsf_conformance.commands.common import FAILS, MISUSED
 from ppsf_conformance.name_map import read_name_map
 from ppsf_conformance.patience import NoAnswer, limited
@@ -65,8 +65,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "leaves.py").write_text("import sys; sys.exit('no licence')")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(run, "PROFILES", {"quick": 2, "standard": 2, "nightly": 2})
-    monkeypatch.setattr(Survey, "check", lambda *_: None)  # takes seconds, and is not what is tested
+    monkeypatch.setattr(run, "PROFILES", {"quick": 1, "standard": 1, "nightly": 1})
+    for name in ("check", "rare"):  # they take seconds, and are not what is tested
+        monkeypatch.setattr(Survey, name, lambda *_: None)
+    monkeypatch.setattr(verdicts, "_smallest", lambda survey, problem: problem)
     monkeypatch.setattr(patience, "_seconds", patience.PATIENCE)
     monkeypatch.delitem(sys.modules, "odd_optimizers", raising=False)
     return tmp_path
@@ -172,3 +174,12 @@ def test_a_map_without_a_name_that_a_revision_needs_is_refused(line: str, told: 
     assert read_name_map(MAP, "whole.toml").group["d_prev"] == "d_prev"
     with pytest.raises(ValueError, match=re.escape(told)):
         read_name_map(re.sub(line, "", MAP, flags=re.MULTILINE), "map.toml")
+
+
+def test_where_nothing_is_kept_under_a_name_the_other_names_are_told(here: Path) -> None:
+    (here / "map.toml").write_text(MAP.replace('z = "z"', 'z = "base"'))
+    arguments = ["run", "odd_optimizers:Outer.Inner", "--quiet", "--map", "map.toml", "--format", "json"]
+    assert cli.main(arguments) == FAILS
+    (found,) = Report.from_json((here / "report" / "report.json").read_text("utf-8")).implementations
+    (message,) = [clause.message for clause in found.clauses if clause.verdict == "fail"]
+    assert message.endswith("; the name map reads it from 'base', and has no name for z")
