@@ -180,6 +180,7 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
             return loss
         with torch.no_grad():
             self._update(rules)
+            self._settle(wait=False, rules=rules)
         return loss
 
     def _update(self, rules: list[Rule]) -> None:
@@ -189,20 +190,16 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
         if edited:
             self._settle(wait=False, rules=rules)
         if all(rule.lr == 0 for rule in rules):
-            self._settle(wait=False, rules=rules)
             self._create_ahead(rules)
             return
         self._drop_ahead()
         team, scaling = self._team(rules), Scaling.of(self)
-        if team is not None:
-            self._settle(wait=False, rules=rules)
-            sharded.step(groups, rules, self.state, ledger, team, scaling, self._compiles)
-            self._settle(wait=False, rules=rules)
-            return
-        if backends.again(groups, rules, self.state, ledger, self._workspace, scaling, edited):
-            self._settle(wait=False, rules=rules)
+        if team is None and backends.again(groups, rules, self.state, ledger, self._workspace, scaling, edited):
             return
         self._settle(wait=False, rules=rules)
+        if team is not None:
+            sharded.step(groups, rules, self.state, ledger, team, scaling, self._compiles)
+            return
         rosters = plan.recognised(groups, rules, self.state, self._rosters)
         work = plan.gather(groups, rules, self.state, ledger, rosters)
         work.compiles, work.scaling = self._compiles, scaling
@@ -215,7 +212,6 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
         plan.equip(work, groups, rules, self.state, ledger)
         self._rosters = plan.enrolled(work, groups, self.state) if self._compiles else {}
         backend.step(work, ledger, self._workspace)
-        self._settle(wait=False, rules=rules)
 
     def _create_ahead(self, rules: list[Rule]) -> None:
         """Create the state of parameters that have a gradient, if there is none at all and all gradients are zeros.

@@ -54,6 +54,7 @@ class Core(Optimizer):
         self._rulebook = Rulebook(self._revision)
         self._agreeing: list[Rule] = []  # rules of groups that have been found to agree
         self._ahead = False  # whether the state was made by a step with nothing but learning rates of 0
+        self._adapting: list[bool] = []  # of each group, whether its estimate might adapt when memory was last freed
 
     @property
     def process_group(self) -> ProcessGroup | None:
@@ -116,12 +117,14 @@ class Core(Optimizer):
             self._release(rules)
 
     def _release(self, rules: list[Rule]) -> None:
-        """Free the memory of estimates that do not adapt any more, unless a graph may write there."""
-        if self._ledger.is_captured:
+        """Free the memory of estimates that have ceased to adapt, unless a graph may write there."""
+        adapting = list(map(plan.may_adapt, self.param_groups, rules))
+        if self._ledger.is_captured or adapting == self._adapting:
             return
-        pairs = zip(self.param_groups, rules, strict=True)
-        finished = [group for group, rule in pairs if not plan.may_adapt(group, rule)]
-        for param in chain.from_iterable(group["params"] for group in finished):
+        if self._running is None:  # else more state may still be created for the estimate
+            self._adapting = adapting
+        finished = (group["params"] for group, adapts in zip(self.param_groups, adapting, strict=True) if not adapts)
+        for param in chain.from_iterable(finished):
             if param in self.state:
                 state.release(self.state[param])
 

@@ -24,6 +24,24 @@ def test_the_memory_of_the_estimate_is_freed_with_its_window() -> None:
     assert all(not {"s", "p0"} & set(optimizer.state[param]) for param in params)
 
 
+@pytest.mark.parametrize("loaded", [False, True])
+def test_what_was_freed_is_not_looked_for_again_but_after_loading(
+    loaded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = parameters()
+    optimizer, full = ProdigyPlusScheduleFree(params, prodigy_steps=3), ProdigyPlusScheduleFree(params)
+    train(full, params, range(3))
+    train(optimizer, params, range(3))
+    kept = optimizer.state_dict()
+    freed: list[object] = []
+    monkeypatch.setattr("ppsf_fast.state.release", freed.append)
+    if loaded:  # a state that somebody else has not freed
+        kept["state"] = full.state_dict()["state"]
+        optimizer.load_state_dict(kept)
+    train(optimizer, params, range(3, 6))
+    assert len(freed) == (len(params) if loaded else 0)
+
+
 def test_the_last_step_of_the_window_still_adapts() -> None:
     params, same = parameters(), parameters()
     short, long = ProdigyPlusScheduleFree(params, prodigy_steps=3), ProdigyPlusScheduleFree(same)

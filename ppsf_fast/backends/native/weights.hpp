@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <type_traits>
 
 #include "formats.hpp"
@@ -11,6 +12,24 @@
 
 // How many elements are taken at once where positions in an axis of length I repeat: whole repetitions of a short one.
 inline i64 repeats(i64 I) { return I > PERIOD ? PERIOD : I * ((PERIOD + I - 1) / I); }
+
+// The same, in whole vectors too if those fit in a pattern.
+constexpr i64 PATTERN = 4 * PERIOD;
+inline i64 vectors(i64 I) {
+  const i64 both = std::lcm(I, i64(16));
+  return both > PATTERN ? repeats(I) : both * std::max<i64>(1, PERIOD / both);
+}
+
+// Fills `pattern` with n values of b, from position i on and over and over; returns n.
+inline i64 repeat(const float* b, i64 I, i64 i, i64 n, float* pattern) {
+  i64 k = 0;
+  for (; k < std::min(I, n); ++k, i = i + 1 == I ? 0 : i + 1) pattern[k] = b[i];
+  for (i64 some; k < n; k += some) {
+    some = std::min(k, n - k);
+    std::memcpy(pattern + k, pattern, some * sizeof(float));
+  }
+  return n;
+}
 
 // Both arguments as in atan2, x >= 0: in double, so that it rounds almost correctly.
 inline float angle(float over, float under) {
@@ -117,13 +136,14 @@ struct Task {
         case 32: return short_divisor<32>(over_a, over_b + first / 32, n / 32, denom);
       }
     in_rows(first, n, [&](i64 at, i64 count, i64 column, const float* a, const float* b) {
-      float pattern[2 * PERIOD];
-      const i64 period = repeats(t.I);
-      for (i64 j = 0; j < count; j += period) {
-        const i64 some = std::min(period, count - j);
-        if (j == 0 || t.I > PERIOD)
-          for (i64 k = 0, i = (column + j) % t.I; k < some; ++k, i = i + 1 == t.I ? 0 : i + 1) pattern[k] = b[i];
-        for (i64 k = 0; k < some; ++k) denom[at + j + k] = a[j + k] * pattern[k];
+      float pattern[PATTERN];
+      i64 i = column % t.I;
+      const i64 period = t.I > PERIOD ? 0 : repeat(b, t.I, i, std::min(count, vectors(t.I)), pattern);
+      for (i64 j = 0; j < count; i = 0) {
+        const i64 some = std::min(period ? period : t.I - i, count - j);
+        const float* factor = period ? pattern : b + i;
+        for (i64 k = 0; k < some; ++k) denom[at + j + k] = a[j + k] * factor[k];
+        j += some;
       }
     });
   }
@@ -168,16 +188,19 @@ struct Task {
 
   // Leaves the update before it is clipped in w.update.
   void updated(i64 first, i64 n, Buffers& w) const {
-    const float* over = dividend(first, n, w);
-    const float unit = c.has_moment ? 1.0f : float(c.unit), in = float(c.inner_scale), out = float(c.outer_scale);
+    const Quotient<float> update = quotient(first, n, w);
     // clause: PPSF-U-003 fd609a87
     // clause: PPSF-U-013 abd36150
-    if (c.atan2) {
-      for (i64 j = 0; j < n; ++j) w.update[j] = angle(over[j] * unit, w.denom[j] * in) * out;
-      return;
-    }
-    const Quotient<float> update{over, w.denom, 1, unit, float(c.eps)};
-    for (i64 j = 0; j < n; ++j) w.update[j] = update(j);
+    const float in = float(c.inner_scale), out = float(c.outer_scale);
+    if (c.atan2)
+      for (i64 j = 0; j < n; ++j) w.update[j] = angle(update.over[j] * update.unit, w.denom[j] * in) * out;
+    else
+      for (i64 j = 0; j < n; ++j) w.update[j] = update(j);
+  }
+
+  Quotient<float> quotient(i64 first, i64 n, Buffers& w) const {
+    const float* over = dividend(first, n, w);
+    return {over, w.denom, 1, c.has_moment ? 1.0f : float(c.unit), float(c.eps)};
   }
 
   // Calls use(at, count, update) for pieces of elements first .. first + n, from first + at each: with what computes the
@@ -185,10 +208,11 @@ struct Task {
   template <class Use>
   void with_updates(i64 first, i64 n, Buffers& w, Use use) const {
     const bool rows = !t.v && t.I == 1 && t.B >= PERIOD;
-    if (!rows || c.has_moment || c.atan2 || c.penalty != 0) {
+    if (c.atan2) {
       updated(first, n, w);
       return use(0, n, Given{w.update});
     }
+    if (!rows || c.has_moment || c.penalty != 0) return use(0, n, quotient(first, n, w));
     typed(t.grad, half(GRAD), [&](auto* g) {
       in_rows(first, n, [&](i64 at, i64 count, i64, const float* a, const float* b) {
         const Quotient<std::remove_pointer_t<decltype(g)>> update{g + first + at, a, *b, float(c.unit), float(c.eps)};
