@@ -79,6 +79,11 @@ def test_a_group_that_is_added_in_eval_mode_shows_it(cls: type[Any], right: bool
     assert all(finding.ok for finding in CHECKS["PPSF-L-007"](of(cls))) is right
 
 
+def test_a_class_without_averaging_keeps_its_mode() -> None:
+    made = run.implementation_for(run.OWN["prodigy"], revision="prodigy")
+    assert all(finding.ok for finding in CHECKS["PPSF-L-007"](made))
+
+
 # ------------------------------------------------------------------------------------------------ problems seldom drawn
 
 
@@ -107,11 +112,19 @@ def test_our_own_optimizer_works_on_them_piece_by_piece(dtype: str) -> None:
     assert weights.numel() > stacks._at_once(weights)
 
 
-def test_a_mask_that_keeps_one_element_of_many_is_met() -> None:
+def test_a_mask_that_keeps_one_element_of_many_is_met_and_shows_what_it_counts_as() -> None:
     (problem, *_) = (p for p in problems.RARE if p.regime == "lone element")
-    gradient = played(problem)[0].gradients[0][0]
+    transition = played(problem)[0]
+    gradient = transition.gradients[0][0]
     assert gradient is not None
     assert 0 < (gradient != 0).mean() < 1e-3
+    assert holds(transition)
+
+    def at_least_a_hundredth(decrease: Any, u: Any) -> Any:
+        mask = numbers.indicator(decrease * u)
+        return decrease * numbers.share(mask, numbers.maximum(numbers.mean(mask), 1e-2), most=200)
+
+    assert not lockstep.judge(transition, NAMES.capabilities, {"PPSF-M-001": at_least_a_hundredth}).ok
 
 
 def test_adopt_is_met_after_a_growth_and_without_clipping_that_would_hide_it() -> None:

@@ -154,20 +154,24 @@ def _added_groups(implementation: Implementation) -> Iterator[Finding]:
         yield Finding(not changed, f"a group added with split_groups={split}: {changed}")
         got = outcome(run, session, 1)
         yield Finding(got == "accepted", f"step() after add_param_group with split_groups={split}: {got}")
-        yield from _added_in_eval_mode(session, f"split_groups={split}")
+        yield from _added_in_eval_mode(session, f"split_groups={split}", averages(implementation))
 
 
-def _added_in_eval_mode(session: Session, case: str) -> Iterator[Finding]:
+def _added_in_eval_mode(session: Session, case: str, averages: bool) -> Iterator[Finding]:
     """A group shows the mode of the optimizer, whatever it is; train() brings all of them back."""
-    if not offers(session, "modes") or not (modes := session.modes()):  # type: ignore[attr-defined]
+    if not offers(session, "modes") or not session.modes():  # type: ignore[attr-defined]
         return
-    for mode, call in ((False, session.eval), (True, session.train)):
-        call()
-        if not mode:
-            session.add_group(Group(weights(4), {}))
-        modes = session.modes()  # type: ignore[attr-defined]
-        told = f"after {'eval' if not mode else 'train'}() and with a group added in eval mode"
-        yield Finding(set(modes) == {mode}, f"{told} ({case}) the groups show train mode {', '.join(map(str, modes))}")
+    session.eval()
+    session.add_group(Group(weights(4), {}))
+    mode = lifecycle.mode_after(True, "eval", averages)
+    yield _all_show(session, mode, f"after eval() and with a group added then ({case})")
+    session.train()
+    yield _all_show(session, lifecycle.mode_after(mode, "train", averages), f"after train() once more ({case})")
+
+
+def _all_show(session: Session, mode: bool, when: str) -> Finding:
+    modes = session.modes()  # type: ignore[attr-defined]
+    return Finding(set(modes) == {mode}, f"{when} the groups show train mode {', '.join(map(str, modes))}, not {mode}")
 
 
 SPECIALS = np.array([np.nan, np.inf, -np.inf, 0.0, 1.5, -(2.0**-126), 3.0e38, 1.0 + 2.0**-7])

@@ -392,12 +392,6 @@ MODIFIERS: tuple[Mutant, ...] = (
         rule=_masked(lambda decrease, u: num.indicator(decrease * u), 0.5),
     ),
     Mutant(
-        "at least a hundredth counts as kept",
-        clause="PPSF-M-001",
-        kind="constant",
-        rule=_masked(lambda decrease, u: num.indicator(decrease * u), 0.01),
-    ),
-    Mutant(
         "the sign of nothing is 1",
         clause="PPSF-M-002",
         kind="sign",
@@ -430,12 +424,6 @@ MODIFIERS: tuple[Mutant, ...] = (
     Mutant("rescaled the other way", clause="PPSF-M-017", kind="operand", rule=_whole_size),
     Mutant("starts a step late", clause="PPSF-M-022", kind="stale", rule=_longer_patience),
     Mutant("along a line", clause="PPSF-M-023", kind="formula", rule=_linear),
-    Mutant(
-        "at least a hundredth counts as kept",
-        clause="PPSF-M-030",
-        kind="constant",
-        rule=_masked(lambda m, g: num.indicator(m * g), 0.01),
-    ),
     Mutant(
         "0 counts as kept",
         clause="PPSF-M-030",
