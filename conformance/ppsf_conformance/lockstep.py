@@ -356,8 +356,7 @@ def _compare(expected: State, transition: Transition, config: Config) -> Iterato
                 yield _fact(name, f"groups[{i}]", getattr(want, name), getattr(got, name)), NO_RATIOS
         for name in config.revision.scalars:
             yield _number(name, f"groups[{i}]", getattr(want, name), np.asarray(getattr(got, name)))
-        were = transition.before.state.groups[i].params
-        for j, (p, q, was) in enumerate(zip(want.params, got.params, were, strict=True)):
+        for j, (p, q) in enumerate(zip(want.params, got.params, strict=True)):
             visited = transition.kind != "step" or _takes_part(transition, i, j)
             forms = formats(config.groups[i], config.dtypes[i][j])
             where = f"groups[{i}].params[{j}]"
@@ -369,9 +368,7 @@ def _compare(expected: State, transition: Transition, config: Config) -> Iterato
                         NO_RATIOS,
                     )
                     yield _number(WEIGHTS[transition.kind] if name == "y" else name, where, want, got)
-                elif (visited or getattr(was, name) is not None) and not (
-                    idle and want is None
-                ):  # else it may come ahead
+                elif visited and not (idle and want is None):  # what has no part in a step is not observable in it
                     yield _fact("presence", f"{where}.{name}", _kept(want), _kept(got)), NO_RATIOS
 
 
