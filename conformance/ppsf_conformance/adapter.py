@@ -173,6 +173,10 @@ class Eventful(Protocol):
         """Draw from every global random generator."""
         ...
 
+    def drawn(self) -> Mapping[str, bytes]:
+        """Where every global random generator stands, by name."""
+        ...
+
     def modes(self) -> Sequence[bool]:
         """Per group, whether it shows train mode."""
         ...

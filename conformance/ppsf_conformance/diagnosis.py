@@ -5,8 +5,9 @@ implementation did. There are two kinds:
 
 - a *known fault*: a mutant, or what some release does;
 - a *freed clause*: its result may be anything, and everything that follows from it too. Of the freed clauses that
-  explain as much, the one is named that was evaluated in deviating transitions rather than in agreeing ones (Ochiai's
-  measure of suspicion), of these the one that leaves least undecided, and of these the one nearest to the outputs.
+  explain as much, those count that were evaluated in deviating transitions rather than in agreeing ones (Ochiai's
+  measure of suspicion, to within a tenth of the largest); of these the one is named that leaves least undecided, then
+  the more suspicious one, then the one nearest to the outputs.
 
 Causes are found one after the other: of the hypotheses that explain the smallest deviation left, the one that explains
 most of the others. A known fault says more than a freed clause, but a freed clause can do all that a known fault of it
@@ -30,6 +31,9 @@ from ppsf_conformance.mutants import MUTANTS
 from ppsf_conformance.overrides import OVERRIDES, combined
 from ppsf_ref import Allowed, Bounded, clause_functions
 from ppsf_ref.law import Rule
+
+#: Share of the largest suspicion from which on a clause counts as suspicious as any.
+NEARLY = 0.9
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,10 +88,16 @@ def causes(
         )
         cause = known if 2 * len(known.deviations) >= max(len(freed.deviations), 1) else freed
         if not cause.deviations:  # nothing explains it
-            cause = Cause(OWNERS[left[0].verdict.witness.output], "", (left[0],))
+            cause = Cause(OWNERS[left[0].verdict.witness.output], "", _alike(left))
         found.append(cause)
         left = [deviation for deviation in left if deviation not in cause.deviations]
     return sorted(found, key=lambda cause: -len(cause.deviations))
+
+
+def _alike(left: Sequence[Deviation]) -> tuple[Deviation, ...]:
+    """The first deviation, and those that raise the same exception as it."""
+    raised = left[0].transition.raised
+    return tuple(d for d in left if d is left[0] or (raised and d.transition.raised == raised))
 
 
 def _size(deviation: Deviation) -> int:
@@ -112,14 +122,19 @@ def _best(
     left: Sequence[Deviation],
     agreeing: Mapping[str, int],
 ) -> Cause:
-    best, most = Cause("", "", ()), (0, 0.0, 0, 0)
-    for hypothesis in hypotheses:
-        found, clause = explained(hypothesis), hypothesis.clause
-        count = len(found.deviations)
-        weight = (count, _ochiai(clause, left, agreeing), -found.undecided, _lateness(clause, left))
-        if count and (not best.deviations or weight > most):
-            best, most = Cause(clause, hypothesis.what, found.deviations), weight
-    return best
+    found = [(hypothesis, explained(hypothesis)) for hypothesis in hypotheses]
+    most = max((len(one.deviations) for _, one in found), default=0)
+    if not most:
+        return Cause("", "", ())
+    equals = [(h, one, _ochiai(h.clause, left, agreeing)) for h, one in found if len(one.deviations) == most]
+    least = NEARLY * max(suspicion for *_, suspicion in equals)
+
+    def weight(candidate: tuple[_Hypothesis, _Explained, float]) -> tuple[int, float, int]:
+        hypothesis, one, suspicion = candidate
+        return -one.undecided, suspicion, _lateness(hypothesis.clause, left)
+
+    hypothesis, one, _ = max((candidate for candidate in equals if candidate[2] >= least), key=weight)
+    return Cause(hypothesis.clause, hypothesis.what, one.deviations)
 
 
 def _lateness(clause: str, deviations: Sequence[Deviation]) -> int:

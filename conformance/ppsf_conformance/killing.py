@@ -19,7 +19,7 @@ from ppsf_conformance.checks import CHECKS
 from ppsf_conformance.drawing import draw_problems
 from ppsf_conformance.lockstep import Transition
 from ppsf_conformance.mutant import Mutant
-from ppsf_conformance.problems import RARE, Problem
+from ppsf_conformance.problems import Problem, rare
 from ppsf_ref import overriding
 
 
@@ -88,9 +88,8 @@ def record(implementation: Implementation, examples: int, seed: int) -> list[Rec
                 raise ValueError(f"the recorded implementation leaves the law: {verdict.witness.detail}")
             found.append(Recorded(transition, verdict.clauses, capabilities))
 
-    for problem in RARE:
-        if problem.revision == capabilities.revision:
-            visit(problem)
+    for problem in rare(capabilities.dtypes, capabilities.options, capabilities.revision, capabilities.always):
+        visit(problem)
     draw_problems(
         capabilities.dtypes, capabilities.options, examples, seed, visit, capabilities.revision, capabilities.always
     )

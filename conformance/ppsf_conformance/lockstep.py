@@ -42,6 +42,7 @@ from ppsf_ref import (
 from ppsf_ref.carrier import everywhere, somewhere
 from ppsf_ref.clauses.distance import Share
 from ppsf_ref.clauses.options import group_options
+from ppsf_ref.formats import FLOAT32, FLOAT64, Format, nearest
 from ppsf_ref.law import Rule
 from ppsf_ref.options import WHOLE_OPTIMIZER
 from ppsf_ref.store import formats
@@ -282,9 +283,20 @@ def next_to_it(x: Any, bits: Any) -> Any:
     return numbers.round_either_way(x, BFLOAT16)
 
 
+def by_way_of_float32(x: Any, form: Format) -> Any:
+    """Rounding to nearest, at once or from float64 to float32 and from there, as torch converts."""
+    once = numbers.round_nearest(x, form)
+    if not isinstance(x, Bounded) or form.precision >= FLOAT32.precision:
+        return once
+    low, high = (nearest(nearest(edge, FLOAT32), form) for edge in (x.low, x.high))
+    return Allowed(once.value, np.minimum(once.low, low), np.maximum(once.high, high), on_grid=True)
+
+
 def base_rules(capabilities: Capabilities) -> dict[str, Rule]:
-    """Of an implementation with random bits of its own, stochastic rounding is held to the two neighbours."""
-    return {} if capabilities.knows_bits else {"PPSF-R-003": next_to_it}
+    """What an implementation is free to do: with random bits of its own, and from arithmetic in float64."""
+    bits = {} if capabilities.knows_bits else {"PPSF-R-003": next_to_it}
+    wide: dict[str, Rule] = {"PPSF-R-002": by_way_of_float32} if capabilities.arithmetic.array is FLOAT64 else {}
+    return {**bits, **wide}
 
 
 def _judge_once(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import json
+import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import metadata, resources
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,7 @@ from ppsf_conformance.adapter import SHOWN, Capabilities
 from ppsf_ref import Arithmetic
 from ppsf_ref.clauses.errors import DOMAINS
 from ppsf_ref.formats import FORMATS
-from ppsf_ref.options import load_revision, revision_names
+from ppsf_ref.options import Revision, load_revision, options_of, revision_names
 
 _ADAPTERS = resources.files("ppsf_conformance") / "adapters"
 
@@ -111,6 +114,30 @@ def _faults(table: Mapping[str, Any]) -> Iterator[str]:
             yield f"{key}: the law has no {', '.join(map(repr, unknown))}; it has {', '.join(sorted(known))}"
 
 
+def _unread(names: NameMap) -> Iterator[str]:
+    """What a revision keeps and the map does not say where, one line each: it would be read as 0, or as not kept."""
+    for revision in names.revisions:
+        law, own = load_revision(revision), names.under(revision)
+        if missing := [name for name in law.scalars if name not in names.group]:
+            yield f"group: it has no {', '.join(missing)}, which a group of revision {revision} keeps"
+        if missing := [name for name in _arrays_of(law, own.capabilities) if name not in names.state]:
+            yield f"state: it has no {', '.join(missing)}, which revision {revision} keeps under options of the map"
+
+
+def _arrays_of(law: Revision, capabilities: Capabilities) -> Iterator[str]:
+    """The arrays that a class with these options keeps of some parameter."""
+    if options_of(law).use_schedulefree:
+        yield "z"
+    if law.estimate != "none":
+        yield from ("x0", "s")
+    if "factored" in capabilities.options:
+        yield from ("v_row", "v_col")
+    if "use_muon_pp" in capabilities.options:
+        yield "rms_sq"
+    if "use_schedulefree" in capabilities.options or not options_of(law).use_schedulefree:
+        yield "m"
+
+
 def read_name_map(text: str, origin: str) -> NameMap:
     """Parse a name map (``adapters/name_map.schema.json``).
 
@@ -154,6 +181,8 @@ def read_name_map(text: str, origin: str) -> NameMap:
         arguments=table.get("arguments", {}),
         whole=frozenset(table.get("whole", ())),
     )
+    if faults := list(_unread(names)):
+        raise ValueError(f"{origin} is not a whole name map (see docs/adapter.md):\n" + "\n".join(faults))
     return names.under(revisions[0])
 
 
@@ -172,7 +201,9 @@ def parsed(target: str) -> tuple[str, str, peers.Release | None]:
     where, at, requirement = target.partition("@")
     module, colon, name = where.partition(":")
     if not (module and colon and name):
-        raise ValueError(f"{target!r} does not name a class; write it as module:Class, or as {peers.SYNTAX}")
+        head, dot, tail = where.rpartition(".")
+        meant = f". Is {head}:{tail} meant?" if dot and not colon and head and tail.isidentifier() else ""
+        raise ValueError(f"{target!r} does not name a class; write it as module:Class, or as {peers.SYNTAX}{meant}")
     return module, name, peers.release(requirement) if at else None
 
 
@@ -184,11 +215,35 @@ def import_object(target: str) -> Any:
     """
     module, name, release = parsed(target)
     try:
-        return getattr(peers.load(module, release) if release else importlib.import_module(module), name)
+        found = peers.load(module, release) if release else importlib.import_module(module)
     except peers.Absent:
         raise
-    except Exception as error:  # a module may raise anything while it is imported
-        raise ValueError(f"cannot import {target!r}: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:  # a module may raise anything while it is imported
+        what = f"{type(error).__name__}: {error}"
+        raise ValueError(f"cannot import {target!r}: {what}{_where_from(module, error)}") from error
+    try:
+        return attrgetter(name)(found)
+    except Exception as error:  # a module may make its names as they are asked for
+        what = f"{type(error).__name__}: {error}"
+        raise ValueError(f"cannot import {target!r}: {what}{_nearest(name, found)}") from error
+
+
+def _where_from(module: str, error: BaseException) -> str:
+    """What to do about a module that is not found."""
+    if not isinstance(error, ModuleNotFoundError):
+        return ""
+    if module.endswith(".py") or os.sep in module:
+        return ". Name the module as an import would, and not its file: folder/name.py is folder.name"
+    if error.name and module.partition(".")[0] == error.name:
+        return f". It is looked for in {Path.cwd()} and where Python looks; PYTHONPATH adds folders"
+    return ""
+
+
+def _nearest(name: str, module: object) -> str:
+    """The names of a module that are most like one that it does not have."""
+    classes = [own for own, value in vars(module).items() if isinstance(value, type)]
+    near = difflib.get_close_matches(name, classes, n=3, cutoff=0.5)
+    return f". It has {', '.join(near)}" if near else ""
 
 
 def import_class(target: str) -> type[Any]:
@@ -199,7 +254,8 @@ def import_class(target: str) -> type[Any]:
     """
     found = import_object(target)
     if not isinstance(found, type):
-        raise ValueError(f"{target!r} is not a class")
+        hint = ". What a function makes can be judged through a class of your own that does the same" * callable(found)
+        raise ValueError(f"{target!r} is not a class{hint}")
     return found
 
 

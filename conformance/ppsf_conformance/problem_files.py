@@ -13,7 +13,7 @@ from typing import Any
 import jsonschema
 
 from ppsf_conformance.checks import CHECKS
-from ppsf_conformance.problems import REGIMES, STARTS, GroupSpec, ParamSpec, Problem
+from ppsf_conformance.problems import ALL_REGIMES, STARTS, GroupSpec, ParamSpec, Problem
 from ppsf_conformance.report import ClauseVerdict, Implementation, Report, codec, view
 from ppsf_conformance.report.view import PROBLEMS
 from ppsf_ref.options import load_revision, revision_names
@@ -69,8 +69,8 @@ def _faults(data: Mapping[str, Any]) -> Iterator[str]:
     if revision not in revision_names():
         yield f"$.problem.revision: there is {', '.join(revision_names())}, not {revision!r}"
         return
-    if regime not in REGIMES:
-        yield f"$.problem.regime: there is {', '.join(REGIMES)}, not {regime!r}"
+    if regime not in ALL_REGIMES:
+        yield f"$.problem.regime: there is {', '.join(ALL_REGIMES)}, not {regime!r}"
     for group in (problem, *problem["groups"]):
         for name in set(group.get("options", {})) - load_revision(revision).options:
             yield f"$.problem: revision {revision} has no option {name!r}"

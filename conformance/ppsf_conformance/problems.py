@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -73,18 +73,55 @@ class Problem:
 
 _TWO = (GroupSpec((ParamSpec((40,)), ParamSpec((3, 4)))),)
 _FACTORED = (GroupSpec((ParamSpec((12, 33), "bfloat16", "zero"),)),)
+_WIDE = (GroupSpec((ParamSpec((34, 40)),)),)
 _MASKED = {"use_schedulefree": False, "d0": 1e-2}
 _DECAYS = {"cosine_decay": True, "peak_patience": 1, "total_training_steps": 6}
 #: What drawing seldom meets: SPEED of 2.0 with a numerator that falls, where d_coef alone would raise the estimate;
 #: gradients of 0 where the first moment is masked or turned; a decay that begins late in a short training; factors
-#: whose means differ, as both are rounded to bfloat16.
+#: whose means differ, as both are rounded to bfloat16; a mask that keeps fewer elements than it counts at
+#: least; ADOPT, unclipped, in the step after a growth.
 RARE = (
     Problem({"use_speed": True, "d_coef": 10.0, "d0": 1e-3, "beta3": 0.9}, _TWO, "turning", steps=8, revision="2.0"),
     Problem({**_MASKED, "use_cautious": True}, _TWO, "sparse", revision="2.0"),
     Problem({**_MASKED, "use_grams": True}, _TWO, "sparse", revision="2.0"),
     Problem(_DECAYS, _TWO, "noise", steps=8, revision="prodigy"),
     Problem({"factored_fp32": False, "d0": 1.0}, _FACTORED, "growth"),
+    Problem({"use_adopt": True, "use_stableadamw": False, "d_coef": 10.0, "d0": 1e-3}, _TWO, "growth", steps=6),
+    Problem({"use_cautious": True}, _WIDE, "lone element"),
+    Problem({"use_cautious": True}, _WIDE, "lone element", revision="2.0"),
+    Problem({**_MASKED, "use_cautious": True}, _WIDE, "lone element", revision="2.0"),
 )
+
+
+#: Shapes of parameters that may be worked on piece by piece.
+LARGE: Mapping[str, tuple[int, ...]] = {"float32": (600, 500), "bfloat16": (300, 500), "float16": (300, 500)}
+
+
+def large(dtypes: tuple[str, ...], options: frozenset[str], revision: str) -> tuple[Problem, ...]:
+    """A large parameter of each dtype, with and without eps: what small ones do not show."""
+    given = {"d0": 1e-2} if "d0" in options else {}
+    angle = "eps" in options and None in values_of("eps", load_revision(revision))
+    return tuple(
+        Problem({**given, **own}, (GroupSpec((ParamSpec(LARGE[dtype], dtype),)),), "pull", steps=2, revision=revision)
+        for dtype in dtypes
+        for own in ({}, {"eps": None})[: 1 + angle]
+    )
+
+
+def rare(
+    dtypes: tuple[str, ...],
+    options: frozenset[str],
+    revision: str,
+    always: Mapping[str, Any] = MappingProxyType({}),
+) -> tuple[Problem, ...]:
+    """Those of :data:`RARE` that an implementation takes."""
+    return tuple(
+        replace(problem, options={**problem.options, **always})
+        for problem in RARE
+        if problem.revision == revision
+        and set(problem.options) <= options
+        and all(spec.dtype in dtypes for group in problem.groups for spec in group.params)
+    )
 
 
 def of_dtype(dtype: str, revision: str = "1.9") -> Problem:
@@ -203,6 +240,14 @@ def _rank_one(now: np.random.Generator, always: np.random.Generator, y: Array, t
     return np.multiply.outer(now.normal(size=y.shape[:1]), now.normal(size=y.shape[1:]))
 
 
+def _lone(now: np.random.Generator, always: np.random.Generator, y: Array, t: int) -> Any:
+    """One element and no other."""
+    gradient = np.zeros(y.shape)
+    gradient.flat[: min(1, y.size)] = always.normal()
+    return gradient
+
+
+#: Regimes of which problems are drawn.
 REGIMES: Mapping[str, Regime] = {
     "noise": _noise,
     "growth": _growth,
@@ -221,13 +266,16 @@ REGIMES: Mapping[str, Regime] = {
 }
 
 
+#: All regimes: those, and the ones that only :data:`RARE` has.
+ALL_REGIMES: Mapping[str, Regime] = {**REGIMES, "lone element": _lone}
+
 #: Regimes in which d grows, drawn more often: most clauses show their faults only then.
 GROWING = ("growth", "pull", "growth", "pull")
 
 
 def gradients(problem: Problem, t: int, before: Snapshot) -> Gradients:
     """Gradients of step ``t`` (from 0), exact in the dtype of their parameter; None where one is missing."""
-    regime = REGIMES[problem.regime]
+    regime = ALL_REGIMES[problem.regime]
     absent = np.random.default_rng([problem.seed, 2, t])
     rows: list[list[Array | None]] = []
     for i, (group, spec) in enumerate(zip(before.state.groups, problem.groups, strict=True)):

@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from ppsf_conformance import pinned, problem_files
+from ppsf_conformance.adapter import Group, Weights
 from ppsf_conformance.errata import Erratum, KnownDeviations, all_errata
 from ppsf_conformance.killing import Corpus, record
 from ppsf_conformance.matrix import Matrix
@@ -21,6 +23,7 @@ from ppsf_conformance.name_map import import_class, import_object, map_for, map_
 from ppsf_conformance.optax_adapter import OptaxImplementation
 from ppsf_conformance.published import Published, errata_for
 from ppsf_conformance.report import Implementation, Report, Training, html, junit, model
+from ppsf_conformance.surroundings import put_back
 from ppsf_conformance.survey import Progress, Survey
 from ppsf_conformance.torch_adapter import TorchImplementation
 from ppsf_conformance.verdicts import implementation_report, spec_reference
@@ -87,17 +90,44 @@ def survey_of(
 
     Raises:
         Interrupted: the user stopped it; what was found so far comes with it.
+        ValueError: it cannot be constructed, or its name map does not fit.
     """
+    _made(implementation)
     own = errata_for(implementation)
     known = KnownDeviations((*own, *(erratum for erratum in expected if erratum not in own)))
     survey = Survey(implementation, known)
     try:
-        survey.run(examples, seed, progress)
-        survey.check(progress)
-        _replay_errata(survey, implementation, own, expected, progress)
+        with put_back():
+            survey.rare()
+            if examples >= PROFILES["standard"]:
+                survey.large()
+            survey.run(examples, seed, progress)
+            survey.check(progress)
+            if not survey.stuck:
+                _replay_errata(survey, implementation, own, expected, progress)
     except KeyboardInterrupt as stop:
         raise Interrupted(survey) from stop
     return survey
+
+
+def _made(implementation: Published) -> None:
+    """Construct the plainest optimizer, and read it: what cannot even do that is not judged.
+
+    Raises:
+        ValueError: the constructor raises, or does not leave what the name map reads.
+    """
+    group = Group((Weights(np.ones(3), implementation.capabilities.dtypes[0]),), {})
+    try:
+        with put_back():
+            session = implementation.new([group], {})
+    except Exception as error:
+        name = implementation.target.partition(":")[2]
+        raise ValueError(
+            f"{implementation.target} cannot be constructed: {name}([{{'params': [...]}}]) on the CPU, with no more, "
+            f"raises {type(error).__name__}: {error}. A class that needs more is judged through a subclass whose "
+            "constructor needs the parameters alone, and takes the options that its name map lists"
+        ) from error
+    session.snapshot()
 
 
 class Interrupted(KeyboardInterrupt):
@@ -157,12 +187,13 @@ def judged(request: Request, progress: Callable[[str], Progress]) -> Report:
     for implementation in implementations:
         callback = progress(f"{implementation.name} {implementation.version}")
         examples = PROFILES[request.profile]
-        try:
-            survey = survey_of(implementation, examples, request.seed, callback, request.expected)
-        except Interrupted as stop:
-            survey, interrupted = stop.survey, True
-            survey.diagnose()
-        found.append(implementation_report(survey, shrink=not interrupted))
+        with put_back():
+            try:
+                survey = survey_of(implementation, examples, request.seed, callback, request.expected)
+            except Interrupted as stop:
+                survey, interrupted = stop.survey, True
+                survey.diagnose()
+            found.append(implementation_report(survey, shrink=not (interrupted or survey.stuck)))
         if interrupted:
             break
     run = model.run_info(request.seed, request.profile)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from ppsf_conformance.diagnosis import Deviation, causes
 from ppsf_conformance.drawing import draw_problems
 from ppsf_conformance.errata import Erratum, KnownDeviations
 from ppsf_conformance.lockstep import OWNERS, Transition, Verdict
+from ppsf_conformance.patience import NoAnswer
 from ppsf_conformance.problems import Problem
 from ppsf_conformance.watching import Watched, described
 
@@ -91,6 +92,8 @@ class Survey:
         self.outputs: dict[str, OutputTally] = defaultdict(OutputTally)
         self.regimes: dict[str, RegimeTally] = defaultdict(RegimeTally)
         self.problems = self.steps = 0
+        #: Whether a call did not come back in time: nothing more is tried.
+        self.stuck = False
         #: Clauses whose check asks for what the implementation does not have.
         self.lacking: set[str] = set()
         self._attributed: Counter[tuple[str, ...]] = Counter()
@@ -129,8 +132,23 @@ class Survey:
         if diagnose:
             self.diagnose()
 
+    def rare(self) -> None:
+        """Judge the problems that drawing seldom meets, as far as the implementation takes them."""
+        capabilities = self.implementation.capabilities
+        found = problems.rare(capabilities.dtypes, capabilities.options, capabilities.revision, capabilities.always)
+        for problem in found:
+            self.judge_problem(problem)
+
+    def large(self) -> None:
+        """Judge parameters that may be worked on piece by piece."""
+        capabilities = self.implementation.capabilities
+        for problem in problems.large(capabilities.dtypes, capabilities.options, capabilities.revision):
+            self.judge_problem(replace(problem, options={**problem.options, **capabilities.always}))
+
     def judge_problem(self, problem: Problem) -> None:
         """Play one problem, each step from the state that the implementation is in, until it cannot go on."""
+        if self.stuck:
+            return
         self.problems += 1
         if self.known.excludes(problem):
             return
@@ -142,6 +160,7 @@ class Survey:
                 self.steps += transition.kind == "step"
                 regime.steps += transition.kind == "step"
                 chances -= self._deviates(transition, regime)
+                self.stuck |= transition.raised.startswith(NoAnswer.__name__)
                 if chances <= 0:
                     return
         except lockstep.Refused as refusal:
@@ -231,6 +250,8 @@ class Survey:
     def check(self, progress: Progress = lambda *_: None) -> None:
         """Run every check of what lockstep cannot see."""
         for done, (clause, check) in enumerate(CHECKS.items(), 1):
+            if self.stuck:
+                return
             self.check_clause(clause, check)
             progress("checks", done, len(CHECKS))
 
@@ -251,6 +272,7 @@ class Survey:
             except Lacking:
                 self.lacking.add(clause)
             except Exception as error:
+                self.stuck |= isinstance(error, NoAnswer)
                 if watched.raised(error):
                     self._book_finding(clause, f"raises {type(error).__name__}: {error}", errata)
                 else:

@@ -7,6 +7,7 @@ import functools
 import inspect
 import io
 import pickle
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -87,6 +88,18 @@ class TorchImplementation:
         """Names of the arguments of its constructor, the parameters aside."""
         return tuple(name for name in inspect.signature(self.cls.__init__).parameters if name not in {"self", "params"})
 
+    def unread(self, name: str) -> str:
+        """Of an array that is not kept: what a parameter keeps that the map does not name; or nothing."""
+        try:
+            session = self.new([Group((Weights(np.ones(3), self.capabilities.dtypes[0]),), {})], {})
+            session.step([[np.ones(3)]])
+        except Exception:  # that is told elsewhere
+            return ""
+        named = {path.partition(".")[0] for path in self.names.state.values()}
+        others = sorted({str(key) for kept in session.optimizer.state.values() for key in kept if key not in named})
+        key = self.names.state.get(name, name)
+        return f"; the name map reads it from {key!r}, and has no name for {', '.join(others)}" if others else ""
+
     @property
     def chosen(self) -> Mapping[str, Any]:
         """The argument that chooses the revision, where there is a choice."""
@@ -136,7 +149,7 @@ class TorchSession(TorchEvents):
             bool(self._of_group(group, "train_mode")) for group in self.optimizer.param_groups
         )
         names = [name for name in SHOWN if name in self.names.group]
-        shown = tuple({name: float(self._of_group(group, name)) for name in names} for group in self._groups())
+        shown = tuple({name: self._number(group, name) for name in names} for group in self._groups())
         return Snapshot(State(tuple(groups), trains), tuple(formats), shown if names else ())
 
     def _groups(self) -> list[dict[str, Any]]:
@@ -146,9 +159,19 @@ class TorchSession(TorchEvents):
         stored = self.names.group
         numbers: dict[str, Any] = {name: np.float64(0.0) for name in SCALARS}
         kept = [name for name in load_revision(self.names.capabilities.revision).scalars if name in stored]
-        numbers |= {name: np.float64(float(self._of_group(group, name))) for name in kept}
+        numbers |= {name: np.float64(self._number(group, name)) for name in kept}
         numbers |= {name: self._of_group(group, name) for name in COUNTS if name in stored}
-        return GroupState(**numbers, k=int(self._of_group(group, "k")) + 1 - self.names.first_k, params=params)
+        return GroupState(**numbers, k=int(self._number(group, "k")) + 1 - self.names.first_k, params=params)
+
+    def _number(self, group: Mapping[str, Any], name: str) -> float:
+        kept = self._of_group(group, name)
+        try:
+            return float(kept)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ValueError(
+                f"the name map reads {name} from {self.names.group[name]!r} of a parameter group, and "
+                f"{type(self.optimizer).__qualname__} keeps {reprlib.repr(kept)} there, which is no number"
+            ) from error
 
     def _of_group(self, group: Mapping[str, Any], name: str) -> Any:
         key = self.names.group[name]
@@ -288,6 +311,10 @@ class TorchSession(TorchEvents):
         if "train_mode" in self.names.group:  # a class that does not store one has no modes
             with quiet():
                 getattr(self.optimizer, mode)()
+
+    def modes(self) -> Sequence[bool]:
+        key = self.names.group.get("train_mode")
+        return [bool(group[key]) for group in self.optimizer.param_groups if key in group]
 
     def add_group(self, group: Group) -> None:
         with quiet():

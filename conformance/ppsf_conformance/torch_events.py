@@ -24,6 +24,7 @@ import numpy as np
 import torch
 
 from ppsf_conformance.adapter import Array, Gradients
+from ppsf_conformance.patience import limited
 from ppsf_ref.clauses.lifecycle import Place
 
 #: Optimizers that one new process serves before the next one takes its place; starting one takes seconds.
@@ -32,8 +33,8 @@ SERVED = 25
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Published optimizers print from constructors and steps; and none may end the process."""
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    """Published optimizers print from constructors and steps; and none may end the process, or take for ever."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()), limited():
         try:
             yield
         except SystemExit as stop:
@@ -73,13 +74,17 @@ class TorchEvents:
         param.requires_grad_(not frozen)
         param.grad = None
 
-    def modes(self) -> Sequence[bool]:
-        return [bool(group["train_mode"]) for group in self.optimizer.param_groups if "train_mode" in group]
-
     def disturb(self) -> None:
         torch.rand(3)
         np.random.random_sample(3)
         random.random()
+
+    def drawn(self) -> Mapping[str, bytes]:
+        return {
+            "torch": torch.get_rng_state().numpy().tobytes(),
+            "numpy": pickle.dumps(np.random.get_state()),
+            "random": pickle.dumps(random.getstate()),
+        }
 
     # --- other storage -----------------------------------------------------------------------------------------
 

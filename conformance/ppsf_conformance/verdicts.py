@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -90,7 +90,7 @@ def implementation_report(survey: Survey, shrink: bool = True) -> model.Implemen
         outputs=tuple(_output(survey, name) for name in lockstep.ORDER if name in survey.outputs),
         regimes=tuple(
             model.RegimeStats(name, tally.problems, tally.steps, tally.max_ratio)
-            for name in problems.REGIMES
+            for name in problems.ALL_REGIMES
             if (tally := survey.regimes.get(name))
         ),
     )
@@ -132,6 +132,10 @@ def _data(problem: Problem | None) -> Mapping[str, Any] | None:
     return None if problem is None else problem.as_data()
 
 
+#: How a message ends that may be about the name map.
+NOT_KEPT = "is not kept, the law says kept"
+
+
 def _message(survey: Survey, tally: ClauseTally, smallest: Problem | None) -> str:
     """What is wrong, told of the smallest problem."""
     if not tally.failures:
@@ -139,11 +143,19 @@ def _message(survey: Survey, tally: ClauseTally, smallest: Problem | None) -> st
     detail, as_if, fault = tally.failures[0].partition("; as if: ")
     detail = _detail(survey, smallest, tally.output) or detail
     more = f" (and {len(tally.failures) - 1} more)" if len(tally.failures) > 1 else ""
-    return detail + as_if + fault + more
+    return detail + as_if + fault + more + _unread(survey, detail)
+
+
+def _unread(survey: Survey, detail: str) -> str:
+    """Of an array that is not kept: whether a parameter has others of which nobody told the name."""
+    told: Callable[[str], str] | None = getattr(survey.implementation, "unread", None)
+    if told is None or not detail.endswith(NOT_KEPT):
+        return ""
+    return told(detail.removesuffix(NOT_KEPT).strip().rpartition(".")[2])
 
 
 def _detail(survey: Survey, problem: Problem | None, output: str) -> str:
-    if problem is None or output == REFUSED:
+    if problem is None or output == REFUSED or survey.stuck:
         return ""
     witnesses = (found.verdict.witness for found in deviations(survey.implementation, survey.known, problem))
     return next((witness.detail for witness in witnesses if witness.output == output), "")

@@ -12,7 +12,6 @@ from ppsf_conformance import killing, run
 from ppsf_conformance.errata import KnownDeviations
 from ppsf_conformance.killing import Corpus, Recorded
 from ppsf_conformance.lockstep import Transition, Verdict
-from ppsf_conformance.problems import RARE
 from ppsf_conformance.survey import Survey
 from ppsf_conformance.torch_adapter import TorchImplementation
 
@@ -50,9 +49,7 @@ def surveyed() -> Callable[[str], Surveyed]:
                 recorded.append(Recorded(transition, verdict.clauses, made.capabilities))
 
         found = Survey(made, KnownDeviations(()), keep)
-        for problem in RARE:
-            if problem.revision == revision:
-                found.judge_problem(problem)
+        found.rare()
         found.run(SURVEYED.get(revision, 250), seed=0)
         found.check()
         return Surveyed(found, recorded)

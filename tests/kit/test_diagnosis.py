@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ppsf_conformance import lockstep
@@ -54,3 +56,22 @@ def test_an_unknown_fault_is_booked_to_the_clause_that_does_not_fit() -> None:
 
 def test_without_deviations_there_is_no_cause() -> None:
     assert causes([], CAPABILITIES, {}, {}) == []
+
+
+def test_of_clauses_nearly_as_suspicious_the_one_that_leaves_least_open_is_named() -> None:
+    """z alone is wrong: the update, which would explain it, would make y anything as well."""
+    law = clause_functions()["PPSF-Z-003"]
+    stub = StubImplementation({"PPSF-Z-003": lambda z, u, dlr: law(z, u, dlr * (1 + 1e-6))})
+    transition = next(iter(lockstep.play(stub, PROBLEM)))
+    deviation = Deviation(transition, lockstep.judge(transition, CAPABILITIES))
+    for more, named in ((11, "PPSF-Z-003"), (30, "PPSF-U-002")):
+        agreeing = {**dict.fromkeys(clause_functions(), 10), "PPSF-Z-003": more, "PPSF-U-002": 9}
+        assert [cause.clause for cause in causes([deviation], CAPABILITIES, {}, agreeing)] == [named]
+
+
+def test_what_raises_the_same_is_one_cause() -> None:
+    raising = [t for t in lockstep.play(StubImplementation(raises=0), PROBLEM) if t.raised]
+    other = [t for t in lockstep.play(StubImplementation(raises=0), replace(PROBLEM, seed=1)) if t.raised]
+    found = [Deviation(t, lockstep.judge(t, CAPABILITIES)) for t in (*raising, *other)]
+    (cause,) = causes(found, CAPABILITIES, {}, dict.fromkeys(clause_functions(), 0))
+    assert (cause.clause, len(cause.deviations)) == ("PPSF-L-001", 2)

@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from ppsf_conformance.adapter import Implementation, Lacking, Snapshot
-from ppsf_conformance.checks.finding import Check, Finding, revision_of, run, two_groups
+from ppsf_conformance.checks.finding import Check, Finding, gradients, revision_of, run, two_groups
 from ppsf_conformance.lockstep import Transition, config_of, lifted, play
 from ppsf_conformance.problems import GroupSpec, ParamSpec, Problem
 from ppsf_ref import Running
@@ -101,7 +101,29 @@ def _no_numbers(implementation: Implementation) -> Iterator[Finding]:
         yield Finding(new.k == old.k + 1, f"with a weight of {spoiled}, k is {new.k} after {old.k}")
 
 
+def _released(implementation: Implementation) -> Iterator[Finding]:
+    """At the end of the window samples go, also those of parameters without a gradient in that step."""
+    capabilities, steps = implementation.capabilities, 2
+    if "prodigy_steps" not in capabilities.options or "missing_gradients" in capabilities.limits:
+        return
+    session = implementation.new(two_groups(), {"prodigy_steps": steps})
+    for number in range(1, steps + 1):
+        rows = gradients(session, number)
+        if number == steps:
+            rows[0][0] = None
+        session.step(rows)
+    releases = distance.window(steps, steps).releases
+    for j, param in enumerate(session.snapshot().state.groups[0].params):
+        kept = [name for name in ("x0", "s") if getattr(param, name) is not None]
+        told = "with" if j else "without"
+        yield Finding(
+            releases == (not kept),
+            f"after the last step of the window a parameter {told} gradient keeps {', '.join(kept) or 'nothing'}",
+        )
+
+
 ESTIMATE_CHECKS: Mapping[str, Check] = {
+    "PPSF-D-008": _released,
     "PPSF-D-031": _ceiling,
     "PPSF-D-033": _no_numbers,
     "PPSF-G-010": _shown,

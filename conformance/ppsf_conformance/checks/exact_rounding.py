@@ -6,6 +6,7 @@ whole multiples of the smallest float32 number.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -65,7 +66,7 @@ def fault_of(pattern: int, results: Array) -> str:
     if pattern & ~SIGN <= LARGEST_BFLOAT16:  # beyond it one neighbour is infinite, and there is no mean
         excess = ups * _units(away) + (DRAWS - ups) * _units(toward) - DRAWS * _units(pattern)
         if excess:
-            return f"the sum over all draws is off by {excess} * 2**-149"
+            return f"the mean over all draws is off by {math.ldexp(excess, -149) / DRAWS:g}"
     right = np.array_equal(results == away, DRAWS - (pattern & 0xFFFF) <= EVERY_DRAW)
     return "" if right else "not the draws whose sum with the pattern carries go away from zero"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ppsf_conformance.adapter import Group, Implementation, Session, Weights
+from ppsf_conformance.adapter import Group, Implementation, Session, Weights, offers
 from ppsf_conformance.checks.chance import frequencies
 from ppsf_conformance.checks.finding import (
     Check,
@@ -154,6 +154,24 @@ def _added_groups(implementation: Implementation) -> Iterator[Finding]:
         yield Finding(not changed, f"a group added with split_groups={split}: {changed}")
         got = outcome(run, session, 1)
         yield Finding(got == "accepted", f"step() after add_param_group with split_groups={split}: {got}")
+        yield from _added_in_eval_mode(session, f"split_groups={split}", averages(implementation))
+
+
+def _added_in_eval_mode(session: Session, case: str, averages: bool) -> Iterator[Finding]:
+    """A group shows the mode of the optimizer, whatever it is; train() brings all of them back."""
+    if not offers(session, "modes") or not session.modes():  # type: ignore[attr-defined]
+        return
+    session.eval()
+    session.add_group(Group(weights(4), {}))
+    mode = lifecycle.mode_after(True, "eval", averages)
+    yield _all_show(session, mode, f"after eval() and with a group added then ({case})")
+    session.train()
+    yield _all_show(session, lifecycle.mode_after(mode, "train", averages), f"after train() once more ({case})")
+
+
+def _all_show(session: Session, mode: bool, when: str) -> Finding:
+    modes = session.modes()  # type: ignore[attr-defined]
+    return Finding(set(modes) == {mode}, f"{when} the groups show train mode {', '.join(map(str, modes))}, not {mode}")
 
 
 SPECIALS = np.array([np.nan, np.inf, -np.inf, 0.0, 1.5, -(2.0**-126), 3.0e38, 1.0 + 2.0**-7])

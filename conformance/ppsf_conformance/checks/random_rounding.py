@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from ppsf_conformance.adapter import Array, Group, Implementation, Session, Weights
+from ppsf_conformance.adapter import Array, Group, Implementation, Session, Weights, offers
 from ppsf_conformance.checks.exact_rounding import DRAWS, fault_of
-from ppsf_conformance.checks.finding import Check, Finding, rounds_stochastically
+from ppsf_conformance.checks.finding import Check, Finding, rounds_stochastically, run, two_groups
 from ppsf_conformance.checks.lifecycle import neighbours
 from ppsf_ref.clauses import rounding
 
@@ -121,6 +121,7 @@ def _random_bits(implementation: Implementation) -> Iterator[Finding]:
         yield from _independent(flips)
         yield from _known(flips)
         yield from _repeated(implementation)
+        yield from _undisturbed(implementation)
 
 
 def _flips(implementation: Implementation) -> Iterator[tuple[str, Array]]:
@@ -161,6 +162,16 @@ def _repeated(implementation: Implementation) -> Iterator[Finding]:
     back = _stepped(implementation, [(0.75, HALF), (START, HALF)], COINS)
     ups = [[z == start for z, start in zip(_coins(s, "z"), starts, strict=True)] for s, starts in _orders(there, back)]
     yield Finding(all(map(np.array_equal, *ups)), "draws follow the parameter and not its position")
+
+
+def _undisturbed(implementation: Implementation) -> Iterator[Finding]:
+    """No global generator is moved by a step."""
+    session = implementation.new(two_groups("bfloat16"), {})
+    if offers(session, "drawn"):
+        before = session.drawn()  # type: ignore[attr-defined]
+        run(session, 2)
+        moved = [name for name, state in session.drawn().items() if state != before[name]]  # type: ignore[attr-defined]
+        yield Finding(not moved, f"a step moves the global generator of {', '.join(moved)}")
 
 
 def _orders(there: Session, back: Session) -> tuple[tuple[Session, tuple[float, float]], ...]:

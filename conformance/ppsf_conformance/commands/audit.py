@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from ppsf_conformance import run as surveying
-from ppsf_conformance.commands.common import add_json, add_report, add_seed, bars, finish, silent
+from ppsf_conformance.commands.common import add_json, add_report, add_seed, bars, finish, made_folder, silent
 from ppsf_conformance.matrix import matrices
 from ppsf_conformance.stored import all_stored, published
 
@@ -24,7 +24,7 @@ def add(commands: Any) -> None:
 
 def run(given: argparse.Namespace, console: Console) -> int:
     """Judge, train, and write the report."""
-    given.out.mkdir(parents=True, exist_ok=True)
+    made_folder(given.out)
     request = surveying.Request(surveying.AUDITED, profile=given.profile, seed=given.seed)
     with bars(console, silent(given)) as shown:
         report = surveying.judged(request, shown)

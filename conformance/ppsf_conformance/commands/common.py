@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -53,6 +54,22 @@ def add_report(command: argparse.ArgumentParser) -> None:
         metavar="NAME,...",
         help=f"what is written there, of {', '.join(run.FORMATS)} (default: all)",
     )
+
+
+def made_folder(folder: Path) -> None:
+    """Make the folder of a report.
+
+    Raises:
+        ValueError: it cannot be written into.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"cannot write into {folder} ({error.strerror}): name a folder that can be written, or made, with --out"
+        ) from error
 
 
 def _formats(text: str) -> tuple[str, ...]:

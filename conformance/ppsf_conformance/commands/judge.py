@@ -9,8 +9,18 @@ from typing import Any
 from rich.console import Console
 
 from ppsf_conformance import run as surveying
-from ppsf_conformance.commands.common import add_json, add_report, add_seed, add_targets, bars, finish, silent
+from ppsf_conformance.commands.common import (
+    add_json,
+    add_report,
+    add_seed,
+    add_targets,
+    bars,
+    finish,
+    made_folder,
+    silent,
+)
 from ppsf_conformance.expecting import expected
+from ppsf_conformance.patience import PATIENCE, set_patience
 
 
 def add(commands: Any) -> None:
@@ -21,6 +31,13 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--xfail", type=Path, metavar="FILE", help="errata whose deviations are expected (TOML: [[expected]])"
     )
+    command.add_argument(
+        "--patience",
+        type=float,
+        default=PATIENCE,
+        metavar="SECONDS",
+        help="how long one call of the class may take; 0: as long as it likes (default: %(default)g)",
+    )
     add_report(command)
     add_json(command)
     add_seed(command)
@@ -29,7 +46,8 @@ def add(commands: Any) -> None:
 def run(given: argparse.Namespace, console: Console) -> int:
     """Judge, and write the report."""
     errata = expected(given.xfail) if given.xfail else ()
-    given.out.mkdir(parents=True, exist_ok=True)  # now rather than after the work
+    made_folder(given.out)  # now rather than after the work
+    set_patience(given.patience)
     request = surveying.Request(tuple(given.targets), given.revision, given.profile, given.seed, given.map, errata)
     with bars(console, silent(given)) as shown:
         report = surveying.judged(request, shown)

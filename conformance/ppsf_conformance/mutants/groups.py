@@ -37,6 +37,13 @@ def _whole_strides(t: Any, stride: int) -> Any:
     return flat[: max(flat.shape[0] // stride, 1) * stride : stride]
 
 
+def _with_the_last(t: Any, stride: int) -> Any:
+    flat = t.reshape(-1)
+    places = np.arange(0, flat.shape[0], stride)
+    places[-1:] = flat.shape[0] - 1
+    return flat[places]
+
+
 def _only(*names: str) -> Rule:
     """Of the options that a group gives these count."""
     return lambda defaults, given: replace(defaults, **{name: given[name] for name in names if name in given})
@@ -132,6 +139,7 @@ GROUPS: tuple[Mutant, ...] = (
     Mutant("always Adam's", clause="PPSF-O-011", kind="condition", rule=lambda own, averages: "adam"),
     Mutant("ends at the stride", clause="PPSF-N-001", kind="slice", rule=lambda t, n: t.reshape(-1)[n - 1 :: n]),
     Mutant("column by column", clause="PPSF-N-001", kind="axis", rule=_column_by_column),
+    Mutant("the last element in the place of the last sample", clause="PPSF-N-001", kind="slice", rule=_with_the_last),
     Mutant("whole strides only", clause="PPSF-N-001", kind="slice", rule=_whole_strides),
     Mutant("from the default beta2", clause="PPSF-O-001", kind="constant", rule=lambda b3, b2: num.sqrt(0 * b2 + 0.99)),
     Mutant("clips only with atan2", clause="PPSF-O-002", kind="condition", rule=lambda use, eps: use and eps is None),
