@@ -215,7 +215,7 @@ def indicator(x: Number) -> Number:
 def sign(x: Number) -> Number:
     """-1, 0 or 1, element by element; where the bound leaves that open, any of them; of NaN, NaN."""
     if isinstance(x, Bounded):
-        found, unknown = _chosen(x, np.sign(x.value), 0.0), np.isnan(x.value)
+        found, unknown = _chosen(x, np.sign(x.value), 0.0), x.value != x.value  # NaN; values may be fractions
         return x._like(np.where(unknown, x.value, found.value), np.where(unknown, np.inf, found.bound))
     return _each(mpmath.sign, x) if _is_precise(x) else np.sign(x)
 
