@@ -124,6 +124,8 @@ class Witness(torch.optim.Optimizer):
         scalars = {key: getattr(kept, name) for name, key in self.names.group.items() if hasattr(kept, name)}
         group.update({key: float(value) for key, value in scalars.items()})
         group[self.names.group["k"]] = kept.k - 1 + self.names.first_k
+        if "train_mode" in self.names.group:
+            group[self.names.group["train_mode"]] = self.kept.train_mode
 
     def _shown(self, p: ParamState, read: Options, dtype: str) -> dict[str, torch.Tensor]:
         forms = formats(read, dtype)
