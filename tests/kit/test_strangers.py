@@ -66,7 +66,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(run, "PROFILES", {"quick": 1, "standard": 1, "nightly": 1})
-    for name in ("check", "rare"):  # they take seconds, and are not what is tested
+    for name in ("check", "rare", "large"):  # they take seconds or minutes, and are not what is tested
         monkeypatch.setattr(Survey, name, lambda *_: None)
     monkeypatch.setattr(verdicts, "_smallest", lambda survey, problem: problem)
     monkeypatch.setattr(patience, "_seconds", patience.PATIENCE)
