@@ -101,9 +101,8 @@ class Stepwise(Core):
     def _begin_fused_step(self, param: Tensor) -> None:
         """End the step that runs and begin the next one with a parameter, if that takes part."""
         rules = self._check_ready()
-        waiting = self._waiting
-        known = waiting is not None and waiting.is_still_of(rules) and waiting.has_in_place(param)
-        fresh = waiting if known and waiting is not None else self._fresh(rules)
+        waiting = self._still_waiting(param, rules)
+        fresh = self._fresh(rules) if waiting is None else waiting
         if param not in fresh:
             raise ValueError(
                 f"step_param() was given a tensor of shape {tuple(param.shape)} that is none of the optimizer's "
@@ -113,7 +112,7 @@ class Stepwise(Core):
         if item is None:
             self._waiting = fresh
             return
-        if known:  # the others may have been replaced meanwhile
+        if waiting is not None:  # the others may have been replaced meanwhile
             fresh = self._fresh(rules)
         self._is_edited()
         self._end_fused_step()
@@ -122,6 +121,12 @@ class Stepwise(Core):
         fresh.begin(param.device)
         self._running = fresh
         fresh.take(item, Scaling.of(self))
+
+    def _still_waiting(self, param: Tensor, rules: list[Rule]) -> FusedStep | None:
+        """The fused step that was made for a parameter that took no part, if it can tell of this one too."""
+        waiting = self._waiting
+        holds = waiting is not None and waiting.is_still_of(rules) and waiting.has_in_place(param)
+        return waiting if holds else None
 
     def _fresh(self, rules: list[Rule]) -> FusedStep:
         """A fused step that has not begun."""

@@ -50,3 +50,9 @@ def exact(saved: dict[str, Any], weights: Iterable[Tensor]) -> dict[str, Any]:
 def snapshot(optimizer: ProdigyPlusScheduleFree, params: Sequence[Tensor]) -> dict[str, Any]:
     """Everything a step may change, as values that compare bit for bit."""
     return exact(optimizer.state_dict(), params)
+
+
+def seen(optimizer: Any, params: Sequence[Tensor]) -> dict[str, Any]:
+    """Everything, bit for bit, but the option `fused_back_pass` itself."""
+    found = snapshot(optimizer, params)
+    return found | {"groups": [{**group, "fused_back_pass": None} for group in found["groups"]]}

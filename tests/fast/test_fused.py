@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import itertools
 import math
@@ -15,8 +14,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ppsf_fast import AdamWScheduleFree, FusedBackward, Prodigy, ProdigyPlusScheduleFree, fuse_backward
-from tests.fast.helpers import give_gradients, parameters, snapshot
+from ppsf_fast import AdamWScheduleFree, Prodigy, ProdigyPlusScheduleFree, fuse_backward
+from tests.fast.helpers import give_gradients, parameters, seen, snapshot
 
 SHAPES = ((40, 33), (7,), (), (33, 2), (0, 4), (12,))
 #: Switches of both revisions, and those of 2.0 alone.
@@ -47,12 +46,6 @@ def make(fused: bool, dtype: torch.dtype = torch.float32, **options: Any) -> tup
     params = parameters(dtype, SHAPES)
     groups = [{"params": params[:3]}, {"params": params[3:]}]
     return params, ProdigyPlusScheduleFree(groups, fused_back_pass=fused, **{"d0": 1e-2, **options})
-
-
-def seen(optimizer: Any, params: Sequence[Tensor]) -> dict[str, Any]:
-    """Everything, bit for bit, but the option itself."""
-    found = snapshot(optimizer, params)
-    return found | {"groups": [{**group, "fused_back_pass": None} for group in found["groups"]]}
 
 
 def step_alone(optimizer: Any, params: Sequence[Tensor]) -> None:
@@ -358,158 +351,6 @@ def test_who_supports_it_says_so() -> None:
     assert not ProdigyPlusScheduleFree(parameters(), revision="update3").supports_fused_back_pass()
     with pytest.raises(TypeError, match="fused_back_pass"):
         ProdigyPlusScheduleFree(parameters(), revision="update3", fused_back_pass=True)
-
-
-# --------------------------------------------------------------------------------------------------------------- hooks
-
-
-def model() -> torch.nn.Sequential:
-    torch.manual_seed(1)
-    return torch.nn.Sequential(torch.nn.Linear(20, 64), torch.nn.ReLU(), torch.nn.Linear(64, 1))
-
-
-def loss_of(net: torch.nn.Module, step: int) -> Tensor:
-    inputs = torch.randn(16, 20, generator=torch.Generator().manual_seed(step))
-    return net(inputs).square().mean()
-
-
-@pytest.mark.need(7)
-@pytest.mark.parametrize("own", [False, True])
-def test_hooks_train_as_ordinary_steps_do_and_free_the_gradients(own: bool) -> None:
-    """Hooks of a trainer's own need no step(): a parameter that comes again begins the next one."""
-    plain, hooked = model(), model()
-    ordinary = ProdigyPlusScheduleFree(plain.parameters())
-    fused = ProdigyPlusScheduleFree(hooked.parameters(), fused_back_pass=True)
-
-    def move(param: Tensor) -> None:
-        fused.step_parameter(param, fused.param_groups[0], 0)
-        param.grad = None
-
-    if own:
-        for param in hooked.parameters():
-            param.register_post_accumulate_grad_hook(move)
-    else:
-        fuse_backward(fused)
-    for step in range(5):
-        ordinary.zero_grad()
-        loss_of(plain, step).backward()
-        ordinary.step()
-        loss_of(hooked, step).backward()
-        assert all(param.grad is None for param in hooked.parameters())
-        if not own:
-            fused.step()
-    assert seen(fused, list(hooked.parameters())) == seen(ordinary, list(plain.parameters()))
-
-
-def test_removed_hooks_are_gone_and_removing_twice_is_nothing() -> None:
-    net = model()
-    optimizer = ProdigyPlusScheduleFree(net.parameters(), fused_back_pass=True)
-    hooks = fuse_backward(optimizer)
-    assert isinstance(hooks, FusedBackward)
-    hooks.remove()
-    hooks.remove()
-    loss_of(net, 0).backward()
-    assert not optimizer.state
-    late = torch.nn.Parameter(torch.ones(3))
-    optimizer.add_param_group({"params": [late]})
-    late.sum().backward()
-    assert late.grad is not None
-
-
-def test_parameters_that_are_added_later_get_their_hook() -> None:
-    net, late = model(), torch.nn.Parameter(torch.ones(20))
-    optimizer = ProdigyPlusScheduleFree(net.parameters(), fused_back_pass=True)
-    with fuse_backward(optimizer):
-        loss_of(net, 0).backward()
-        optimizer.step()
-        optimizer.add_param_group({"params": [late]})
-        (late * 2).sum().backward()
-        assert late.grad is None
-        assert late in optimizer.state
-
-
-def test_two_handles_on_one_optimizer_move_each_parameter_once() -> None:
-    net = model()
-    optimizer = ProdigyPlusScheduleFree(net.parameters(), fused_back_pass=True)
-    with fuse_backward(optimizer), fuse_backward(optimizer):
-        loss_of(net, 0).backward()
-        optimizer.step()
-    assert optimizer.param_groups[0]["k"] == 2
-
-
-@pytest.mark.need(7)
-def test_frozen_parameters_have_no_hook_and_do_not_shift_the_end() -> None:
-    net = model()
-    net[0].requires_grad_(False)
-    optimizer = ProdigyPlusScheduleFree(net.parameters(), fused_back_pass=True)
-    with fuse_backward(optimizer):
-        for step in range(4):
-            loss_of(net, step).backward()
-            optimizer.step()
-    assert optimizer.param_groups[0]["k"] == 5
-
-
-@pytest.mark.need(7)
-@pytest.mark.parametrize("compiles", [False, True])
-def test_who_is_unfrozen_under_hooks_or_takes_the_place_of_another_is_trained(compiles: bool) -> None:
-    """Else its gradients would be added up for ever, and nothing would say so."""
-
-    def outcome(fused: bool) -> tuple[Any, Any]:
-        net = model()
-        net[0].requires_grad_(False)
-        optimizer = ProdigyPlusScheduleFree(net.parameters(), d0=1e-3, fused_back_pass=fused, compile=compiles)
-        hooks = fuse_backward(optimizer) if fused else None
-        for step in range(8):
-            if step in (2, 5):
-                net[0].requires_grad_(step == 2)
-            if step == 4:
-                old, net[2].bias = net[2].bias, torch.nn.Parameter(net[2].bias.detach().clone())
-                params = optimizer.param_groups[0]["params"]
-                params[[each is old for each in params].index(True)] = net[2].bias
-            loss_of(net, step).backward()
-            optimizer.step()
-            assert hooks is None or all(param.grad is None for param in net.parameters())
-            optimizer.zero_grad()
-        return optimizer, list(net.parameters())
-
-    assert seen(*outcome(True)) == seen(*outcome(False))
-
-
-@pytest.mark.need(1, 7)
-@pytest.mark.parametrize("in_step", [False, True])
-@pytest.mark.parametrize("accumulates", [False, True])
-def test_hooks_stay_where_a_state_dict_is_loaded(accumulates: bool, in_step: bool) -> None:
-    """As in a script that makes model, optimizer and hooks, and then looks for a checkpoint."""
-
-    def outcome(fused: bool) -> tuple[Any, Any]:
-        net = model()
-        optimizer = ProdigyPlusScheduleFree(net.parameters(), d0=1e-3, fused_back_pass=fused)
-        hooks = fuse_backward(optimizer) if fused else None
-        loss_of(net, 0).backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        saved, weights = copy.deepcopy(optimizer.state_dict()), copy.deepcopy(net.state_dict())
-        if in_step:
-            loss_of(net, 1).backward()
-        optimizer.load_state_dict(saved)
-        net.load_state_dict(weights)
-        optimizer.zero_grad()
-        optimizer.add_param_group({"params": [late := torch.nn.Parameter(torch.ones(3))]})
-        for step in range(2, 5):
-            if accumulates:
-                with hooks.accumulating() if hooks else contextlib.nullcontext():
-                    (loss_of(net, step + 10) + late.square().sum()).backward()
-            loss_of(net[:2], step).backward() if accumulates else (loss_of(net, step) + late.square().sum()).backward()
-            optimizer.step()
-            optimizer.zero_grad()
-        return optimizer, [*net.parameters(), late]
-
-    assert seen(*outcome(True)) == seen(*outcome(False))
-
-
-def test_a_wrapper_is_refused() -> None:
-    with pytest.raises(TypeError, match="pass the optimizer inside"):
-        fuse_backward(object())  # type: ignore[arg-type]
 
 
 def test_nothing_of_the_size_of_a_parameter_is_kept_until_the_end() -> None:

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <numeric>
 #include <type_traits>
 
@@ -20,15 +21,18 @@ inline i64 vectors(i64 I) {
   return both > PATTERN ? repeats(I) : both * std::max<i64>(1, PERIOD / both);
 }
 
-// Fills `pattern` with n values of b, from position i on and over and over; returns n.
-inline i64 repeat(const float* b, i64 I, i64 i, i64 n, float* pattern) {
+// Fills `pattern` with n values of b, from position i on and over and over.
+inline void repeat(const float* b, i64 I, i64 i, i64 n, float* pattern) {
   i64 k = 0;
   for (; k < std::min(I, n); ++k, i = i + 1 == I ? 0 : i + 1) pattern[k] = b[i];
   for (i64 some; k < n; k += some) {
     some = std::min(k, n - k);
     std::memcpy(pattern + k, pattern, some * sizeof(float));
   }
-  return n;
+}
+
+inline void multiply(const float* a, const float* b, i64 n, float* products) {
+  for (i64 j = 0; j < n; ++j) products[j] = a[j] * b[j];
 }
 
 // Both arguments as in atan2, x >= 0: in double, so that it rounds almost correctly.
@@ -136,14 +140,17 @@ struct Task {
         case 32: return short_divisor<32>(over_a, over_b + first / 32, n / 32, denom);
       }
     in_rows(first, n, [&](i64 at, i64 count, i64 column, const float* a, const float* b) {
-      float pattern[PATTERN];
       i64 i = column % t.I;
-      const i64 period = t.I > PERIOD ? 0 : repeat(b, t.I, i, std::min(count, vectors(t.I)), pattern);
-      for (i64 j = 0; j < count; i = 0) {
-        const i64 some = std::min(period ? period : t.I - i, count - j);
-        const float* factor = period ? pattern : b + i;
-        for (i64 k = 0; k < some; ++k) denom[at + j + k] = a[j + k] * factor[k];
-        j += some;
+      if (t.I <= PERIOD) {
+        float pattern[PATTERN];
+        const i64 period = std::min(count, vectors(t.I));
+        repeat(b, t.I, i, period, pattern);
+        for (i64 j = 0; j < count; j += period) multiply(a + j, pattern, std::min(period, count - j), denom + at + j);
+        return;
+      }
+      for (i64 j = 0, some; j < count; j += some, i = 0) {
+        some = std::min(t.I - i, count - j);
+        multiply(a + j, b + i, some, denom + at + j);
       }
     });
   }
