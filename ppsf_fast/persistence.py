@@ -119,6 +119,7 @@ class Persistence(Core):
         if skipped is None:
             skipped = self._ledger.skipped()
         super().__setstate__(given)
+        self.defaults.pop("differentiable", None)  # an option of torch's own: groups added later would have it
         self._ledger = Ledger(Names.of(self._revision), skipped)
         # Who loads keeps the hooks that are installed; a copy has none.
         following = getattr(self, "_followers", []), getattr(self, "_finishers", [])
