@@ -75,7 +75,7 @@ class Core(Optimizer):
 
     def _team(self, rules: Sequence[Rule]) -> Team | None:
         """The processes of the optimizer; None if there is nothing to ask others."""
-        sharing = self._process_group is not None or rules[0].sums_processes
+        sharing = self._process_group is not None or any(rule.sums_processes for rule in rules)
         return Team.of(self.param_groups, sharing, self._process_group, self._layouts)
 
     def _drop_ahead(self) -> None:

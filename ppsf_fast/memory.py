@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
+from torch.nn.parameter import is_lazy
 
 from ppsf_fast import plan
 from ppsf_fast.distributed.layout import local
@@ -60,6 +61,11 @@ def memory_of(groups: Sequence[Group], rules: Sequence[Rule], states: Mapping[Te
         for param in group["params"]:
             if not param.requires_grad and param not in states:
                 continue
+            if is_lazy(param):
+                raise ValueError(
+                    "a lazy parameter has no shape yet, so that nobody knows what its state takes: allowed are "
+                    "parameters that are initialized. Run the model once before."
+                )
             state = _foreseen(param, rule, plan.may_adapt(group, rule), states.get(param, {}))
             parameters += local(param).numel()
             during.update(_bytes(state))

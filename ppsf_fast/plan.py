@@ -122,18 +122,23 @@ def _check_fit(param: Tensor, grad: Tensor, where: str) -> None:
 
 
 def _check_memory(param: Tensor, where: str) -> None:
-    """Raise ValueError for a parameter whose elements lie in the same place; `where` names it."""
-    # Torch would raise when it writes, in the middle of a step, and a kernel would not notice.
-    if not param.is_contiguous() and any(map(_repeats, param.stride(), param.shape)):
+    """Raise ValueError for a parameter whose elements may lie in the same place; `where` names it."""
+    # Torch would raise when it writes, in the middle of a step, or not notice, and neither would a kernel.
+    if not param.is_contiguous() and _may_overlap(param):
         raise ValueError(
-            f"{where} is expanded: elements of it lie in the same place, and cannot move apart. Give it memory of its "
-            "own with .data = .data.clone(), or train what it was expanded from."
+            f"{where} overlaps itself, as what is expanded does: elements of it lie in the same place, and cannot move "
+            "apart. Give it memory of its own with .data = .data.clone(), or train what it is a view of."
         )
 
 
-def _repeats(stride: int, size: int) -> bool:
-    """Whether all elements along an axis are one."""
-    return stride == 0 and size > 1
+def _may_overlap(param: Tensor) -> bool:
+    """Whether one step along some axis goes no farther than all of those with shorter steps reach."""
+    reach = 0
+    for step, size in sorted(zip(param.stride(), param.shape, strict=True)):
+        if size > 1 and step <= reach:
+            return True
+        reach += step * (size - 1)
+    return False
 
 
 def check_gradient(grad: Tensor, where: str) -> None:
@@ -150,7 +155,7 @@ def pools_of(rules: Sequence[Rule]) -> list[tuple[int, ...]]:
     """The indices of the groups of each pool."""
     # clause: PPSF-G-002 b9a5aa84
     every = range(len(rules))
-    return [(index,) for index in every] if rules[0].split else [tuple(every)]
+    return [(index,) for index in every] if all(rule.split for rule in rules) else [tuple(every)]
 
 
 def item_of(index: int, param: Tensor, rule: Rule, states: Mapping[Tensor, State]) -> Item | None:
@@ -367,6 +372,6 @@ def estimates_of(
 
 def averaged(groups: Sequence[Group], rules: Sequence[Rule], ledger: Ledger) -> list[Scalars]:
     """Of every group the scalars of its pool if a step averages estimates, else nothing."""
-    if not averages_estimates(groups, rules[0]):
+    if not averages_estimates(rules):
         return []
     return [ledger.pool(members) for members in pools_of(rules) for _ in members]

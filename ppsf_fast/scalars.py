@@ -288,15 +288,15 @@ class Ledger:
         return self._skipped + sum(int(count) for count in self._skipped_on.values())
 
 
-def averages_estimates(groups: Sequence[Group], rule: Rule) -> bool:
-    """Whether the groups step by the mean of their estimates rather than each by its own."""
-    return len(groups) > 1 and rule.split and rule.split_mean
+def averages_estimates(rules: Sequence[Rule]) -> bool:
+    """Whether groups with these rules step by the mean of their estimates rather than each by its own."""
+    return len(rules) > 1 and rules[0].split and rules[0].split_mean
 
 
 def step_estimates(groups: Sequence[Group], rules: Sequence[Rule]) -> list[float]:
     """For each group the step estimate of the coming step, from the floats in the groups."""
     own: list[float] = [group.get("d", rule.d0) for group, rule in zip(groups, rules, strict=True)]
-    if not averages_estimates(groups, rules[0]):
+    if not averages_estimates(rules):
         return own
     active = [group["d"] for group in groups if group["k"] > FIRST_STEP]
     return [len(active) / sum(1 / d for d in active)] * len(groups) if active else own

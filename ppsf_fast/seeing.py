@@ -137,6 +137,9 @@ class Seeing(Core):
         """Bytes that the state takes once each parameter has taken part in two steps; creates nothing.
 
         Parameters that require no gradient, and have no state, are not counted.
+
+        Raises:
+            ValueError: a lazy parameter has no shape yet.
         """
         return memory_of(self.param_groups, self._rules(), self.state)
 

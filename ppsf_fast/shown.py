@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from torch.nn.parameter import is_lazy
+
 from ppsf_fast.options import OPTIONS, Group, defaults_of
 from ppsf_fast.revisions import Revision
 
@@ -15,8 +17,11 @@ def shown(name: str, revision: Revision, groups: Sequence[Group]) -> str:
 
 
 def _line(index: int, group: Group, revision: Revision) -> str:
-    sizes = [param.numel() for param in group["params"]]
-    parts = [f"tensors={len(sizes)}", f"parameters={sum(sizes):,}"]
+    params = group["params"]
+    sizes = [param.numel() for param in params if not is_lazy(param)]
+    parts = [f"tensors={len(params)}", f"parameters={sum(sizes):,}"]
+    if len(sizes) < len(params):
+        parts.append(f"uninitialized={len(params) - len(sizes)}")
     if "d" in group:
         parts.append(f"d={group['d']:.3g}")
     return f"  group {index}: " + ", ".join([*parts, *_differences(group, revision)])

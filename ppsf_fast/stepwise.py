@@ -38,7 +38,7 @@ class Stepwise(Core):
     @property
     def is_fused(self) -> bool:
         """Whether parameters are left to :meth:`step_param`."""
-        return bool(option_of(self.param_groups[0], "fused_back_pass", self._revision))
+        return any(option_of(group, "fused_back_pass", self._revision) for group in self.param_groups)
 
     def follow(self, added: Callable[[list[Tensor]], None]) -> None:
         """Call `added` with the parameters of each group that is added from now on; copies are not followed."""

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from ppsf_fast import ProdigyPlusScheduleFree
-from tests.fast.helpers import parameters, snapshot, train
+from tests.fast.helpers import give_gradients, parameters, snapshot, train
+from tests.fast.revised import CASES, build
 
 POOL = ("d", "d_prev", "d_numerator", "d_denom", "k")
 
@@ -142,6 +143,26 @@ def test_the_estimate_of_one_group_is_not_disturbed_by_the_mean() -> None:
 def test_parameters_that_have_no_shape_yet_are_taken() -> None:
     layer = torch.nn.LazyLinear(3)
     optimizer = ProdigyPlusScheduleFree(layer.parameters())
+    assert "tensors=2, parameters=0, uninitialized=2" in repr(optimizer)
+    with pytest.raises(ValueError, match="has no shape yet"):
+        optimizer.memory()
     layer(torch.ones(2, 4)).sum().backward()
     optimizer.step()
     assert {value["z"].shape for value in optimizer.state.values()} == {(3, 4), (3,)}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_without_any_group_nothing_happens_and_one_may_be_added(case: str) -> None:
+    """As after `param_groups.clear()`, by which trainers let go of a model."""
+    params = parameters()
+    optimizer = build(case, params)
+    optimizer.param_groups.clear()
+    optimizer.eval()
+    optimizer.train()
+    assert optimizer.step(lambda: 0.5) == 0.5
+    assert (optimizer.metrics(), optimizer.why(), optimizer.memory().total) == ([], [], 0)
+    optimizer.load_state_dict(optimizer.state_dict())
+    optimizer.add_param_group({"params": params})
+    give_gradients(params, 0)
+    optimizer.step()
+    assert optimizer.metrics()[0]["k"] == 2

@@ -122,12 +122,15 @@ def test_strides_do_not_matter(shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("compiled", [False, True])
-def test_an_expanded_parameter_is_refused_before_anything_changes(compiled: bool) -> None:
-    plain, expanded = torch.nn.Parameter(torch.ones(3)), torch.nn.Parameter(torch.ones(1, 8).expand(6, 8))
+@pytest.mark.parametrize(
+    "values", [torch.ones(1, 8).expand(6, 8), torch.ones(9).as_strided((4, 6), (1, 1))], ids=["expanded", "windows"]
+)
+def test_a_parameter_that_overlaps_itself_is_refused_before_anything_changes(values: Tensor, compiled: bool) -> None:
+    plain, expanded = torch.nn.Parameter(torch.ones(3)), torch.nn.Parameter(values)
     optimizer = ProdigyPlusScheduleFree([plain, expanded], compile=compiled)
     for param in (plain, expanded):
         param.grad = torch.ones(param.shape)
-    with pytest.raises(ValueError, match="parameter 1 is expanded"):
+    with pytest.raises(ValueError, match="parameter 1 overlaps itself"):
         optimizer.step()
     assert torch.equal(plain, torch.ones(3))
     assert not optimizer.state

@@ -1,7 +1,7 @@
 """Two optimizers that live through the same events stay the same, bit for bit, whatever else happens to each.
 
-Events that count are drawn for both: steps, skipped steps, options, parameters that come, go, are frozen or exchanged. What
-must not count is drawn for each alone: how a step is taken, questions, copies, checkpoints, other memory.
+Events that count are drawn for both: steps, skipped steps, options, parameters that come, go, are frozen or exchanged.
+What must not count is drawn for each alone: how a step is taken, questions, copies, checkpoints, other memory.
 """
 
 from __future__ import annotations
