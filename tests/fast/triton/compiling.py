@@ -1,4 +1,4 @@
-"""Compiles the kernels ahead of time, without a GPU, and prints what each takes: a line of JSON per kernel.
+"""Compiles the kernels ahead of time, without a GPU of NVIDIA, and prints what each takes: a line of JSON per kernel.
 
 Run as a program of its own, since a process that interprets kernels cannot compile them:
 python -m tests.fast.triton.compiling 90 default-bf16 default-fp32
@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -131,14 +131,20 @@ def barriers(sass: str) -> int | None:
     return sum(first <= at <= last for at in waits for first, last in inner) if code else None
 
 
-def compiled(kernel: Any, constants: dict[str, Any], warps: int, arch: int) -> dict[str, Any]:
-    """What a kernel takes on an architecture."""
+def source_of(kernel: Any, constants: dict[str, Any]) -> ASTSource:
+    """A kernel with its compile-time arguments."""
     names = kernel.arg_names
     types = {**_TYPES, **({"tiles": "i32"} if kernel is numbers.begin else {})}
     signature = {name: "constexpr" if name in constants else types[name] for name in names}
-    source = ASTSource(kernel, signature=signature, constexprs={(names.index(k),): v for k, v in constants.items()})
+    return ASTSource(kernel, signature=signature, constexprs={(names.index(k),): v for k, v in constants.items()})
+
+
+def compiled(kernel: Any, constants: dict[str, Any], warps: int, arch: str) -> dict[str, Any]:
+    """What a kernel takes on an architecture."""
     made = triton.compile(
-        source, target=GPUTarget("cuda", arch, 32), options=options(warps, allowed(kernel, constants))
+        source_of(kernel, constants),
+        target=GPUTarget("cuda", int(arch), 32),
+        options=options(warps, allowed(kernel, constants)),
     )
     binaries = Path(triton.__file__).parent / "backends/nvidia/bin"
     with tempfile.TemporaryDirectory() as folder:
@@ -154,16 +160,16 @@ def compiled(kernel: Any, constants: dict[str, Any], warps: int, arch: int) -> d
     return {**found, "ptx": made.asm["ptx"].count("\n"), "local": spilled, "barriers": barriers(sass)}
 
 
-def main() -> None:
+def main(by: Callable[[Any, dict[str, Any], int, str], dict[str, Any]] = compiled) -> None:
     """Compile the configurations that are named, for an architecture."""
     arch, *names = sys.argv[1:]
     for name in names:
         found, law = buckets(name)
         for bucket in found:
             for kernel, constants, warps in needed(bucket, law):
-                took = compiled(kernel, constants, warps, int(arch))
+                took = by(kernel, constants, warps, arch)
                 what = constants.get("WHAT", "")
-                row = {"configuration": name, "kernel": kernel.fn.__name__, "what": what, "arch": int(arch), **took}
+                row = {"configuration": name, "kernel": kernel.fn.__name__, "what": what, "arch": arch, **took}
                 row["plain"] = allowed(kernel, constants) <= REGISTERS
                 row["strips"] = "F" in constants and (constants["F"].flat or constants["F"].deep)
                 print(json.dumps(row), flush=True)

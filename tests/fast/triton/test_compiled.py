@@ -1,4 +1,7 @@
-"""The kernels compile for three generations of GPUs, keep all in registers, and take no more of them than recorded."""
+"""The kernels compile for three generations of GPUs, keep all in registers, and take no more of them than recorded.
+
+They compile for GPUs of AMD too, and keep all in registers there.
+"""
 
 from __future__ import annotations
 
@@ -31,26 +34,26 @@ EVERY = (
     "convolutions-orthograd", "mixed-bf16", "atan2-dense", "cautious", "adopt-orthograd", "focus-speed", "muon", "2.0",
     "2.0-not-averaged", "2.0-speed", "update3", "prodigy", "schedulefree",
 )  # fmt: skip
-CHOSEN = (
-    tuple((arch, (name,)) for arch in ("80", "90", "100") for name in EVERY)
-    if os.environ.get("PPSF_TRITON_COMPILE") == "all"
-    else QUICK
-)
+QUICK_OF_AMD = (("gfx942", ("default-bf16", "convolutions-bf16")),)
+ALL = os.environ.get("PPSF_TRITON_COMPILE") == "all"
+CHOSEN = tuple((arch, (name,)) for arch in ("80", "90", "100") for name in EVERY) if ALL else QUICK
+OF_AMD = tuple((arch, (name,)) for arch in ("gfx942", "gfx1100") for name in EVERY) if ALL else QUICK_OF_AMD
+needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is there on Linux only")
 
 
-def compile_all(arch: str, names: tuple[str, ...]) -> list[dict[str, Any]]:
+def compile_all(arch: str, names: tuple[str, ...], by: str = "compiling") -> list[dict[str, Any]]:
     """What each kernel takes, found by a process that does not interpret."""
     environment = {
         name: value for name, value in os.environ.items() if name not in ("TRITON_INTERPRET", "PPSF_BACKEND")
     }
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "conformance")])
-    command = [sys.executable, "-m", "tests.fast.triton.compiling", arch, *names]
+    command = [sys.executable, "-m", f"tests.fast.triton.{by}", arch, *names]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is there on Linux only")
+@needs_triton
 @pytest.mark.parametrize(("arch", "names"), CHOSEN, ids=[f"sm_{arch} {' '.join(names)}" for arch, names in CHOSEN])
 def test_kernels_stay_in_registers(arch: str, names: tuple[str, ...]) -> None:
     found = compile_all(arch, names)
@@ -64,3 +67,12 @@ def test_kernels_stay_in_registers(arch: str, names: tuple[str, ...]) -> None:
             assert not row["barriers"], row
         recorded = OF_STRIPS if row["strips"] else REGISTERS
         assert row["REG"] <= (recorded[row["kernel"]] if row["plain"] else OF_OTHERS), row
+
+
+@needs_triton
+@pytest.mark.parametrize(("arch", "names"), OF_AMD, ids=[f"{arch} {' '.join(names)}" for arch, names in OF_AMD])
+def test_kernels_compile_for_rocm(arch: str, names: tuple[str, ...]) -> None:
+    found = compile_all(arch, names, "compiling_rocm")
+    assert {row["kernel"] for row in found} >= {"look", "apply", "begin", "end"}
+    for row in found:
+        assert (row["vgpr_spill_count"], row["private_segment_fixed_size"]) == (0, 0), row
