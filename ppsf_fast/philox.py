@@ -19,8 +19,9 @@ from ppsf_fast.numerics import readable
 #: Seven are the fewest that pass BigCrush.
 ROUNDS = 7
 _WORD = 0xFFFFFFFF
-_MULTIPLIER_0, _MULTIPLIER_2 = 0xD2511F53, 0xCD9E8D57
-_WEYL = (0x9E3779B9, 0xBB67AE85)
+#: What the first and the third word are multiplied by, and what is added to the two of a key after each round.
+MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+WEYL = (0x9E3779B9, 0xBB67AE85)
 #: Elements that share a counter.
 BLOCK = 4
 
@@ -50,7 +51,7 @@ def philox4x32(counter: Block, key: tuple[Tensor, Tensor]) -> Block:
     c0, c1, c2, c3 = counter
     for number in range(ROUNDS):
         key_0, key_1 = _key_of(number, *key)
-        product_0, product_2 = c0 * _MULTIPLIER_0, c2 * _MULTIPLIER_2
+        product_0, product_2 = c0 * MULTIPLIERS[0], c2 * MULTIPLIERS[1]
         c0, c2 = _upper(product_2) ^ c1 ^ key_0, _upper(product_0) ^ c3 ^ key_1
         c1, c3 = product_2 & _WORD, product_0 & _WORD
     return c0, c1, c2, c3
@@ -58,7 +59,7 @@ def philox4x32(counter: Block, key: tuple[Tensor, Tensor]) -> Block:
 
 def _key_of(number: int, first: Word, second: Word) -> tuple[Word, Word]:
     """The key of a round."""
-    return (first + number * _WEYL[0]) & _WORD, (second + number * _WEYL[1]) & _WORD
+    return (first + number * WEYL[0]) & _WORD, (second + number * WEYL[1]) & _WORD
 
 
 def _upper(product: Word) -> Word:
@@ -78,15 +79,15 @@ def _begin(state: Tensor, first: int, position: Word, seed: int, step: Word) -> 
     c0, c2, c1, c3, products, _ = state.flatten(0, 1).unbind()
     block = c0.select(0, 0)
     torch.arange(first, first + state.shape[-1], out=block, device=block.device)
-    torch.mul(block.expand_as(products), _MULTIPLIER_0, out=products)
+    torch.mul(block.expand_as(products), MULTIPLIERS[0], out=products)
     key_0, key_1 = _key_of(0, seed, step)
-    shared, lower = _upper(position * _MULTIPLIER_2) ^ key_0, (position * _MULTIPLIER_2) & _WORD
+    shared, lower = _upper(position * MULTIPLIERS[1]) ^ key_0, (position * MULTIPLIERS[1]) & _WORD
     torch.bitwise_right_shift(products, 32, out=c2).bitwise_xor_(key_1).bitwise_and_(_WORD)
     key_0, key_1 = _key_of(1, seed, step)
-    torch.mul(c2, _MULTIPLIER_2, out=c1)
+    torch.mul(c2, MULTIPLIERS[1], out=c1)
     torch.bitwise_right_shift(c1, 32, out=c0).bitwise_xor_(lower ^ key_0).bitwise_and_(_WORD)
-    torch.bitwise_xor(products, _upper(shared * _MULTIPLIER_0) ^ key_1, out=c2).bitwise_and_(_WORD)
-    last = (shared * _MULTIPLIER_0) & _WORD
+    torch.bitwise_xor(products, _upper(shared * MULTIPLIERS[0]) ^ key_1, out=c2).bitwise_and_(_WORD)
+    last = (shared * MULTIPLIERS[0]) & _WORD
     c3.copy_(last) if isinstance(last, Tensor) else c3.fill_(last)
 
 
@@ -187,8 +188,8 @@ def _later_rounds(place: Place, keys: Sequence[Sequence[Tensor]]) -> None:
     """
     c0, c2 = place.factors
     for number, ((product_2, product_0), parts) in enumerate(place.rounds):
-        torch.mul(c2, _MULTIPLIER_2, out=product_2)
-        torch.mul(c0, _MULTIPLIER_0, out=product_0)
+        torch.mul(c2, MULTIPLIERS[1], out=product_2)
+        torch.mul(c0, MULTIPLIERS[0], out=product_0)
         for (product, upper, other, target), key in zip(parts, keys[number // 2], strict=True):
             if number % 2 == 0:
                 product.bitwise_xor_(key)

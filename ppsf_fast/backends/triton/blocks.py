@@ -11,7 +11,7 @@ import triton
 import triton.language as tl
 
 from ppsf_fast.backends.triton import columns as C
-from ppsf_fast.backends.triton.rounding import nearest, widened
+from ppsf_fast.backends.triton.rounding import nearest, unpacked, widened
 
 #: What is known of a tile: its views of the operands and of row-major logical order, where it begins, what of each size
 #: it may have from there on, how many rows it has, the position of its parameter, whether the second moment is a row
@@ -171,8 +171,38 @@ def get(view, at, mask, F: tl.constexpr):
 def fetched(tile, OF: tl.constexpr, down, F: tl.constexpr):
     """The elements of a block as they are stored. A pass asks for a block before it works on the one above, so that
     memory and arithmetic take their time together."""
-    at, _, mask = block(tile, down, F)
-    return tl.load(place(tile[OF], at, F.vector), mask=mask, other=0.0)
+    if F.vector and F.sums == False and F.periodic == False and tile[OF][0].dtype.element_ty == tl.bfloat16:  # noqa: E712
+        return _in_pairs(tile, OF, down, F)
+    else:
+        at, _, mask = block(tile, down, F)
+        return tl.load(place(tile[OF], at, F.vector), mask=mask, other=0.0)
+
+
+@triton.jit
+def _in_pairs(tile, OF: tl.constexpr, down, F: tl.constexpr):
+    """The same as words of two elements each, the first one in the lower half: [bp, bq / 2, bl]."""
+    first, by_l, by_p, _ = tile[OF]
+    left_l, left_p, left_q, numel = tile[LEFT]
+    l = tl.arange(0, F.bl).to(F.index)[None, None, :]
+    p = down + tl.arange(0, F.bp).to(F.index)[:, None, None]
+    pair = tl.arange(0, F.bq // 2).to(F.index)[None, :, None]
+    there = (p < left_p) & (pair < tl.multiple_of(left_q // 2, 4)) & (l < left_l)
+    if F.fours:
+        element, over_l, over_p, _ = tile[OF_E]
+        before = l * tl.multiple_of(over_l // 2, 4) + p * tl.multiple_of(over_p // 2, 4)
+        there &= tl.multiple_of(element // 2, 4) + before + pair < tl.multiple_of(numel // 2, 4)
+    words = tl.multiple_of(first.to(tl.pointer_type(tl.uint32), bitcast=True), 16)
+    before = l * tl.multiple_of(by_l // 2, 4) + p * tl.multiple_of(by_p // 2, 4)
+    return tl.load(words + (before + pair), mask=there, other=0)
+
+
+@triton.jit
+def as_read(found, F: tl.constexpr):
+    """What :func:`fetched` gave as the arithmetic reads it: [bp, bq, bl], float32."""
+    if found.dtype == tl.uint32:
+        return unpacked(found, F.bp, F.bq)
+    else:
+        return widened(found)
 
 
 @triton.jit

@@ -175,6 +175,18 @@ def weighted(grad, d, F: tl.constexpr):
 
 
 @triton.jit
+def least_of(d, numbers, F: tl.constexpr):
+    """What a divisor is no less than, one float64 number; `d` is wide."""
+    return numbers[C.N_EPS] if F.unit == "g" else d * numbers[C.N_EPS]
+
+
+@triton.jit
+def unit_of(numbers, F: tl.constexpr):
+    """The estimate that gradients are multiplied by, where they are: a float64 number."""
+    return numbers[C.N_NEW_D] if F.unit == "new_d" else numbers[C.N_D]
+
+
+@triton.jit
 def divided(over, point, d, y, numbers, F: tl.constexpr):
     """What moves the weights, over its divisor; `d` is wide."""
     if F.focus:
@@ -183,7 +195,7 @@ def divided(over, point, d, y, numbers, F: tl.constexpr):
     if F.unit == "g":
         if F.eps:
             # clause: PPSF-U-002 9f1c013e
-            return quotients(over, point + of(numbers, C.N_EPS), numbers[C.N_EPS])
+            return quotients(over, point + of(numbers, C.N_EPS), least_of(d, numbers, F))
         else:
             # clause: PPSF-U-003 fd609a87
             bound = of(numbers, C.N_BOUND)
@@ -191,7 +203,7 @@ def divided(over, point, d, y, numbers, F: tl.constexpr):
     else:
         if F.eps:
             # clause: PPSF-U-012 a1c3be3d
-            least = d * numbers[C.N_EPS]
+            least = least_of(d, numbers, F)
             return quotients(over, point + least.to(tl.float32), least)
         else:
             # clause: PPSF-U-013 abd36150
@@ -249,7 +261,7 @@ def update_of(moment, source, grad, point, y, numbers, found, F: tl.constexpr):
         return quotient(point, of(found, SIZE))
     if F.adopt and not F.averages:
         return steered(moment, source, found, F)
-    d = numbers[C.N_NEW_D] if F.unit == "new_d" else numbers[C.N_D]
+    d = unit_of(numbers, F)
     if F.keeps_moment:
         return divided(steered(moment, source, found, F), point, d, y, numbers, F)
     return divided(weighted(grad, d, F), point, d, y, numbers, F)

@@ -35,7 +35,8 @@ def remembered(row, F: tl.constexpr):
     """What the blocks of a parameter share of what it remembers for the estimate: where x0 and s are, their strides,
     and whether its weights have moved before."""
     to_x0, to_s = pointer(row, C.X0, F.x0), pointer(row, C.S, F.s)
-    return to_x0, tl.load(row + C.BY_X0), to_s, tl.load(row + C.BY_S), has_moment(row, F)
+    by_x0, by_s = tl.load(row + C.BY_X0).to(F.index), tl.load(row + C.BY_S).to(F.index)
+    return to_x0, by_x0, to_s, by_s, has_moment(row, F)
 
 
 @triton.jit
@@ -55,23 +56,27 @@ def _samples(tile, down, F: tl.constexpr):
     # clause: PPSF-N-001 4572b27e
     nth = (first + (F.stride - 1)) // F.stride
     offset = nth * F.stride - first
-    return nth, offset, inside(tile, (l, p, q + offset), nth * F.stride) & (offset < F.group)
+    if F.group == 1:
+        return nth, offset, inside(tile, (l, p, q), nth * F.stride) & (offset == 0)
+    # Where elements are read in vectors, all of a group are there, or none.
+    return nth, offset, inside(tile, (l, p, q), first) & (offset < F.group)
 
 
 @triton.jit
 def recollected(tile, memory, down, F: tl.constexpr):
-    """What is remembered of the samples of a block: x0 and s, in the place of which x0 stands where there is none.
+    """What is remembered of the samples of a block: x0 and s, in the place of which x0 stands where there is none; and
+    which these are.
 
     Args:
         memory: of :func:`remembered`.
     """
     to_x0, by_x0, to_s, by_s, _ = memory
-    nth, _, taken = _samples(tile, down, F)
+    nth, offset, taken = _samples(tile, down, F)
     x0 = widened(tl.load(to_x0 + nth * by_x0, mask=taken, other=0.0))
     if F.statistics == "displacement":
-        return x0, x0
+        return x0, x0, nth, offset, taken
     else:
-        return x0, widened(tl.load(to_s + nth * by_s, mask=taken, other=0.0))
+        return x0, widened(tl.load(to_s + nth * by_s, mask=taken, other=0.0)), nth, offset, taken
 
 
 @triton.jit
@@ -80,9 +85,12 @@ def _chosen(values, offset, F: tl.constexpr):
     if F.group == 1:
         return values
     else:
-        groups = tl.reshape(values, (1, F.bp * F.bq // F.group, F.group)).to(tl.int32, bitcast=True)
-        which = tl.arange(0, F.group)[None, None, :] == offset
-        return tl.sum(tl.where(which, groups, 0), axis=2, keep_dims=True).to(tl.float32, bitcast=True)
+        COUNT: tl.constexpr = F.bp * F.bq // F.group
+        LEVELS: tl.constexpr = F.levels
+        for level in tl.static_range(LEVELS):
+            even, odd = tl.split(tl.reshape(values, (1, COUNT, F.group >> (level + 1), 2)))
+            values = tl.where((offset >> level) & 1 != 0, odd, even)
+        return values
 
 
 @triton.jit
@@ -94,8 +102,9 @@ def measured(tile, memory, numbers, down, known, grad, y, z, F: tl.constexpr):
         known: of :func:`recollected`.
         grad, y, z: of the block, float32, [bp, bq, bl].
     """
-    nth, offset, taken = _samples(tile, down, F)
-    x0, before = known
+    x0, before, nth, offset, taken = known
+    if F.periodic:  # registers are scarce there
+        nth, offset, taken = _samples(tile, down, F)
     grad = _chosen(grad, offset, F)
     displacement = x0 - _chosen(z if F.at_z else y, offset, F)
     # clause: PPSF-D-002 d788f0e1

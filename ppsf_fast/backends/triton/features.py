@@ -157,10 +157,19 @@ class Features:
         return replace(self._in_order(WIDE), periodic=True)
 
     def _in_order(self, shape: int) -> Features:
-        height, width, _ = self.blocks[shape]
-        # As many as a thread reads at a time, and not fewer groups than threads.
-        most = min(8 if self._is_narrow else 4, height * width // THREADS, self.stride)
-        return self._over(shape, vector=True, fours=True, group=1 << (most.bit_length() - 1))
+        found = self._over(shape, vector=True, fours=True)
+        most = min(found.run, self.stride)
+        return replace(found, group=1 << (most.bit_length() - 1))
+
+    @property
+    def run(self) -> int:
+        """How many neighbours a thread reads at a time, so that there are not fewer such runs than threads."""
+        return min(8 if self._is_narrow else 4, self.bp * self.bq // THREADS) if self.vector else 1
+
+    @property
+    def levels(self) -> int:
+        """How many times a group is halved until one is left."""
+        return self.group.bit_length() - 1
 
     @property
     def of_turned(self) -> Features:

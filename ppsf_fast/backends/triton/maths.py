@@ -18,8 +18,12 @@ from triton.language.extra import libdevice
 INTERPRETED = os.environ.get("TRITON_INTERPRET", "").lower() in ("1", "true", "yes", "on", "y")
 
 _INTERPRETED = tl.constexpr(INTERPRETED)
-#: Whether there is an instruction for an approximate inverse, and from where on it is good to a unit in the last place.
-_QUICK, _LEAST_QUICK = tl.constexpr(not INTERPRETED and torch.version.hip is None), tl.constexpr(2.0**-100)
+#: Whether kernels are compiled for a GPU of NVIDIA, whose instructions may be named.
+ON_NVIDIA = not INTERPRETED and torch.version.hip is None
+_ON_NVIDIA = tl.constexpr(ON_NVIDIA)
+#: From where on its approximate inverse is good to a unit in the last place.
+LEAST_QUICK = 2.0**-100
+_LEAST_QUICK = tl.constexpr(LEAST_QUICK)
 #: pi / 2 in float32, and what that leaves.
 _HALF_PI = tl.constexpr(13176795 * 2.0**-23)
 _HALF_PI_REST = tl.constexpr(math.pi / 2 - 13176795 * 2.0**-23)
@@ -104,7 +108,7 @@ def quotients(values, by, least):
         by: no less than `least`, and below 2^100.
         least: float64, one number for all.
     """
-    if _QUICK:
+    if _ON_NVIDIA:
         if least >= _LEAST_QUICK:
             found = _quick(values, by)
         else:
@@ -123,6 +127,18 @@ def _quick(values, by):
     )
     near = values * inverse
     return tl.fma(tl.fma(near, negated(by), values), inverse, near)
+
+
+@triton.jit
+def wide_product(values, by):
+    """The two halves of a product of uint32 numbers, the lower one first."""
+    if _ON_NVIDIA:  # in one instruction; else the compiler takes two
+        return tl.inline_asm_elementwise(
+            "{ .reg .u64 product; mul.wide.u32 product, $2, $3; mov.b64 {$0, $1}, product; }", "=r,=r,r,r",
+            [values, by], dtype=(tl.uint32, tl.uint32), is_pure=True, pack=1,
+        )  # fmt: skip
+    else:
+        return values * by, tl.umulhi(values, by)
 
 
 @triton.jit

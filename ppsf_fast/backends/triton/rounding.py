@@ -5,11 +5,12 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from ppsf_fast.backends.triton.maths import INTERPRETED
-from ppsf_fast.philox import ROUNDS
+from ppsf_fast.backends.triton.maths import INTERPRETED, ON_NVIDIA, wide_product
+from ppsf_fast.philox import MULTIPLIERS, ROUNDS, WEYL
 
-_INTERPRETED = tl.constexpr(INTERPRETED)
+_INTERPRETED, _ON_NVIDIA = tl.constexpr(INTERPRETED), tl.constexpr(ON_NVIDIA)
 _ROUNDS = tl.constexpr(ROUNDS)
+_MULTIPLIER_0, _MULTIPLIER_2, _WEYL_0, _WEYL_1 = map(tl.constexpr, (*MULTIPLIERS, *WEYL))
 
 
 @triton.jit
@@ -27,6 +28,16 @@ def widened(values):
 
 
 @triton.jit
+def unpacked(words, BP: tl.constexpr, BQ: tl.constexpr):
+    """The float32 values of a block of BP times BQ bfloat16 elements from words of two neighbours each.
+
+    One instruction takes each of them; out of a vector of such elements it would take a compiler more.
+    """
+    first, second = (words << 16).to(tl.float32, bitcast=True), (words & 0xFFFF0000).to(tl.float32, bitcast=True)
+    return tl.reshape(tl.join(first, second), (BP, BQ, 1))
+
+
+@triton.jit
 def nearest(values, dtype: tl.constexpr):
     """Float32 values in another dtype, rounded to nearest, ties to even."""
     # clause: PPSF-R-002 2d69bc8e
@@ -41,15 +52,14 @@ def nearest(values, dtype: tl.constexpr):
 def _drawn(block, seed, step, index):
     """The four random words of each block of four elements; `block` is its number, int64."""
     # clause: PPSF-R-004 0cde3f96
-    zero = (block & 0).to(tl.uint32)
-    return tl.philox(
-        (seed & 0xFFFFFFFF) | ((step & 0xFFFFFFFF) << 32),
-        (block & 0xFFFFFFFF).to(tl.uint32),
-        (block >> 32).to(tl.uint32),
-        zero + index.to(tl.uint32),
-        zero,
-        _ROUNDS,
-    )
+    w0, w1, w3 = block.to(tl.uint32), (block >> 32).to(tl.uint32), (block & 0).to(tl.uint32)
+    w2, k0, k1 = w3 + index.to(tl.uint32), seed.to(tl.uint32), step.to(tl.uint32)
+    for _ in tl.static_range(_ROUNDS):
+        low, high = wide_product(w0, _MULTIPLIER_0)
+        lower, higher = wide_product(w2, _MULTIPLIER_2)
+        w0, w1, w2, w3 = higher ^ w1 ^ k0, lower, high ^ w3 ^ k1, low
+        k0, k1 = k0 + _WEYL_0, k1 + _WEYL_1
+    return w0, w1, w2, w3
 
 
 @triton.jit
@@ -80,6 +90,10 @@ def words_in_fours(first, seed, step, index, BP: tl.constexpr, BQ: tl.constexpr)
 def stochastic(values, noise):
     """Round float32 to bfloat16 by random bits: noise is uint32 in [0, 2^16)."""
     # clause: PPSF-R-003 86e7aa41
-    bits = values.to(tl.uint32, bitcast=True) + noise
     # clause: PPSF-R-005 77c6d298
-    return upper(tl.where(values == values, bits, 0x7FC00000))
+    if _ON_NVIDIA:
+        # No number is greater, and what its arithmetic gives for none is 0x7FFFFFFF, to which nothing could be added.
+        bits = tl.minimum(values.to(tl.int32, bitcast=True), 0x7FFF0000).to(tl.uint32, bitcast=True)
+    else:
+        bits, noise = values.to(tl.uint32, bitcast=True), tl.where(values == values, noise, 0)
+    return upper(bits + noise)

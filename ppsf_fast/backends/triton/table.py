@@ -34,6 +34,8 @@ from ppsf_fast.state import FILLED, factored_axes
 _OPERANDS = ("y", "g", "z", "m", "v", "direction", "row", "column")
 #: Those that have a value for each element.
 _EACH = frozenset(_OPERANDS[:-2])
+#: What is remembered of the samples of a parameter.
+_SAMPLES = ("p0", "s")
 #: Float32 numbers that what is kept in float64 begins at a multiple of.
 _ALIGNED = 4
 
@@ -63,7 +65,13 @@ class Entry:
     def kind(self, rule: Rule) -> tuple[object, ...]:
         """What decides, with its rule, which kernels serve it."""
         dtypes = [tensor.dtype for tensor in self.tensors.values()]
-        return (id(rule), self.geometry.reach < NEAR, *self.tensors, *dtypes)
+        return (id(rule), self.reach < NEAR, *self.tensors, *dtypes)
+
+    @property
+    def reach(self) -> int:
+        """The largest position in any of its tensors."""
+        samples = [self.tensors[name] for name in _SAMPLES if name in self.tensors]
+        return max([self.geometry.reach, *(each.numel() * each.stride(0) for each in samples)])
 
 
 @dataclass(slots=True)
@@ -188,7 +196,7 @@ def buckets_of(entries: Sequence[tuple[Entry, Rule]], by: Cut) -> list[Bucket]:
     for entry, rule in entries:
         kind = entry.kind(rule)
         if kind not in kinds:
-            features = features_of(entry.item, rule, entry.geometry.reach, "unscale" in entry.tensors)
+            features = features_of(entry.item, rule, entry.reach, "unscale" in entry.tensors)
             kinds[kind] = found.setdefault(features, Bucket(features))
         kinds[kind].entries.append(entry)
     first = first_look = 0
@@ -300,7 +308,7 @@ def _row(entry: Entry, layout: Layout, tile: int, look: int, sums: tuple[int, in
         put(column, *strides)
     for column, strides in ((C.BY_E, logical), (C.BY_VP, of_p), (C.BY_VQ, of_q)):
         put(column, *strides)
-    put(C.BY_X0, *(tensors[name].stride(0) if name in tensors else 0 for name in ("p0", "s")))
+    put(C.BY_X0, *(tensors[name].stride(0) if name in tensors else 0 for name in _SAMPLES))
     put(C.ITEM, entry.number)
     put(C.PERIOD, geometry.period, geometry.pitch, by.strip(geometry.period), _kept(geometry, layout, sums))
     return row

@@ -8,7 +8,7 @@ import pytest
 
 from tests.fast.triton import interpreter  # isort: skip  (before Triton)
 from ppsf_fast.backends import CHOICE, Torch
-from ppsf_fast.backends.triton import geometry
+from ppsf_fast.backends.triton import features, geometry
 
 assert interpreter
 
@@ -55,6 +55,7 @@ def tiles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
         monkeypatch.setattr(geometry, "SUM_HEIGHTS", (8, 32, 8))
         monkeypatch.setattr(geometry, "STRIPS", (2, 128))
         monkeypatch.setattr(geometry, "STRIP_HEIGHT", 8)
+        monkeypatch.setattr(features, "THREADS", 16)  # so that one reads eight elements, as of usual tiles
         monkeypatch.setattr(geometry, "PIECE", 16)
         monkeypatch.setattr(geometry, "ENOUGH", 8)
     return str(request.param)

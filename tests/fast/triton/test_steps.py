@@ -144,6 +144,31 @@ def test_memory_layout_does_not_matter() -> None:
     assert plain == moved(torch.channels_last, torch.channels_last)
 
 
+@pytest.mark.clause("PPSF-C-001")
+@pytest.mark.usefixtures("tiles")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("eps", [1e-8, 1e-9, 1e-33])
+def test_updates_of_any_size_are_limited_as_by_torch(by_torch: Choose, eps: float, dtype: torch.dtype) -> None:
+    """Under ADOPT an update may be 2^76 or 2^90, since what it is divided by knows nothing of the gradient."""
+
+    def limited() -> list[float]:
+        params = parameters(dtype, ((40, 64), (24, 8)))
+        before = [param.detach().double().clone() for param in params]
+        optimizer = ProdigyPlusScheduleFree(params, d0=0.1, eps=eps, use_adopt=True)
+        for size in (2.0**-40, 2.0**50):
+            for param in params:
+                param.grad = torch.linspace(-1, 1, param.numel()).view(param.shape).to(dtype) * size
+            optimizer.step()
+        return [
+            float((optimizer.state[param]["z"].double() - at).norm()) for param, at in zip(params, before, strict=True)
+        ]
+
+    of_triton = limited()
+    by_torch(True)
+    assert of_triton == pytest.approx(limited(), rel=1e-2 if dtype == torch.bfloat16 else 1e-5)
+    assert min(of_triton) > 0
+
+
 @pytest.mark.clause("PPSF-D-033")
 @pytest.mark.parametrize(
     "options", [{}, {"use_speed": True}, {"revision": "2.0"}, {"amplify_gradients": True}], ids=str
