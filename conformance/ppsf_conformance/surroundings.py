@@ -5,11 +5,34 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+
+
+@dataclass(frozen=True, slots=True)
+class Generator:
+    """A random generator that everybody shares: how to read where it stands, to put it there, and to draw from it."""
+
+    get: Callable[[], Any]
+    set: Callable[[Any], None]
+    draw: Callable[[], object]
+
+
+#: Those there are, by name.
+GENERATORS = {
+    "torch": Generator(
+        lambda: torch.get_rng_state().numpy(),
+        lambda state: torch.set_rng_state(torch.from_numpy(state)),
+        lambda: torch.rand(3),
+    ),
+    "numpy": Generator(np.random.get_state, np.random.set_state, lambda: np.random.random_sample(3)),
+    "random": Generator(random.getstate, random.setstate, random.random),
+}
 
 
 @contextlib.contextmanager
@@ -20,7 +43,7 @@ def put_back() -> Iterator[None]:
         torch.are_deterministic_algorithms_enabled(),
         torch.is_deterministic_algorithms_warn_only_enabled(),
     )
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    states = {name: generator.get() for name, generator in GENERATORS.items()}
     errors = np.geterr()
     flushes = flushed()
     try:
@@ -33,9 +56,8 @@ def put_back() -> Iterator[None]:
         torch.use_deterministic_algorithms(deterministic, warn_only=warns)
         torch.set_flush_denormal(flushes)
         np.seterr(**errors)
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-        torch.set_rng_state(states[2])
+        for name, generator in GENERATORS.items():
+            generator.set(states[name])
 
 
 def flushed() -> bool:

@@ -10,7 +10,6 @@ import io
 import itertools
 import os
 import pickle
-import random
 import shutil
 import subprocess
 import sys
@@ -20,11 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import numpy as np
 import torch
 
 from ppsf_conformance.adapter import Array, Gradients
 from ppsf_conformance.patience import limited
+from ppsf_conformance.surroundings import GENERATORS
 from ppsf_ref.clauses.lifecycle import Place
 
 #: Optimizers that one new process serves before the next one takes its place; starting one takes seconds.
@@ -75,16 +74,11 @@ class TorchEvents:
         param.grad = None
 
     def disturb(self) -> None:
-        torch.rand(3)
-        np.random.random_sample(3)
-        random.random()
+        for generator in GENERATORS.values():
+            generator.draw()
 
     def drawn(self) -> Mapping[str, bytes]:
-        return {
-            "torch": torch.get_rng_state().numpy().tobytes(),
-            "numpy": pickle.dumps(np.random.get_state()),
-            "random": pickle.dumps(random.getstate()),
-        }
+        return {name: pickle.dumps(generator.get()) for name, generator in GENERATORS.items()}
 
     # --- other storage -----------------------------------------------------------------------------------------
 
