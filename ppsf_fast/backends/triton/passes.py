@@ -46,7 +46,6 @@ from ppsf_fast.backends.triton.direction import (
     dense_root,
     gradient,
     known,
-    least_of,
     moment_of,
     opened_root,
     penalized,
@@ -54,17 +53,14 @@ from ppsf_fast.backends.triton.direction import (
     renewed_average,
     root_along,
     seen,
-    unit_of,
     update_of,
 )
 from ppsf_fast.backends.triton.estimate import SLOT, keep_sums, measured, more, no_sums, recollected, remembered
-from ppsf_fast.backends.triton.maths import LEAST_QUICK, sign, total
+from ppsf_fast.backends.triton.maths import sign, total
 from ppsf_fast.backends.triton.rounding import stochastic, words, words_in_fours
+from ppsf_fast.backends.triton.squares import is_tame, more_squares, no_squares, with_square
 from ppsf_fast.plan import TOO_LARGE
 
-#: From this eps on no update reaches 2^83, as no gradient reaches 2^56: made so much smaller, it can be squared.
-_LEAST_TAME, _SMALLER, _LARGER = tl.constexpr(2.0**-27), tl.constexpr(2.0**-20), tl.constexpr(2.0**40)
-_LEAST_QUICK = tl.constexpr(LEAST_QUICK)
 #: As a bit pattern.
 _TOO_LARGE = tl.constexpr(int.from_bytes(struct.pack(">f", TOO_LARGE)))
 
@@ -80,13 +76,6 @@ def find_bad(row, number, bad, F: tl.constexpr):
         grad = unscaled(tile, at, mask, F)
         largest = tl.maximum(largest, magnitude(grad))
     tell(row, number, bad, largest)
-
-
-@triton.jit
-def with_square(sums, values):
-    """Sums in float64, with the squares of float32 values, which are exact there."""
-    wide = values.to(tl.float64)
-    return tl.fma(wide, wide, sums)
 
 
 @triton.jit
@@ -309,49 +298,6 @@ def _turn(tile, root, down, F: tl.constexpr):
 
 
 @triton.jit
-def _is_tame(numbers, F: tl.constexpr):
-    """Whether no update is so large that its square, made smaller, would not fit into float32; and whether it is 0
-    where there is no element."""
-    if F.eps:
-        least = least_of(unit_of(numbers, F), numbers, F)
-        return (numbers[C.N_EPS] >= _LEAST_TAME) & (least >= _LEAST_QUICK)
-    else:
-        return True
-
-
-@triton.jit
-def _squares_of_runs(update, F: tl.constexpr):
-    """The sums of squares of elements that a thread reads together, in float32, where what is less than 2^-100
-    vanishes: updates are limited from 1 on."""
-    COUNT: tl.constexpr = F.bp * F.bq // F.run
-    even, odd = tl.split(tl.reshape(update * _SMALLER, (1, COUNT, F.run // 2, 2)))
-    return tl.sum(tl.fma(even, even, odd * odd), axis=2, keep_dims=True).to(tl.float64) * _LARGER
-
-
-@triton.jit
-def _no_squares(F: tl.constexpr):
-    """Such sums before the first block."""
-    if F.run == 1:
-        return tl.full((F.bp, F.bq, F.bl), 0, tl.float64)
-    else:
-        return tl.full((1, F.bp * F.bq // F.run, 1), 0, tl.float64)
-
-
-@triton.jit
-def _more_squares(squares, update, mask, tame, F: tl.constexpr):
-    """Sums of squares with those of the update of one more block."""
-    if F.run == 1:
-        return with_square(squares, tl.where(mask, update, 0.0))
-    else:
-        if tame:
-            squares += _squares_of_runs(update, F)
-        else:
-            wide = tl.where(mask, update, 0.0).to(tl.float64)
-            squares += tl.sum(tl.reshape(wide * wide, (1, F.bp * F.bq // F.run, F.run)), axis=2, keep_dims=True)
-        return squares
-
-
-@triton.jit
 def _with_update(squares, grad, along, row, tile, down, numbers, found, root, tame, F: tl.constexpr):
     """Sums of squares with those of the update of one more block, of which the gradient is as it is stored."""
     grad = without_scale(tile, as_read(grad, F), F)
@@ -361,7 +307,7 @@ def _with_update(squares, grad, along, row, tile, down, numbers, found, root, ta
     point, _ = _point(row, tile, numbers, root, along, at, mask, grad, y, F)
     moment, source = _moment(row, tile, numbers, grad, point, y, at, mask, F)
     update = update_of(moment, source, grad, point, y, numbers, found, F)
-    return _more_squares(squares, update, mask, tame, F)
+    return more_squares(squares, update, mask, tame, F)
 
 
 @triton.jit
@@ -369,8 +315,8 @@ def add_norm(row, number, slot, slots, found, numbers, roots, means, F: tl.const
     """Write the sum of squares of the update."""
     tile = opened(row, number, C.TILES_L, F)
     found = known(found)
-    root, tame = _root(row, tile, roots, means, F), _is_tame(numbers, F)
-    squares = _no_squares(F)
+    root, tame = _root(row, tile, roots, means, F), is_tame(numbers, F)
+    squares = no_squares(F)
     TURN: tl.constexpr = F.turn
     coming, coming_roots = _turn(tile, root, 0, F)
     for down in range(0, tile[HEIGHT], TURN * F.bp):
