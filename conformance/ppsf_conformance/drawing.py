@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -11,6 +10,7 @@ import hypothesis
 from hypothesis import HealthCheck, Phase, settings
 
 from ppsf_conformance.problems import GROWING, REGIMES, Problem, problems
+from ppsf_conformance.seeded import by_seed_alone
 
 #: The regimes, in the order in which they are drawn.
 ROUNDS = (*REGIMES, *GROWING)
@@ -56,6 +56,5 @@ def _draw(
     def each(problem: Problem) -> None:
         visit(problem)
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with by_seed_alone():
         each()

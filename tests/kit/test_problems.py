@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import functools
 import json
+import sys
 from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import hypothesis
@@ -14,6 +17,7 @@ from hypothesis import HealthCheck, Phase, settings
 
 from ppsf_conformance import problems as pb
 from ppsf_conformance.adapter import Array, Snapshot
+from ppsf_conformance.drawing import draw_problems
 from ppsf_conformance.lockstep import config_of, given_rates
 from ppsf_conformance.problems import GroupSpec, ParamSpec, Problem
 from ppsf_ref.clauses.errors import DOMAINS, refuse_outside
@@ -165,3 +169,22 @@ def test_the_law_reads_every_problem() -> None:
         config = config_of(problem, given_rates(problem))
         assert len(config.groups) == len(problem.groups)
         assert all(options.lr > 0 for options in config.groups)
+
+
+def test_the_same_seed_gives_the_same_problems_whatever_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hypothesis draws some of its numbers from the source of modules that lie in no site-packages."""
+
+    def found() -> list[Problem]:
+        problems: list[Problem] = []
+        draw_problems(("float32", "bfloat16"), frozenset(pb.OPTION_VALUES), 120, 0, problems.append)
+        return problems
+
+    before = found()
+    source = tmp_path / "local.py"
+    source.write_text(f"NUMBERS = {[each * scale for each in range(1, 100) for scale in (1.37, 1009)]}")
+    local = ModuleType("local")
+    local.__file__ = str(source)
+    monkeypatch.setitem(sys.modules, "local", local)
+    assert found() == before

@@ -6,7 +6,6 @@ events out finds a script of a few lines in some dozen tries.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -35,6 +34,7 @@ from ppsf_conformance.events.changes import (
 from ppsf_conformance.events.life import Deviation, Event, Life
 from ppsf_conformance.events.shrinking import shortest
 from ppsf_conformance.events.steps import Accumulated, Alone, Bad, Closure, Elsewhere, End, Scaled, Step
+from ppsf_conformance.seeded import by_seed_alone
 from ppsf_ref.clauses.lifecycle import Place
 from ppsf_ref.law import Rule
 
@@ -260,8 +260,7 @@ def search(
         print_blob=False,
         suppress_health_check=list(HealthCheck),
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with by_seed_alone():
         try:
             run_state_machine_as_test(hypothesis.seed(seed)(machine), settings=looking)
         except Deviation as deviation:
