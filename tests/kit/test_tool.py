@@ -63,7 +63,7 @@ Run = Callable[..., int]
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the classes, their map and a problem; few problems are drawn."""
+    """A folder with the classes, their map and a problem; few problems are drawn, and none is large."""
     (tmp_path / "lawful.py").write_text(LAWFUL.read_text("utf-8"))
     (tmp_path / "odd.py").write_text(MODULE)
     (tmp_path / "map.toml").write_text(MAP.read_text("utf-8"))
@@ -71,6 +71,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(run, "PROFILES", {"quick": 2, "standard": 2, "nightly": 2})
+    monkeypatch.setattr(survey.Survey, "large", lambda _: None)  # of one a diagnosis takes a minute
     monkeypatch.setenv("COLUMNS", "120")
     for name in ("odd", "lawful"):
         monkeypatch.delitem(sys.modules, name, raising=False)
