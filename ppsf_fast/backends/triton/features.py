@@ -172,6 +172,11 @@ class Features:
         return self.group.bit_length() - 1
 
     @property
+    def levels_of_run(self) -> int:
+        """The same of a run."""
+        return self.run.bit_length() - 1
+
+    @property
     def of_turned(self) -> Features:
         """The same for a tensor that can be read several elements at a time, not in logical order."""
         return self._over(WIDE, vector=True)

@@ -35,12 +35,14 @@ def is_tame(numbers, F: tl.constexpr):
 
 
 @triton.jit
-def _squares_of_runs(update, F: tl.constexpr):
-    """The sums of squares of elements that a thread reads together, in float32, where what is less than 2^-100
-    vanishes: updates are limited from 1 on."""
+def _of_runs(values, F: tl.constexpr):
+    """The sums of elements that a thread reads together, by halves: what was reshaped Triton 3.6 sums wrongly."""
     COUNT: tl.constexpr = F.bp * F.bq // F.run
-    even, odd = tl.split(tl.reshape(update * _SMALLER, (1, COUNT, F.run // 2, 2)))
-    return tl.sum(tl.fma(even, even, odd * odd), axis=2, keep_dims=True).to(tl.float64) * _LARGER
+    LEVELS: tl.constexpr = F.levels_of_run
+    for level in tl.static_range(LEVELS):
+        even, odd = tl.split(tl.reshape(values, (1, COUNT, F.run >> (level + 1), 2)))
+        values = even + odd
+    return values
 
 
 @triton.jit
@@ -58,9 +60,10 @@ def more_squares(squares, update, mask, tame, F: tl.constexpr):
     if F.run == 1:
         return with_square(squares, tl.where(mask, update, 0.0))
     else:
-        if tame:
-            squares += _squares_of_runs(update, F)
+        if tame:  # what is less than 2^-100 vanishes: updates are limited from 1 on
+            small = update * _SMALLER
+            squares += _of_runs(small * small, F).to(tl.float64) * _LARGER
         else:
             wide = tl.where(mask, update, 0.0).to(tl.float64)
-            squares += tl.sum(tl.reshape(wide * wide, (1, F.bp * F.bq // F.run, F.run)), axis=2, keep_dims=True)
+            squares += _of_runs(wide * wide, F)
         return squares

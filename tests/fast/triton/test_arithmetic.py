@@ -83,10 +83,17 @@ def test_random_words_are_those_of_the_law(seed: int, step: int, index: int, fir
 VALUES = [1.001, -3.14159274, 1e-38, 1.4e-45, 3.3e38, 0.0, -0.0, float("inf"), float("-inf"), 1.0, float("nan")]
 
 
+@pytest.mark.parametrize("on_nvidia", [False, True])
 @pytest.mark.parametrize("value", VALUES)
-def test_stochastic_rounding_is_that_of_torch_for_all_noise(value: float) -> None:
+def test_stochastic_rounding_is_that_of_torch_for_all_noise(
+    value: float, on_nvidia: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also as it is compiled for GPUs of NVIDIA, whose only NaN has a pattern to which nothing can be added."""
+    monkeypatch.setattr(rounding, "_ON_NVIDIA", tl.constexpr(on_nvidia))
     noise = torch.arange(0x10000, dtype=torch.int32)
     values = torch.full((0x10000,), value)
+    if value != value and on_nvidia:
+        values = torch.full((0x10000,), 0x7FFFFFFF, dtype=torch.int32).view(torch.float32)
     out = torch.empty(0x10000, dtype=torch.bfloat16)
     kernel: Any = _stochastic
     kernel[(0x10000 // N,)](values, noise, out, N=N)
