@@ -15,7 +15,7 @@ def by_seed_alone() -> Iterator[None]:
     """In it, the same seed draws the same in every process; and Hypothesis warns of nothing.
 
     Of the numbers it draws some stand in the source of modules that happen to be imported and lie in no site-packages:
-    those of a test run, of the user's project, of this package where it is developed. Versions before 6.131 have none.
+    those of a test run, of the user's project, of this package where it is developed. Older versions draw none.
     """
     with warnings.catch_warnings(), contextlib.ExitStack() as stack:
         warnings.simplefilter("ignore")

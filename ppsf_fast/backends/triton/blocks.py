@@ -186,8 +186,9 @@ def _in_pairs(tile, OF: tl.constexpr, down, F: tl.constexpr):
     l = tl.arange(0, F.bl).to(F.index)[None, None, :]
     p = down + tl.arange(0, F.bp).to(F.index)[:, None, None]
     pair = tl.arange(0, F.bq // 2).to(F.index)[None, :, None]
+    # Asked of pairs, so that the compiler knows that four of them are there together, and reads these at once.
     there = (p < left_p) & (pair < tl.multiple_of(left_q // 2, 4)) & (l < left_l)
-    if F.fours:
+    if F.fours:  # the last row of what is folded may be shorter; nothing else is
         element, over_l, over_p, _ = tile[OF_E]
         before = l * tl.multiple_of(over_l // 2, 4) + p * tl.multiple_of(over_p // 2, 4)
         there &= tl.multiple_of(element // 2, 4) + before + pair < tl.multiple_of(numel // 2, 4)
@@ -266,3 +267,12 @@ def has_moment(row, F: tl.constexpr):
     if F.adopt:
         return tl.load(pointer(row, C.FILLED, tl.int8)) != 0
     return tl.load(row + C.NUMEL) >= 0
+
+
+@triton.jit
+def no_sums(LENGTH: tl.constexpr, F: tl.constexpr):
+    """Float64 sums over a tile before its first block: one for so many neighbours in a row of a block."""
+    if LENGTH == 1:
+        return tl.full((F.bp, F.bq, F.bl), 0, tl.float64)
+    else:
+        return tl.full((1, F.bp * F.bq // LENGTH, 1), 0, tl.float64)

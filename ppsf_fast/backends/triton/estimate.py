@@ -16,6 +16,7 @@ from ppsf_fast.backends.triton.blocks import (
     has_moment,
     inside,
     is_set,
+    no_sums,
     of,
     only_if,
     opened,
@@ -129,15 +130,6 @@ def measured(tile, memory, numbers, down, known, grad, y, z, F: tl.constexpr):
 
 
 @triton.jit
-def no_sums(F: tl.constexpr):
-    """A sum before the first block, of the shape of what :func:`measured` gives."""
-    if F.group == 1:
-        return tl.full((F.bp, F.bq, F.bl), 0, tl.float64)
-    else:
-        return tl.full((1, F.bp * F.bq // F.group, 1), 0, tl.float64)
-
-
-@triton.jit
 def more(sums, share):
     """The three sums with the share of one more block."""
     return sums[0] + share[0], sums[1] + share[1], sums[2] + share[2]
@@ -156,7 +148,7 @@ def keep_sums(slots, slot, sums, F: tl.constexpr):
 def measure(row, number, slot, slots, numbers, F: tl.constexpr):
     """Write the sums of the estimate, before any weight moves."""
     tile, memory = opened(row, number, C.TILES_L, F), remembered(row, F)
-    sums = (no_sums(F), no_sums(F), no_sums(F))
+    sums = (no_sums(F.group, F), no_sums(F.group, F), no_sums(F.group, F))
     for down in range(0, tile[HEIGHT], F.bp):
         at, _, mask = block(tile, down, F)
         y = get(tile[OF_Y], at, mask, F)

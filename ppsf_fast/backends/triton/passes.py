@@ -30,6 +30,7 @@ from ppsf_fast.backends.triton.blocks import (
     get,
     has_moment,
     is_set,
+    no_sums,
     of,
     only_if,
     opened,
@@ -55,10 +56,10 @@ from ppsf_fast.backends.triton.direction import (
     seen,
     update_of,
 )
-from ppsf_fast.backends.triton.estimate import SLOT, keep_sums, measured, more, no_sums, recollected, remembered
+from ppsf_fast.backends.triton.estimate import SLOT, keep_sums, measured, more, recollected, remembered
 from ppsf_fast.backends.triton.maths import sign, total
 from ppsf_fast.backends.triton.rounding import stochastic, words, words_in_fours
-from ppsf_fast.backends.triton.squares import is_tame, more_squares, no_squares, with_square
+from ppsf_fast.backends.triton.squares import is_tame, more_squares, with_square
 from ppsf_fast.plan import TOO_LARGE
 
 #: As a bit pattern.
@@ -316,7 +317,7 @@ def add_norm(row, number, slot, slots, found, numbers, roots, means, F: tl.const
     tile = opened(row, number, C.TILES_L, F)
     found = known(found)
     root, tame = _root(row, tile, roots, means, F), is_tame(numbers, F)
-    squares = no_squares(F)
+    squares = no_sums(F.run, F)
     TURN: tl.constexpr = F.turn
     coming, coming_roots = _turn(tile, root, 0, F)
     for down in range(0, tile[HEIGHT], TURN * F.bp):
@@ -429,7 +430,7 @@ def apply(row, number, slot, slots, found, numbers, roots, means, F: tl.constexp
     """Move moments and weights, and write the sums of the estimate unless that is done already."""
     tile, memory, found = opened(row, number, C.TILES_L, F), remembered(row, F), known(found)
     root = _root(row, tile, roots, means, F)
-    sums = (no_sums(F), no_sums(F), no_sums(F))
+    sums = (no_sums(F.group, F), no_sums(F.group, F), no_sums(F.group, F))
     good, has = is_set(numbers, C.N_OK), has_moment(row, F)
     moves = is_set(numbers, C.N_MOVES) & has
     coming = _coming(tile, memory, root, 0, F)

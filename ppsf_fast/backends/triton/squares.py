@@ -46,15 +46,6 @@ def _of_runs(values, F: tl.constexpr):
 
 
 @triton.jit
-def no_squares(F: tl.constexpr):
-    """Such sums before the first block."""
-    if F.run == 1:
-        return tl.full((F.bp, F.bq, F.bl), 0, tl.float64)
-    else:
-        return tl.full((1, F.bp * F.bq // F.run, 1), 0, tl.float64)
-
-
-@triton.jit
 def more_squares(squares, update, mask, tame, F: tl.constexpr):
     """Sums of squares with those of the update of one more block."""
     if F.run == 1:
