@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 #: The sides of the blocks: for matrices and whatever lies in one piece; for what is narrow along its memory; for what
-#: has a short axis inside, as kernels of a convolution.
+#: has a short axis inside, as kernels of a convolution. None has fewer elements than a program has threads: where one
+#: is in several threads, the last to read it may find what the first has written.
 BLOCKS = ((4, 256, 1), (32, 16, 1), (1, 16, 16))
 #: Of the blocks that sums of squares are made over: the longer a row in one, the fewer partial sums there are.
 SUM_BLOCKS = ((4, 256, 1), (32, 16, 1), (1, 64, 16))

@@ -1,4 +1,4 @@
-"""The tests here run the kernels in Triton's interpreter, on the CPU."""
+"""The tests here run the kernels on the CPU: in Triton's interpreter, or as they are compiled, see `chosen`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.fast.triton import interpreter  # isort: skip  (before Triton)
+from tests.fast.triton import chosen  # isort: skip  (before Triton)
 from ppsf_fast.backends import CHOICE, Torch
 from ppsf_fast.backends.triton import features, geometry
-
-assert interpreter
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +46,7 @@ def tiles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
     if request.param == "usual tiles":
         monkeypatch.setattr(geometry, "SMALL", 16384)
     else:
+        chosen.go_together(monkeypatch)  # elements of so few are in several threads, see geometry.BLOCKS
         monkeypatch.setattr(geometry, "SMALL", 0)
         monkeypatch.setattr(geometry, "BLOCKS", ((4, 32, 1), (16, 8, 1), (2, 8, 4)))
         monkeypatch.setattr(geometry, "SUM_BLOCKS", ((4, 32, 1), (16, 8, 1), (2, 16, 4)))

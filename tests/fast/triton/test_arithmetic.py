@@ -10,11 +10,13 @@ import triton
 import triton.language as tl
 
 from ppsf_fast.backends.triton import maths, rounding
+from ppsf_fast.backends.triton.launch import REGISTERS, WARPS, options
 from ppsf_fast.numerics import stochastic_bfloat16
 from ppsf_fast.philox import philox4x32
 from tests.fast.helpers import bits
 
 N = 4096
+AS_LAUNCHED = options(WARPS, REGISTERS)
 
 
 @triton.jit
@@ -45,7 +47,7 @@ def _nearest(value, out, N: tl.constexpr):  # type: ignore[no-untyped-def]
 def angles(y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     out = torch.empty_like(y)
     kernel: Any = _atan2
-    kernel[(1,)](y, x, out, N=N)
+    kernel[(1,)](y, x, out, N=N, **AS_LAUNCHED)
     return out
 
 
@@ -72,7 +74,7 @@ def test_random_words_are_those_of_the_law(seed: int, step: int, index: int, fir
     element = torch.arange(first, first + N)
     out = torch.empty_like(element)
     kernel: Any = _words
-    kernel[(1,)](element, out, *(torch.tensor(number) for number in (seed, step, index)), N=N)
+    kernel[(1,)](element, out, *(torch.tensor(number) for number in (seed, step, index)), N=N, **AS_LAUNCHED)
     block = element[::4] >> 2
     key = (torch.tensor(seed), torch.tensor(step))
     counter = (block & 0xFFFFFFFF, block >> 32, torch.tensor(index), torch.tensor(0))
@@ -83,20 +85,16 @@ def test_random_words_are_those_of_the_law(seed: int, step: int, index: int, fir
 VALUES = [1.001, -3.14159274, 1e-38, 1.4e-45, 3.3e38, 0.0, -0.0, float("inf"), float("-inf"), 1.0, float("nan")]
 
 
-@pytest.mark.parametrize("on_nvidia", [False, True])
 @pytest.mark.parametrize("value", VALUES)
-def test_stochastic_rounding_is_that_of_torch_for_all_noise(
-    value: float, on_nvidia: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also as it is compiled for GPUs of NVIDIA, whose only NaN has a pattern to which nothing can be added."""
-    monkeypatch.setattr(rounding, "_ON_NVIDIA", tl.constexpr(on_nvidia))
+def test_stochastic_rounding_is_that_of_torch_for_all_noise(value: float) -> None:
+    """The only NaN that a GPU of NVIDIA makes has a pattern to which nothing can be added."""
     noise = torch.arange(0x10000, dtype=torch.int32)
     values = torch.full((0x10000,), value)
-    if value != value and on_nvidia:
+    if value != value and maths.ON_NVIDIA:
         values = torch.full((0x10000,), 0x7FFFFFFF, dtype=torch.int32).view(torch.float32)
     out = torch.empty(0x10000, dtype=torch.bfloat16)
     kernel: Any = _stochastic
-    kernel[(0x10000 // N,)](values, noise, out, N=N)
+    kernel[(0x10000 // N,)](values, noise, out, N=N, **AS_LAUNCHED)
     expected = stochastic_bfloat16(values, noise)
     if value != value:
         assert out.isnan().all()
@@ -111,7 +109,7 @@ def test_rounding_to_nearest_is_that_of_torch_for_all_upper_halves() -> None:
         values = (upper | lower).view(torch.float32)
         out = torch.empty(0x10000, dtype=torch.bfloat16)
         kernel: Any = _nearest
-        kernel[(0x10000 // N,)](values, out, N=N)
+        kernel[(0x10000 // N,)](values, out, N=N, **AS_LAUNCHED)
         expected = values.to(torch.bfloat16)
         assert torch.equal(out.isnan(), expected.isnan())
         kept = ~expected.isnan()

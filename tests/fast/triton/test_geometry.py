@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from ppsf_fast.backends.triton import geometry
+from ppsf_fast.backends.triton import features, geometry
 from ppsf_fast.backends.triton.geometry import DEEP, EVEN, FLAT, TURNED, WIDE, Geometry, cut, row_major, seen
+from tests.fast.triton.compiling import buckets
 
 ELEMENTS = 6
 
@@ -111,3 +112,16 @@ def test_an_address_between_vectors_leaves_the_inner_axis_where_it_is() -> None:
 def test_matrices_have_no_inner_axis() -> None:
     assert geometry_of((64, 64), (64, 1), (1, 0)).flat(cut()) is None
     assert block(geometry_of((8, 64, 64), (4096, 64, 1), (2, 1))) == EVEN
+
+
+@pytest.mark.parametrize("threads", [128, 256])
+@pytest.mark.parametrize("name", ["mixed-bf16", "convolutions-fp32"])
+def test_no_element_of_a_block_is_in_two_threads(monkeypatch: pytest.MonkeyPatch, name: str, threads: int) -> None:
+    """One would read what the other has changed already: weights, and of each group of elements what s remembers."""
+    monkeypatch.setattr(features, "THREADS", threads)
+    found, _ = buckets(name)
+    for each in itertools.chain.from_iterable((bucket.features, bucket.features.of_sums) for bucket in found):
+        blocks = (each.of_wide, each.of_tall, each.of_deep, each.of_even, each.of_slim, each.of_flat, each.of_turned)
+        for of in blocks:
+            assert of.bp * of.bq * of.bl // of.group >= threads
+        assert each.piece >= threads

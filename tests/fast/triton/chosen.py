@@ -1,0 +1,29 @@
+"""What runs the kernels in tests: Triton's interpreter, or what Triton compiles for a GPU, emulated.
+
+The environment variable PPSF_EMULATED asks for the latter: "90" is an architecture, of which all threads go together;
+of "90 warps" one warp goes after the other. This has to be imported before Triton.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+ARCHITECTURE, *_HOW = os.environ.get("PPSF_EMULATED", "").split() or [""]
+
+if ARCHITECTURE:
+    from tests.fast.triton.ptx import driver
+
+    driver.install(int(ARCHITECTURE))
+    driver.by_warps = _HOW == ["warps"]
+else:
+    from tests.fast.triton import interpreter
+
+    assert interpreter
+
+
+def go_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this test all threads of a program go together, however they are run."""
+    if ARCHITECTURE:
+        monkeypatch.setattr(driver, "by_warps", False)
