@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -32,6 +33,9 @@ class _Host:
 
 
 _MEMORY = np.asarray(_Host())
+#: Told of each access to the host's memory: by which function, the addresses of the threads that take part, and how
+#: many bytes there are at each.
+observers: list[Callable[[str, Array, int], None]] = []
 
 
 def load(of: Decoder) -> Action:
@@ -47,6 +51,7 @@ def load(of: Decoder) -> Action:
 
     def act(frame: Frame, here: Mask) -> None:
         at = _checked(place(frame)[here], dtype.itemsize * len(names), of)
+        _tell(frame, space, at, dtype.itemsize * len(names))
         for index, write in enumerate(writes):
             found = np.zeros(frame.threads, of_bits)
             found[here] = _cells(frame, space, of_bits)[_index(at, dtype.itemsize, space, here, index)]
@@ -71,6 +76,7 @@ def store(of: Decoder) -> Action:
 
     def act(frame: Frame, here: Mask) -> None:
         at = _checked(place(frame)[here], dtype.itemsize * len(names), of)
+        _tell(frame, space, at, dtype.itemsize * len(names))
         for index, read in enumerate(reads):
             cells = _cells(frame, space, f"u{dtype.itemsize}")
             cells[_index(at, dtype.itemsize, space, here, index)] = read(frame)[here].view(cells.dtype)
@@ -97,6 +103,12 @@ def _place(of: Decoder, text: str) -> Read:
 def _checked(at: Array, size: int, of: Decoder) -> Array:
     assert not (at % size).any(), f"an address is not divisible by {size}: {of.instruction.text}"
     return at
+
+
+def _tell(frame: Frame, space: str, at: Array, size: int) -> None:
+    if space == "global":
+        for observer in observers:
+            observer(frame.function.name, at, size)
 
 
 def _cells(frame: Frame, space: str, dtype: str) -> Array:
