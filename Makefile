@@ -61,7 +61,7 @@ vectors: $(READY) ## hold the test vectors against the reference, and run them i
 	node conformance/runners/javascript/run.mjs
 	$(BIN)/python -m pytest conformance/runners
 
-kernels: $(READY) ## the long form of the tests of the Triton kernels: problems of all revisions, all GPUs (about an hour)
+kernels: $(READY) ## the long form of the tests of the Triton kernels: problems of all revisions, all GPUs, as interpreted and as compiled (two hours)
 	PPSF_TRITON_PROBLEMS=150 PPSF_TRITON_COMPILE=all $(BIN)/python -m pytest tests/fast/triton -m "nightly or not nightly" $(ARGS)
 
 bench: $(READY) ## time one step of several optimizers, side by side

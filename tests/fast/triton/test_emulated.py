@@ -17,7 +17,8 @@ import pytest
 ROOT = Path(__file__).parents[3]
 #: An architecture and an order of threads, files, and what the names of tests hold: all of them by night.
 RUNS = [
-    ("90 warps", "test_judged.py", "default or FOCUS or volution or every and usual"),
+    ("90 warps", "test_judged.py", "default or FOCUS"),
+    ("90 warps", "test_judged.py", "volution or every and usual"),
     ("90 warps", "test_arithmetic.py test_traffic.py", ""),
     ("80", "test_judged.py", "default"),
     ("100 warps", "test_judged.py", "default"),
