@@ -1,7 +1,7 @@
 """What compiled kernels ask of memory is what the tables predict, and what comes with it is little.
 
-Only what is compiled has vectors, and threads that ask together. So this is for the emulator, in a process of its own:
-see `test_emulated`.
+Only what is compiled has vectors, and threads that ask together. So these tests are for the emulator, in a process of
+its own: see `test_emulated`.
 """
 
 from __future__ import annotations
@@ -46,6 +46,26 @@ def test_kernels_ask_for_what_is_predicted_and_waste_little(
     monkeypatch.setattr(memory, "observers", [note])
     optimizer.step()
     found = predicted(dtype, shape)
-    for name, kind in (("look", "look"), ("reduce", "reduce (norm)"), ("apply", "apply")):
+    # A row has one number in `reduce` and `apply`, which takes a sector.
+    for name, kind, most in (("look", "look", 1.06), ("reduce", "reduce (norm)", 1.25), ("apply", "apply", 1.12)):
         assert 1 <= asked[name] / math.prod(shape) / found[kind] < 1.05
-        assert moved[name] / asked[name] < 1.12
+        assert 1 <= moved[name] / asked[name] < most
+
+
+def test_what_fails_in_a_launch_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.fast.triton.ptx import memory
+
+    class Mishap(Exception):
+        pass
+
+    def fail(*_: object) -> None:
+        raise Mishap
+
+    params = parameters(torch.float32, [(33, 8)])
+    optimizer = ProdigyPlusScheduleFree(params)
+    give_gradients(params, 0)
+    monkeypatch.setattr(memory, "observers", [fail])
+    with pytest.raises(Mishap):
+        optimizer.step()
+    monkeypatch.setattr(memory, "observers", [])
+    train(optimizer, params, range(1))

@@ -42,7 +42,7 @@ class Function:
     """A kernel, or a function that one calls.
 
     Attributes:
-        params: names of what it is given, in order.
+        params: what it is given, in order: names and bits.
         result: name of what it returns, or "".
         code: its instructions.
         labels: where jumps lead.
@@ -52,7 +52,7 @@ class Function:
     """
 
     name: str
-    params: tuple[str, ...]
+    params: dict[str, int]
     result: str
     code: list[Instruction] = field(default_factory=list)
     labels: dict[str, int] = field(default_factory=dict)
@@ -90,7 +90,7 @@ def parse(text: str) -> Module:
         kind, result, name, params, more, opens = head.groups()
         if opens == ";":  # declared here, written elsewhere
             continue
-        function = Function(name, tuple(_names(params)), "".join(_names(result or "")))
+        function = Function(name, _params(params), "".join(_params(result or "")))
         _fill(function, text[head.end() : _closing(text, head.end())])
         functions[name] = function
         if kind == "entry":
@@ -114,8 +114,9 @@ def _found(pattern: str, text: str) -> str:
     return found[1]
 
 
-def _names(params: str) -> Iterator[str]:
-    return (each.split()[-1] for each in params.split(",") if each.strip())
+def _params(text: str) -> dict[str, int]:
+    params = (each.split() for each in text.split(",") if each.strip())
+    return {name: int(_found(r"^\.[bus](\d+)$", kind)) for _, kind, *_, name in params}
 
 
 def _closing(text: str, start: int) -> int:
