@@ -41,7 +41,7 @@ def test_compiled_kernels_pass_the_tests_of_interpreted_ones(how: str, files: st
     folder = Path(__file__).parent
     environment = {name: value for name, value in os.environ.items() if name not in _OTHERS}
     environment |= {"PPSF_EMULATED": how, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "conformance")])}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-k", names]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", names]
     command += [str(folder / file) for file in files.split()]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-5000:]
