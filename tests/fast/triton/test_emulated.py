@@ -21,7 +21,7 @@ RUNS = [
     ("90 warps", "test_judged.py", "volution or every and usual"),
     ("90 warps", "test_arithmetic.py test_traffic.py", ""),
     ("80", "test_judged.py", "default"),
-    ("100 warps", "test_judged.py", "default"),
+    ("100 warps", "test_judged.py", "default or coupled"),
     *(
         pytest.param(f"{each} warps", ".", "not compiled and not launching and not emula", marks=pytest.mark.nightly)
         for each in (80, 90, 100)

@@ -296,6 +296,7 @@ def test_functions_have_registers_and_a_stack_of_their_own() -> None:
           mov.b64 %SPL, __local_depot1; ld.param.b64 %rd1, [twice_param_0]; st.local.b64 [%SPL], %rd1;
           ld.local.b64 %rd2, [%SPL+0]; add.s64 %rd2, %rd2, %rd1; st.param.b64 [func_retval0], %rd2; ret; }
     """
+    unused = ".func (.param .align 8 .b8 func_retval0[16]) pair( .param .b64 pair_param_0 ) { ret; }"
     kernel = """
         .visible .entry k( .param .u64 k_param_0 ) .reqntid 32
         { .local .align 8 .b8 __local_depot0[4]; .reg .b32 %r<4>; .reg .b64 %rd<8>; .reg .b64 %SPL;
@@ -306,5 +307,5 @@ def test_functions_have_registers_and_a_stack_of_their_own() -> None:
           ld.param.b64 %rd3, [k_param_0]; mad.wide.u32 %rd4, %r1, 4, %rd3; st.global.b32 [%rd4], %r3; ret; }
     """
     out = np.zeros(32, "u4")
-    Kernel(parse(function + kernel)).launch(1, [out.ctypes.data], False, 0)
+    Kernel(parse(function + unused + kernel)).launch(1, [out.ctypes.data], False, 0)
     assert list(out) == [3 * n for n in range(32)]

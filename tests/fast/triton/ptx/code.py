@@ -115,8 +115,9 @@ def _found(pattern: str, text: str) -> str:
 
 
 def _params(text: str) -> dict[str, int]:
-    params = (each.split() for each in text.split(",") if each.strip())
-    return {name: int(_found(r"^\.[bus](\d+)$", kind)) for _, kind, *_, name in params}
+    """Names and bits; of one in memory, which has several elements, the bits of one."""
+    params = [each for each in text.split(",") if each.strip()]
+    return {each.split()[-1].split("[")[0]: int(_found(r"\.[busf](\d+)\b", each)) for each in params}
 
 
 def _closing(text: str, start: int) -> int:
