@@ -8,14 +8,12 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+from tests.fast.triton import uninterpreted
+
 #: Registers that a thread takes at most, by kernel, where all tensors are read several elements at a time: three
 #: programs or more share a multiprocessor. Of others two do.
 REGISTERS = {
@@ -43,12 +41,7 @@ needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, re
 
 def compile_all(arch: str, names: tuple[str, ...], by: str = "compiling") -> list[dict[str, Any]]:
     """What each kernel takes, found by a process that does not interpret."""
-    environment = {
-        name: value for name, value in os.environ.items() if name not in ("TRITON_INTERPRET", "PPSF_BACKEND")
-    }
-    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "conformance")])
-    command = [sys.executable, "-m", f"tests.fast.triton.{by}", arch, *names]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    done = uninterpreted.run(f"tests.fast.triton.{by}", arch, *names)
     assert done.returncode == 0, done.stderr[-3000:]
     return [json.loads(line) for line in done.stdout.splitlines()]
 

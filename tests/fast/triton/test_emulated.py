@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+from tests.fast.triton import uninterpreted
+
 #: An architecture and an order of threads, files, and what the names of tests hold: all of them by night.
 RUNS = [
     ("90 warps", "test_judged.py", "default or FOCUS"),
@@ -27,8 +26,6 @@ RUNS = [
         for each in (80, 90, 100)
     ),
 ]
-#: What others set for themselves.
-_OTHERS = ("TRITON_INTERPRET", "PPSF_TRITON_PROBLEMS")
 
 pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is there on Linux only"),
@@ -39,9 +36,6 @@ pytestmark = [
 @pytest.mark.parametrize(("how", "files", "names"), RUNS)
 def test_compiled_kernels_pass_the_tests_of_interpreted_ones(how: str, files: str, names: str) -> None:
     folder = Path(__file__).parent
-    environment = {name: value for name, value in os.environ.items() if name not in _OTHERS}
-    environment |= {"PPSF_EMULATED": how, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "conformance")])}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", names]
-    command += [str(folder / file) for file in files.split()]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    paths = [str(folder / file) for file in files.split()]
+    done = uninterpreted.run("pytest", "-q", "-p", "no:cacheprovider", "-k", names, *paths, PPSF_EMULATED=how)
     assert done.returncode == 0, done.stdout[-5000:]

@@ -5,24 +5,17 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+from tests.fast.triton import uninterpreted
 
 
 @pytest.fixture(scope="module")
 def scenes() -> dict[str, dict[str, Any]]:
     """Found by a process that does not interpret."""
-    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
-    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "conformance")])
-    command = [sys.executable, "-m", "tests.fast.triton.launching"]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    done = uninterpreted.run("tests.fast.triton.launching")
     assert done.returncode == 0, done.stderr[-3000:]
     return {row.pop("scene"): row for row in map(json.loads, done.stdout.splitlines())}
 

@@ -23,11 +23,10 @@ def shuffle(of: Decoder) -> Action:
     if how not in ("bfly", "idx") or last != _LAST or "|" in target:
         raise NotImplementedError(of.instruction.text)
     write, read, distance = of.write(target, kind), of.spread(source, kind), of.spread(by, "u32")
-    members = of.spread(everyone, "u32")
+    meet = _meeting(of, everyone)
 
     def act(frame: Frame, here: Mask) -> None:
-        frame.meet(here)
-        assert (members(frame)[here] == _EVERYONE).all(), of.instruction.text
+        meet(frame, here)
         thread, number = np.arange(frame.threads), distance(frame).astype(np.int64)
         other = thread ^ number if how == "bfly" else thread // WARP * WARP + number % WARP
         write(frame, read(frame)[other], here)
@@ -42,12 +41,22 @@ def reduce(of: Decoder) -> Action:
     functions: dict[str, Any] = {"add": np.add, "max": np.maximum, "min": np.minimum}
     if how not in functions:
         raise NotImplementedError(of.instruction.text)
-    write, read, members = of.write(target, kind), of.spread(source, kind), of.spread(everyone, "u32")
+    write, read, meet = of.write(target, kind), of.spread(source, kind), _meeting(of, everyone)
 
     def act(frame: Frame, here: Mask) -> None:
-        frame.meet(here)
-        assert (members(frame)[here] == _EVERYONE).all(), of.instruction.text
+        meet(frame, here)
         values = read(frame).reshape(-1, WARP)
         write(frame, np.repeat(functions[how].reduce(values, axis=1, dtype=values.dtype), WARP), here)
 
     return act
+
+
+def _meeting(of: Decoder, text: str) -> Action:
+    """Makes sure that all threads of a warp are asked for, and come."""
+    members = of.spread(text, "u32")
+
+    def meet(frame: Frame, here: Mask) -> None:
+        frame.meet(here)
+        assert (members(frame)[here] == _EVERYONE).all(), of.instruction.text
+
+    return meet
