@@ -143,14 +143,17 @@ def _received(member: _Member, members: Sequence[_Member]) -> Any:
     dead = wait([other.process.sentinel for other in members], _LINGERING)
     for other in members:
         if other.process.sentinel in dead:
-            raise RankError(other.rank, f"rank {other.rank} died: {_ending(other.process)}")
+            raise RankError(other.rank, f"rank {other.rank} died: {_ending(other)}")
     raise RankError(member.rank, f"rank {member.rank} failed:\n{value}")
 
 
-def _ending(process: ForkServerProcess) -> str:
-    process.join()
-    code = process.exitcode or 0
-    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+def _ending(member: _Member) -> str:
+    """How a process ended, and where it stood if a signal of its own making ended it."""
+    member.process.join()
+    code = member.process.exitcode or 0
+    how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    stood = member.stack.read_text() if member.stack.exists() else ""
+    return f"{how}\n{stood}".rstrip()
 
 
 def _hanging(members: Sequence[_Member], patience: float) -> str:
@@ -174,6 +177,7 @@ def _work(rank: int, world: int, line: Connection, store: str, stack: str) -> No
     from torch._C._distributed_c10d import FileStore
 
     with Path(stack).open("w") as file:
+        faulthandler.enable(file)
         faulthandler.register(signal.SIGUSR1, file)
         torch.set_num_threads(1)
         torch.manual_seed(0)

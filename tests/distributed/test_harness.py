@@ -44,7 +44,7 @@ def fails(rank: int, how: str) -> None:
             raise ValueError("a number that is too large")
         if how == "hang":
             time.sleep(1000)
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.Signals[how])
     dist.barrier()
 
 
@@ -60,8 +60,14 @@ def test_the_first_error_is_shown_and_not_what_the_others_make_of_it(rank: int) 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_process_that_is_killed_is_named(rank: int) -> None:
     with pytest.raises(RankError, match=f"rank {rank} died: killed by SIGKILL") as caught:
-        run(2, fails, rank, "die")
+        run(2, fails, rank, "SIGKILL")
     assert caught.value.rank == rank
+
+
+@pytest.mark.parametrize("how", ["SIGSEGV", "SIGABRT"])
+def test_a_process_that_crashes_shows_where_it_stood(how: str) -> None:
+    with pytest.raises(RankError, match=rf"rank 1 died: killed by {how}\n[\s\S]*in fails"):
+        run(2, fails, 1, how)
 
 
 def test_a_hanging_call_ends_and_shows_where_each_process_stands() -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import socket
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 
 from ppsf_fast import Prodigy
+from tests.distributed.harness import ONE_AT_A_TIME, run
+
+pytestmark = ONE_AT_A_TIME
 
 STEPS = 12
 #: A step in which the second process has no gradient, one in which it has a bad one, and one in which none has any.
@@ -39,21 +39,14 @@ def trained(parts: list[int], **options: Any) -> list[dict[str, Any]]:
     return seen
 
 
-def process(rank: int, port: int, folder: str) -> None:
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-    torch.save(trained([rank], fsdp_in_use=True), Path(folder) / f"{rank}.pt")
-    dist.destroy_process_group()
+def share() -> list[dict[str, Any]]:
+    return trained([dist.get_rank()], fsdp_in_use=True)
 
 
 @pytest.mark.clause("PPSF-D-032")
-def test_two_processes_hold_what_one_holds(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    mp.spawn(process, args=(port, str(tmp_path)), nprocs=2)
+def test_two_processes_hold_what_one_holds() -> None:
     alone = trained([0, 1])
-    shares = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
-    for t, (whole, first, second) in enumerate(zip(alone, *shares, strict=True)):
+    for t, (whole, first, second) in enumerate(zip(alone, *run(2, share), strict=True)):
         for name in ("d", "d_numerator", "d_denom", "k", "skipped_steps"):
             assert whole[name] == first[name] == second[name], (t, name)
         assert torch.equal(whole["params"][0], first["params"][0])
