@@ -7,16 +7,22 @@ of "90 warps" one warp goes after the other. This has to be imported before Trit
 from __future__ import annotations
 
 import os
+import re
 
 import pytest
 
-ARCHITECTURE, *_HOW = os.environ.get("PPSF_EMULATED", "").split() or [""]
+_ASKED = re.fullmatch(r"(?:(\d+)( warps)?)?", os.environ.get("PPSF_EMULATED", ""))
+if not _ASKED:
+    raise ValueError(
+        f'PPSF_EMULATED is {os.environ["PPSF_EMULATED"]!r}; it can be an architecture, or one and " warps"'
+    )
+ARCHITECTURE, _BY_WARPS = _ASKED.groups()
 
 if ARCHITECTURE:
     from tests.fast.triton.ptx import driver
 
     driver.install(int(ARCHITECTURE))
-    driver.by_warps = _HOW == ["warps"]
+    driver.by_warps = bool(_BY_WARPS)
 else:
     from tests.fast.triton import interpreter
 
