@@ -22,7 +22,7 @@ needs_compiler = pytest.mark.skipif(build.library() is None, reason="there is no
 ALIKE = ((40, 33), (40, 33), (70, 16), (70, 16), (12,), (12,))
 SHAPES = (*ALIKE, (7,), (), (33, 2), (0, 4), (34, 3, 5, 33), (36, 8, 3, 3))
 #: Large enough for all threads, with every axis of the geometry in use.
-LARGE = ((700, 260), (96, 5000), (40, 200, 3, 7), (3, 150, 4, 160, 2))
+LARGE = ((700, 260), (98, 5000), (40, 200, 3, 7), (3, 150, 4, 160, 2))
 OPTIONS: list[dict[str, Any]] = [
     {},
     {"eps": None},

@@ -30,8 +30,8 @@ enum Clip { NONE, BOUNDED, SOFT };
 
 constexpr i64 CHUNK = 512;     // elements that a stage works on; a multiple of what random.hpp draws at once
 constexpr i64 BLOCK = 4096;    // elements of a row that a thread sums at once
+constexpr i64 NEAR = 2048;     // elements of a row whose sums stay in the first-level cache, at most
 constexpr i64 TASK = 32768;    // elements that a thread takes at once; a multiple of CHUNK
-constexpr i64 AHEAD = 2048;    // elements after which memory is needed that is asked for now
 constexpr i64 SMALL = 131072;  // elements up to which a tensor is left to one thread
 constexpr i64 PERIOD = 64;     // elements of a pattern, at least; short trailing axes repeat in it
 constexpr i64 PANELS = 16;     // parts of axis A that are summed apart, at most

@@ -46,31 +46,32 @@ inline void add_squares(const float* g, i64 n, i64 I, double* over_a, double* ov
   }
 }
 
-// The same for a whole piece, I = 1, in four sums side by side, since each sum waits for the one before. The piece in the
-// next row, `row` elements on, is asked for line by line.
-template <class Gradient>
-void add_squares_of_row(const Gradient* g, i64 row, i64 n, double* over_a, double* over_b) {
-  constexpr i64 LINE = 64 / sizeof(Gradient), SUMS = 4, STEP = SUMS * DOUBLES;
-  static_assert(STEP % LINE == 0, "whole lines");
-  Doubles sums[SUMS] = {};
+// The same for pieces of R rows that follow each other, I = 1, with SUMS sums side by side for each row, since each sum
+// waits for the one before. One row after the other is memory in order; with four, long `over_a` is fetched less often.
+template <int R, int SUMS, class Gradient>
+void add_squares_of_rows(const Gradient* g, i64 row, i64 n, double* over_a, double* over_b) {
+  Doubles sums[R][SUMS] = {};
   i64 j = 0;
-  for (; j + STEP <= n; j += STEP) {
-    const Gradient* soon = g + j + AHEAD + (j + AHEAD < n ? 0 : row - n);
-    for (i64 line = 0; line < STEP; line += LINE) __builtin_prefetch(soon + line);
+  for (; j + SUMS * DOUBLES <= n; j += SUMS * DOUBLES)
     for (i64 k = 0; k < SUMS; ++k) {
-      const Doubles value = doubles(g + j + k * DOUBLES), square = value * value;
+      const i64 at = j + k * DOUBLES;
       Doubles a;
-      std::memcpy(&a, over_a + j + k * DOUBLES, sizeof a);
-      a += square, sums[k] += square;
-      std::memcpy(over_a + j + k * DOUBLES, &a, sizeof a);
+      std::memcpy(&a, over_a + at, sizeof a);
+      for (i64 r = 0; r < R; ++r) {
+        const Doubles value = doubles(g + r * row + at), square = value * value;
+        a += square, sums[r][k] += square;
+      }
+      std::memcpy(over_a + at, &a, sizeof a);
     }
+  for (i64 r = 0; r < R; ++r) {
+    double sum = 0;
+    for (i64 k = 0; k < SUMS; ++k) sum += sum_of(sums[r][k]);
+    for (i64 i = j; i < n; ++i) {
+      const double value = widened(g[r * row + i]), square = value * value;
+      over_a[i] += square, sum += square;
+    }
+    over_b[r] += sum;
   }
-  double sum = sum_of((sums[0] + sums[1]) + (sums[2] + sums[3]));
-  for (; j < n; ++j) {
-    const double square = double(widened(g[j])) * double(widened(g[j]));
-    over_a[j] += square, sum += square;
-  }
-  *over_b += sum;
 }
 
 // The same for `rows` short rows that follow each other, N elements each, I = 1.
@@ -142,8 +143,11 @@ class Factored {
       }
     } else if (t.I == 1 && t.M == 1 && c.penalty == 0)
       typed(t.grad, at.half(GRAD), [&](const auto* g) {
-        for (g += o * t.A * length; r < to; ++r)
-          add_squares_of_row(g + r * length + left, length, right - left, a + left, b + r);
+        g += o * t.A * length + left;
+        const i64 n = right - left;
+        if (length > NEAR)
+          for (; r + 4 <= to; r += 4) add_squares_of_rows<4, 1>(g + r * length, length, n, a + left, b + r);
+        for (; r < to; ++r) add_squares_of_rows<1, 4>(g + r * length, length, n, a + left, b + r);
       });
     for (; r < to * t.M; ++r)
       for (i64 j = left; j < right; j += most)

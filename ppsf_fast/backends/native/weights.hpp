@@ -40,11 +40,10 @@ inline float angle(float over, float under) {
   const double a = std::fabs(double(over)), x = under;
   const bool steep = a > x;
   const double least = steep ? x : a, most = steep ? a : x;
-  const double infinite = least == most ? 1.0 : 0.0;
-  double t = most == 0.0 ? 0.0 : least / most;
-  t = most == HUGE_VAL ? infinite : t;
-  const bool far = t > 0.41421356237309503;
-  const double r = far ? (t - 1) / (t + 1) : t, q = r * r;
+  // Beyond pi / 8 it is pi / 4 and the angle from there, with one quotient for both; none is made of 0 or infinity.
+  const bool far = least > most * 0.41421356237309503 || least == HUGE_VAL, edge = most == 0.0 || most == HUGE_VAL;
+  const double rise = far ? least - most : least, run = far ? least + most : most;
+  const double r = (edge ? 0.0 : rise) / (edge ? 1.0 : run), q = r * r;
   // The series of atan to r^19: the remainder is below 0.4143^21 / 21 = 5e-10, under a hundredth of a unit of float32.
   double sum = -1.0 / 19;
   sum = sum * q + 1.0 / 17, sum = sum * q - 1.0 / 15, sum = sum * q + 1.0 / 13, sum = sum * q - 1.0 / 11;
@@ -107,6 +106,9 @@ void short_divisor(const float* over_a, const float* over_b, i64 rows, float* de
     for (int j = 0; j < N; ++j) denom[j] = over_a[j] * factor;
   }
 }
+
+// What a move of y and z consists of: each includes those before it.
+enum Extent { USUAL, DECAY, MASKS };
 
 struct Task {
   const Item& t;
@@ -243,55 +245,50 @@ struct Task {
   // How far y is taken back by the average and the update together.
   float decrease(float y, float z, float update) const { return (y - z) * float(c.mix) + update * float(c.y_step); }
 
-  static bool agree(float decrease, float update) { return sign(decrease) * sign(update) > 0; }
+  static bool agree(float decrease, float update) {
+    return ((decrease > 0) & (update > 0)) | ((decrease < 0) & (update < 0));
+  }
 
   // How many elements of y move in the direction of the update, which is multiplied by `shorter`.
   double agreeing(i64 first, i64 n, float shorter, Buffers& w) const {
     updated(first, n, w);
     const float *y = reader(Y).at(first, n, w.y), *z = reader(Z).at(first, n, w.z);
-    i64 count = 0;
+    int count = 0;
+#pragma omp simd reduction(+ : count)
     for (i64 j = 0; j < n; ++j) {
       const float update = decayed(w.update[j] * shorter, y[j]);
       count += agree(decrease(y[j], z[j], update), update);
     }
-    return double(count);
+    return count;
   }
 
-  // The usual new y and z: no decay, and all of the update is taken.
+  // New y and z. `kept`: what an element of y that moves is taken back by, under cautious.
   // clause: PPSF-Z-002 f37679bd
   // clause: PPSF-Z-003 ab92e5c3
-  template <class Rounding, class Weight, class Update>
-  void averaged(Weight* y, Weight* z, i64 n, Update of, float shorter, const u32* words, float* sampled) const {
-    const float mix = float(c.mix), y_step = float(c.y_step), z_step = float(c.z_step);
-    const bool at_z = c.at_z;
-#pragma omp simd
-    for (i64 j = 0; j < n; ++j) {
-      const float old_y = widened(y[j]), old_z = widened(z[j]), update = of(j) * shorter;
-      sampled[j] = at_z ? old_z : old_y;
-      Rounding::put(y[j], z[j], old_y + (old_z - old_y) * mix - update * y_step, old_z - update * z_step, words[j]);
-    }
-  }
-
-  // The same with everything that there is; `kept`: what an element of y that moves is taken back by, under cautious.
   // clause: PPSF-M-002 dd8e6b2b
   // clause: PPSF-M-001 9062a592
   // clause: PPSF-W-002 04320623
-  template <class Rounding, class Weight>
-  void averaged_with_all(Weight* y, Weight* z, i64 n, float shorter, float kept, const Buffers& w) const {
+  template <Extent WITH, class Rounding, class Weight, class Update>
+  void averaged(Weight* y, Weight* z, i64 n, Update of, float shorter, float kept, const u32* words, float* sampled) const {
     const float mix = float(c.mix), y_step = float(c.y_step), z_step = float(c.z_step);
     const float y_decay = float(c.y_decay), z_decay = float(c.z_decay);
-    const bool grams = c.grams, cautious = c.cautious;
+    const bool at_z = c.at_z, grams = c.grams, cautious = c.cautious;
 #pragma omp simd
     for (i64 j = 0; j < n; ++j) {
-      const float old_y = widened(y[j]), old_z = widened(z[j]), update = decayed(w.update[j] * shorter, old_y);
-      const float back = decrease(old_y, old_z, update);
-      float new_y = old_y + (old_z - old_y) * mix - update * y_step;
-      new_y = cautious ? old_y - back * (agree(back, update) ? kept : 0.0f) : new_y;
-      new_y = grams ? old_y - std::fabs(back) * sign(update) : new_y;
-      new_y = y_decay != 0 ? new_y - old_y * y_decay : new_y;
-      float new_z = old_z - update * z_step;
-      new_z = z_decay != 0 ? new_z - old_y * z_decay : new_z;
-      Rounding::put(y[j], z[j], new_y, new_z, w.words[j]);
+      const float old_y = widened(y[j]), old_z = widened(z[j]), shortened = of(j) * shorter;
+      sampled[j] = at_z ? old_z : old_y;
+      const float update = WITH >= DECAY ? decayed(shortened, old_y) : shortened;
+      float new_y = old_y + (old_z - old_y) * mix - update * y_step, new_z = old_z - update * z_step;
+      if (WITH == MASKS) {
+        const float back = decrease(old_y, old_z, update);
+        new_y = cautious ? old_y - back * (agree(back, update) ? kept : 0.0f) : new_y;
+        new_y = grams ? old_y - std::fabs(back) * sign(update) : new_y;
+      }
+      if (WITH >= DECAY) {
+        new_y = y_decay != 0 ? new_y - old_y * y_decay : new_y;
+        new_z = z_decay != 0 ? new_z - old_y * z_decay : new_z;
+      }
+      Rounding::put(y[j], z[j], new_y, new_z, words[j]);
     }
   }
 
@@ -328,20 +325,25 @@ struct Task {
   void put_weights(Weight* y, i64 first, i64 n, float shorter, float kept, Buffers& w) const {
     y += first;
     Weight* z = static_cast<Weight*>(t.z) + first;
-    if (t.z) fetch(z + CHUNK, n);  // of the next chunk
-    const bool decays = c.y_decay != 0 || c.z_decay != 0 || c.update_decay != 0;
-    if (c.averages && !decays && !c.cautious && !c.grams) {
-      with_updates(first, n, w, [&](i64 at, i64 count, auto update) {
-        averaged<Rounding>(y + at, z + at, count, update, shorter, w.words + at, w.sampled + at);
-      });
+    // A processor foresees what is read in order, but not beyond the time in which words are drawn.
+    constexpr bool draws = std::is_same_v<Rounding, Stochastic>;
+    if (draws && t.z) fetch(z + CHUNK, n);
+    if (c.averages) {
+      const auto move = [&](auto with) {
+        with_updates(first, n, w, [&](i64 at, i64 count, auto of) {
+          averaged<decltype(with)::value, Rounding>(y + at, z + at, count, of, shorter, kept, w.words + at, w.sampled + at);
+        });
+      };
+      if (c.cautious || c.grams) move(std::integral_constant<Extent, MASKS>());
+      else if (c.y_decay != 0 || c.z_decay != 0 || c.update_decay != 0) move(std::integral_constant<Extent, DECAY>());
+      else move(std::integral_constant<Extent, USUAL>());
     } else {
       const float* old = reader(c.at_z ? Z : Y).at(first, n, w.sampled);
       if (old != w.sampled) std::copy(old, old + n, w.sampled);
       updated(first, n, w);
-      if (c.averages) averaged_with_all<Rounding>(y, z, n, shorter, kept, w);
-      else single<Rounding>(y, n, shorter, w);
+      single<Rounding>(y, n, shorter, w);
     }
-    fetch(y + CHUNK, n);  // not before: memory shall have work while samples are taken
+    if (draws) fetch(y + CHUNK, n);  // not before: memory shall have work while samples are taken
   }
 
   void put_all_weights(i64 first, i64 n, float shorter, float kept, Buffers& w) const {
