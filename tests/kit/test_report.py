@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import platform
 import re
 from dataclasses import fields, is_dataclass, replace
 from html.parser import HTMLParser
@@ -23,6 +24,7 @@ from ppsf_conformance.report import (
     Report,
     ReportError,
     Verdict,
+    environment,
     model,
     run_info,
     text,
@@ -183,6 +185,19 @@ def test_run_info_is_valid() -> None:
     run = run_info(7, "quick", seconds=1.5)
     assert (run.seed, run.profile, run.seconds) == (7, "quick", 1.5)
     assert replace(REPORT, run=run).to_json()
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "shown"),
+    [
+        ("cpu family\t: 25\nmodel\t\t: 17\nmodel name\t: AMD EPYC\n", "AMD EPYC (family 25, model 17)"),
+        ("processor: 0\nmodel name: A\n\nprocessor: 1\nmodel name: A\n", "A"),
+        ("CPU architecture: 8\n", platform.processor() or platform.machine()),
+    ],
+)
+def test_a_processor_is_told_as_exactly_as_the_system_can(cpuinfo: str, shown: str, tmp_path: Path) -> None:
+    (tmp_path / "cpuinfo").write_text(cpuinfo)
+    assert environment.cpu_name(tmp_path / "cpuinfo") == shown
 
 
 # --------------------------------------------------------------------------------------------- words, numbers

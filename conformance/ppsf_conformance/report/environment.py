@@ -17,13 +17,19 @@ def package_version(name: str) -> str | None:
 
 
 def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """The processor's own name where the system tells it, else the architecture."""
+    """The processor's own name where the system tells it, else the architecture.
+
+    A virtual machine may tell less than a name ("AMD EPYC"): family and model follow, where there are any.
+    """
     try:
         lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
-    named = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name") and ":" in line)
-    return next(named, "") or platform.processor() or platform.machine() or "unknown"
+    pairs = (line.split(":", 1) for line in lines if ":" in line)
+    told = {key.strip(): value.strip() for key, value in pairs}
+    name = told.get("model name") or platform.processor() or platform.machine() or "unknown"
+    numbers = [f"{key} {told[own]}" for key, own in (("family", "cpu family"), ("model", "model")) if own in told]
+    return f"{name} ({', '.join(numbers)})" if numbers else name
 
 
 def utc_now() -> str:
