@@ -294,13 +294,14 @@ struct Task {
 
   // New weights where nothing is averaged.
   // clause: PPSF-Z-012 ec80dd2d
-  template <class Rounding, class Weight>
-  void single(Weight* y, i64 n, float shorter, const Buffers& w) const {
+  template <class Rounding, class Weight, class Update>
+  void single(Weight* y, i64 n, Update of, float shorter, const u32* words, float* sampled) const {
     const float y_decay = float(c.y_decay), step = float(c.z_step);
 #pragma omp simd
     for (i64 j = 0; j < n; ++j) {
       const float old = widened(y[j]);
-      Rounding::put(y[j], (old - old * y_decay) - w.update[j] * shorter * step, w.words[j]);
+      sampled[j] = old;
+      Rounding::put(y[j], (old - old * y_decay) - of(j) * shorter * step, words[j]);
     }
   }
 
@@ -328,21 +329,21 @@ struct Task {
     // A processor foresees what is read in order, but not beyond the time in which words are drawn.
     constexpr bool draws = std::is_same_v<Rounding, Stochastic>;
     if (draws && t.z) fetch(z + CHUNK, n);
-    if (c.averages) {
-      const auto move = [&](auto with) {
-        with_updates(first, n, w, [&](i64 at, i64 count, auto of) {
-          averaged<decltype(with)::value, Rounding>(y + at, z + at, count, of, shorter, kept, w.words + at, w.sampled + at);
-        });
-      };
-      if (c.cautious || c.grams) move(std::integral_constant<Extent, MASKS>());
-      else if (c.y_decay != 0 || c.z_decay != 0 || c.update_decay != 0) move(std::integral_constant<Extent, DECAY>());
-      else move(std::integral_constant<Extent, USUAL>());
-    } else {
-      const float* old = reader(c.at_z ? Z : Y).at(first, n, w.sampled);
-      if (old != w.sampled) std::copy(old, old + n, w.sampled);
-      updated(first, n, w);
-      single<Rounding>(y, n, shorter, w);
-    }
+    const auto pieces = [&](auto some) {
+      with_updates(first, n, w, [&](i64 at, i64 count, auto of) { some(at, count, of, w.words + at, w.sampled + at); });
+    };
+    const auto average = [&](auto with) {
+      pieces([&](i64 at, i64 count, auto of, const u32* words, float* sampled) {
+        averaged<decltype(with)::value, Rounding>(y + at, z + at, count, of, shorter, kept, words, sampled);
+      });
+    };
+    if (!c.averages)
+      pieces([&](i64 at, i64 count, auto of, const u32* words, float* sampled) {
+        single<Rounding>(y + at, count, of, shorter, words, sampled);
+      });
+    else if (c.cautious || c.grams) average(std::integral_constant<Extent, MASKS>());
+    else if (c.y_decay != 0 || c.z_decay != 0 || c.update_decay != 0) average(std::integral_constant<Extent, DECAY>());
+    else average(std::integral_constant<Extent, USUAL>());
     if (draws) fetch(y + CHUNK, n);  // not before: memory shall have work while samples are taken
   }
 
