@@ -28,8 +28,15 @@ inline float widened(BFloat16 value) {
   return wide;
 }
 
-// Some elements side by side; compilers of today split conversions of whole vectors unless told how.
+// As many elements side by side as fill a register; compilers of today split conversions of vectors unless told how, and
+// take vectors that are longer than a register through memory.
+#if defined(__AVX512F__)
 constexpr i64 DOUBLES = 8;
+#elif defined(__AVX2__)
+constexpr i64 DOUBLES = 4;
+#else
+constexpr i64 DOUBLES = 2;
+#endif
 typedef double Doubles __attribute__((vector_size(8 * DOUBLES)));
 typedef float Floats __attribute__((vector_size(4 * DOUBLES)));
 inline Floats floats(const float* from) {
@@ -40,8 +47,10 @@ inline Floats floats(const float* from) {
 inline Floats floats(const BFloat16* from) {
   typedef u32 Bits __attribute__((vector_size(4 * DOUBLES)));
   Bits bits;
-#if defined(__AVX2__)
+#if defined(__AVX512F__)
   bits = Bits(_mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))));
+#elif defined(__AVX2__)
+  bits = Bits(_mm_cvtepu16_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from))));
 #else
   for (i64 i = 0; i < DOUBLES; ++i) bits[i] = from[i].bits;
 #endif
@@ -51,6 +60,8 @@ template <class Value>
 inline Doubles doubles(const Value* from) {
 #if defined(__AVX512F__)
   return Doubles(_mm512_cvtps_pd(__m256(floats(from))));
+#elif defined(__AVX2__)
+  return Doubles(_mm256_cvtps_pd(__m128(floats(from))));
 #else
   return __builtin_convertvector(floats(from), Doubles);
 #endif

@@ -1,0 +1,42 @@
+"""The C++ kernel as processors with shorter vectors get it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ppsf_fast.backends.native import build
+
+ROOT = Path(__file__).parents[2]
+#: What compilers call them, and what this processor has to know to stand in for them.
+PROCESSORS = {"haswell": "avx2", "x86-64": "sse2"}
+
+
+def knows(flag: str) -> bool:
+    info = Path("/proc/cpuinfo")
+    return info.exists() and f" {flag} " in info.read_text()
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("processor", PROCESSORS)
+def test_what_is_compiled_for_another_processor_passes_the_same_tests(processor: str, tmp_path: Path) -> None:
+    if not knows(PROCESSORS[processor]):
+        pytest.skip(f"this processor does not know {PROCESSORS[processor]}")
+    compiler = tmp_path / "c++"
+    compiler.write_text(f'#!/bin/sh\nexec {build.compiler()} "$@" -march={processor}\n')
+    compiler.chmod(0o755)
+    environment = {**os.environ, "CXX": str(compiler), "TORCH_EXTENSIONS_DIR": str(tmp_path)}
+    files = ("tests/fast/test_compiled.py", "conformance/suite/test_compiled.py")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout[-5000:]
+    assert list(tmp_path.glob("ppsf/step-*.so")), "nothing was compiled"
