@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from ppsf_fast.backends.native import build
+from tests.fast.triton import uninterpreted
 
-ROOT = Path(__file__).parents[2]
 #: What compilers call them, and what this processor has to know to stand in for them.
 PROCESSORS = {"haswell": "avx2", "x86-64": "sse2"}
 
@@ -29,14 +26,8 @@ def test_what_is_compiled_for_another_processor_passes_the_same_tests(processor:
     compiler = tmp_path / "c++"
     compiler.write_text(f'#!/bin/sh\nexec {build.compiler()} "$@" -march={processor}\n')
     compiler.chmod(0o755)
-    environment = {**os.environ, "CXX": str(compiler), "TORCH_EXTENSIONS_DIR": str(tmp_path)}
     files = ("tests/fast/test_compiled.py", "conformance/suite/test_compiled.py")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
+    own = {"CXX": str(compiler), "TORCH_EXTENSIONS_DIR": str(tmp_path)}
+    done = uninterpreted.run("pytest", "-q", "-p", "no:cacheprovider", *files, **own)
     assert done.returncode == 0, done.stdout[-5000:]
     assert list(tmp_path.glob("ppsf/step-*.so")), "nothing was compiled"

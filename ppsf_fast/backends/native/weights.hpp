@@ -329,17 +329,14 @@ struct Task {
     // A processor foresees what is read in order, but not beyond the time in which words are drawn.
     constexpr bool draws = std::is_same_v<Rounding, Stochastic>;
     if (draws && t.z) fetch(z + CHUNK, n);
-    const auto pieces = [&](auto some) {
-      with_updates(first, n, w, [&](i64 at, i64 count, auto of) { some(at, count, of, w.words + at, w.sampled + at); });
-    };
     const auto average = [&](auto with) {
-      pieces([&](i64 at, i64 count, auto of, const u32* words, float* sampled) {
-        averaged<decltype(with)::value, Rounding>(y + at, z + at, count, of, shorter, kept, words, sampled);
+      with_updates(first, n, w, [&](i64 at, i64 count, auto of) {
+        averaged<decltype(with)::value, Rounding>(y + at, z + at, count, of, shorter, kept, w.words + at, w.sampled + at);
       });
     };
     if (!c.averages)
-      pieces([&](i64 at, i64 count, auto of, const u32* words, float* sampled) {
-        single<Rounding>(y + at, count, of, shorter, words, sampled);
+      with_updates(first, n, w, [&](i64 at, i64 count, auto of) {
+        single<Rounding>(y + at, count, of, shorter, w.words + at, w.sampled + at);
       });
     else if (c.cautious || c.grams) average(std::integral_constant<Extent, MASKS>());
     else if (c.y_decay != 0 || c.z_decay != 0 || c.update_decay != 0) average(std::integral_constant<Extent, DECAY>());
