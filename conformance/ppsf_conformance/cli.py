@@ -66,7 +66,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         Console(stderr=True, **colors).print("ppsf-conformance: stopped", style="red")
         return STOPPED
-
-
-if __name__ == "__main__":
-    sys.exit(main())

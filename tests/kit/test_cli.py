@@ -184,14 +184,21 @@ def test_classes_of_one_name_stand_side_by_side(here: Path) -> None:
 # ------------------------------------------------------------------------------------------------------------- process
 
 
-def test_help_comes_from_a_process_of_its_own() -> None:
+def in_a_process(*arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    done = subprocess.run(
-        [sys.executable, "-m", "ppsf_conformance.cli", "--help"],
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-    )
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=environment, check=False)
+
+
+def test_help_comes_from_a_process_of_its_own() -> None:
+    done = in_a_process("-m", "ppsf_conformance", "--help")
     assert (done.returncode, done.stderr) == (0, "")
     assert all(command in done.stdout for command in ("run", "audit", "mutants"))
+
+
+def test_where_only_the_optimizer_is_installed_the_command_says_what_to_install() -> None:
+    hidden = "import sys; sys.modules['rich'] = None; from ppsf_conformance.__main__ import main; sys.exit(main())"
+    done = in_a_process("-c", hidden)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "module 'rich" in done.stderr
+    assert "pip install '.[conformance]'" in done.stderr
+    assert "Traceback" not in done.stderr
