@@ -90,6 +90,33 @@ def test_a_parameter_without_memory() -> None:
     assert optimizer.param_groups[0]["k"] == 3
 
 
+def averaged(optimizer: ProdigyPlusScheduleFree, _: torch.nn.Module) -> None:
+    with optimizer.averaged():
+        pass
+
+
+CHANGES: tuple[Callable[[ProdigyPlusScheduleFree, torch.nn.Module], object], ...] = (
+    lambda optimizer, model: optimizer.eval(),
+    averaged,
+    lambda optimizer, model: optimizer.averaged_state_dict(model),
+)
+
+
+@pytest.mark.need(28)
+@pytest.mark.parametrize("change", CHANGES, ids=["eval", "averaged", "averaged_state_dict"])
+def test_the_average_of_a_parameter_that_was_resized(
+    change: Callable[[ProdigyPlusScheduleFree, torch.nn.Module], object],
+) -> None:
+    """Vocabularies grow so. Weights before it in the list would move, and once more with each further try."""
+    params, optimizer = made()
+    grown(params[2])
+    with refused(optimizer, ValueError, r"parameter 2 has shape \(600, 5\).* 'z'"):
+        change(optimizer, torch.nn.ParameterList(params))
+    del optimizer.state[params[2]]
+    params[2].grad = None
+    change(optimizer, torch.nn.ParameterList(params))
+
+
 WRONG_STATE: dict[str, Any] = {
     "exp_avg_sq_row": torch.ones(12, 1),
     "exp_avg_sq_col": torch.ones(()),
