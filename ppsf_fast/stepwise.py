@@ -69,7 +69,7 @@ class Stepwise(Core):
             group: not used; trainers give it.
 
         Raises:
-            RuntimeError: `fused_back_pass` is False, or the optimizer is in eval mode (PPSF-X-020).
+            RuntimeError: `fused_back_pass` is False, or the optimizer is in eval mode (PPSF-X-020), or it is a wrapper.
             ValueError: it is none of the parameters (PPSF-X-020); a learning rate (PPSF-X-002) or groups (PPSF-X-003).
             TypeError: a gradient (PPSF-X-005) or a parameter (PPSF-X-006) is not allowed. Nothing has changed then.
         """
@@ -96,6 +96,12 @@ class Stepwise(Core):
             raise RuntimeError(
                 "step_param() was called in eval mode, where the weights are the averages: steps are allowed in "
                 "train mode only. Call train() before training goes on."
+            )
+        # Lightning's passes for an instance of what it wraps, and keeps to itself what a method sets.
+        if "param_groups" not in vars(self):
+            raise RuntimeError(
+                "step_param() was called on a wrapper, and step() of the optimizer inside would not know: allowed "
+                "is that optimizer. Take it from the wrapper, for example as self.optimizers().optimizer in Lightning."
             )
 
     def _begin_fused_step(self, param: Tensor) -> None:
