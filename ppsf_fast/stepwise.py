@@ -90,7 +90,8 @@ class Stepwise(Core):
         if not self.is_fused:
             raise RuntimeError(
                 "step_param() was called without fused_back_pass=True: step() would move the parameter once more. Give "
-                "fused_back_pass=True to the constructor, or leave all to step()."
+                "fused_back_pass=True to the constructor, set it in all groups if a loaded state has brought False, or "
+                "leave all to step()."
             )
         if not all(group["train_mode"] for group in self.param_groups):
             raise RuntimeError(
@@ -162,6 +163,7 @@ class Stepwise(Core):
         if self._running is None and any(param.grad is not None for param in params):
             warnings.warn(
                 "step() with fused_back_pass=True moves nothing, and no parameter was given to step_param(), though "
-                "there are gradients. Install hooks with ppsf_fast.fuse_backward(), or leave fused_back_pass out.",
+                "there are gradients. Install hooks with ppsf_fast.fuse_backward(), or leave fused_back_pass out; if a "
+                "loaded state has brought it, set it to False in all groups.",
                 stacklevel=3,
             )
