@@ -76,6 +76,14 @@ def test_a_sparse_parameter() -> None:
         optimizer.add_param_group({"params": [torch.nn.Parameter(torch.eye(3).to_sparse())]})
 
 
+def test_a_frozen_parameter_of_another_dtype() -> None:
+    """Quantized weights under adapters, where all parameters of a model are given: to convert them would undo it."""
+    _, optimizer = made()
+    quantized = torch.nn.Parameter(torch.zeros(3, dtype=torch.uint8), requires_grad=False)
+    with refused(optimizer, TypeError, r"parameter 1 of the group is torch\.uint8.*leave out what is frozen"):
+        optimizer.add_param_group({"params": [torch.nn.Parameter(torch.ones(3)), quantized]})
+
+
 @pytest.mark.need(28)
 def test_a_parameter_without_memory() -> None:
     """A model is often made so; it may be given to the optimizer then, and no step is possible before it has memory."""
