@@ -168,7 +168,7 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
 
         Args:
             closure: evaluates the model and returns the loss; called once, with gradients enabled, before
-                anything else.
+                anything changes. What it leaves in the groups is checked once more.
 
         Returns:
             what the closure returned, or None.
@@ -184,7 +184,7 @@ class RevisedOptimizer(Stepwise, Seeing, Persistence):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-            rules = self._rules()
+            rules = self._check_ready()  # it may have left eval mode behind, or moved a learning rate
         if self.is_fused or self._running is not None:
             for finish in self._finishers:
                 finish()

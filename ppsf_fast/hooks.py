@@ -151,6 +151,7 @@ def fuse_backward(optimizer: RevisedOptimizer) -> FusedBackward:
         )
     if not optimizer.is_fused:
         raise RuntimeError(
-            "fuse_backward() needs an optimizer that leaves its parameters to the hooks: give it fused_back_pass=True."
+            "fuse_backward() needs an optimizer that leaves its parameters to the hooks: give it fused_back_pass=True, "
+            "and set it in all groups if a loaded state has brought False."
         )
     return FusedBackward(optimizer)

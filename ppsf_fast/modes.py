@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from ppsf_fast.numerics import store
 from ppsf_fast.options import Group
 from ppsf_fast.rule import Rule
-from ppsf_fast.state import State
+from ppsf_fast.state import State, check_shapes
 
 #: The state of each parameter that has one.
 States = Mapping[Tensor, State]
@@ -20,6 +21,13 @@ States = Mapping[Tensor, State]
 def has_average(param: Tensor, states: States) -> bool:
     """Whether the weights of a parameter differ between the modes."""
     return "z" in states.get(param, {})
+
+
+def check_fit(groups: Sequence[Group], states: States) -> None:
+    """Raise ValueError for a parameter that has another shape than its state: nothing may move then."""
+    for index, param in enumerate(chain.from_iterable(group["params"] for group in groups)):
+        if has_average(param, states):
+            check_shapes({"z": states[param]["z"]}, param.shape, 1, f"parameter {index}")
 
 
 @torch.no_grad()
@@ -53,8 +61,9 @@ def averaged_state_dict(
     """The state dict of a model as it would be in eval mode: copies, of which tied names share one.
 
     Raises:
-        ValueError: the entries are not the parameters that the optimizer trains.
+        ValueError: the entries are not the parameters that the optimizer trains, or a parameter was resized.
     """
+    check_fit(groups, states)
     owners = {param: group for group in groups for param in group["params"]}
     entries = model.state_dict(keep_vars=True)
     _refuse_others(model, entries, owners)

@@ -106,7 +106,7 @@ def check_parameter(param: Tensor, where: str) -> None:
     if param.dtype not in PARAMETER_DTYPES:
         raise TypeError(
             f"{where} is {param.dtype}: allowed are float32, bfloat16 and float16. Convert the model, for example "
-            "with .float() or .bfloat16()."
+            "with .float() or .bfloat16(), or leave out what is frozen, as quantized weights are."
         )
     if not is_lazy(param) and param.layout != torch.strided:
         raise TypeError(f"{where} is {param.layout}: allowed are dense parameters. Convert it with .to_dense().")

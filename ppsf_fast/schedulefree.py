@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from torch.distributed import ProcessGroup
 from torch.optim.optimizer import ParamsT
 
 from ppsf_fast.base import RevisedOptimizer, takes_options
-
-if TYPE_CHECKING:
-    from torch.distributed import ProcessGroup
 
 
 class AdamWScheduleFree(RevisedOptimizer):

@@ -27,10 +27,14 @@ class Seeing(Core):
 
         Returns:
             the optimizer.
+
+        Raises:
+            ValueError: a parameter was resized since its last step; nothing has changed then.
         """
         # clause: PPSF-L-003 43d63321
         mode = mode or not modes.averages(self._rules())
         if any(group["train_mode"] != mode for group in self.param_groups):
+            modes.check_fit(self.param_groups, self.state)
             self._end_fused_step()
         for group in self.param_groups:
             if group["train_mode"] != mode:

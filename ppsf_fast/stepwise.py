@@ -69,7 +69,7 @@ class Stepwise(Core):
             group: not used; trainers give it.
 
         Raises:
-            RuntimeError: `fused_back_pass` is False, or the optimizer is in eval mode (PPSF-X-020).
+            RuntimeError: `fused_back_pass` is False, or the optimizer is in eval mode (PPSF-X-020), or it is a wrapper.
             ValueError: it is none of the parameters (PPSF-X-020); a learning rate (PPSF-X-002) or groups (PPSF-X-003).
             TypeError: a gradient (PPSF-X-005) or a parameter (PPSF-X-006) is not allowed. Nothing has changed then.
         """
@@ -90,12 +90,19 @@ class Stepwise(Core):
         if not self.is_fused:
             raise RuntimeError(
                 "step_param() was called without fused_back_pass=True: step() would move the parameter once more. Give "
-                "fused_back_pass=True to the constructor, or leave all to step()."
+                "fused_back_pass=True to the constructor, set it in all groups if a loaded state has brought False, or "
+                "leave all to step()."
             )
         if not all(group["train_mode"] for group in self.param_groups):
             raise RuntimeError(
                 "step_param() was called in eval mode, where the weights are the averages: steps are allowed in "
                 "train mode only. Call train() before training goes on."
+            )
+        # Lightning's passes for an instance of what it wraps, and keeps to itself what a method sets.
+        if "param_groups" not in vars(self):
+            raise RuntimeError(
+                "step_param() was called on a wrapper, and step() of the optimizer inside would not know: allowed "
+                "is that optimizer. Take it from the wrapper, for example as self.optimizers().optimizer in Lightning."
             )
 
     def _begin_fused_step(self, param: Tensor) -> None:
@@ -156,6 +163,7 @@ class Stepwise(Core):
         if self._running is None and any(param.grad is not None for param in params):
             warnings.warn(
                 "step() with fused_back_pass=True moves nothing, and no parameter was given to step_param(), though "
-                "there are gradients. Install hooks with ppsf_fast.fuse_backward(), or leave fused_back_pass out.",
+                "there are gradients. Install hooks with ppsf_fast.fuse_backward(), or leave fused_back_pass out; if a "
+                "loaded state has brought it, set it to False in all groups.",
                 stacklevel=3,
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -156,6 +157,40 @@ def test_hooks_stay_where_a_state_dict_is_loaded(accumulates: bool, in_step: boo
         return optimizer, [*net.parameters(), late]
 
     assert seen(*outcome(True)) == seen(*outcome(False))
+
+
+def train(net: torch.nn.Module, optimizer: ProdigyPlusScheduleFree, steps: Iterable[int]) -> None:
+    with fuse_backward(optimizer) if optimizer.is_fused else contextlib.nullcontext():
+        for step in steps:
+            loss_of(net, step).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+
+@pytest.mark.need(1, 7)
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_run_may_be_resumed_the_other_way(fused: bool) -> None:
+    """The state brings the option as it was saved, so to give it to the constructor, as was said, is not enough."""
+    net, resumed = model(), model()
+    optimizer = ProdigyPlusScheduleFree(net.parameters(), d0=1e-3, fused_back_pass=not fused)
+    train(net, optimizer, range(3))
+    other = ProdigyPlusScheduleFree(resumed.parameters(), d0=1e-3, fused_back_pass=fused)
+    resumed.load_state_dict(net.state_dict())
+    other.load_state_dict(optimizer.state_dict())
+    loss_of(resumed, 3).backward()
+    if fused:
+        for call in (lambda: fuse_backward(other), lambda: other.step_param(next(resumed.parameters()))):
+            with pytest.raises(RuntimeError, match="loaded state"):
+                call()
+    else:
+        with pytest.warns(UserWarning, match="loaded state"):
+            other.step()
+    other.zero_grad()
+    for group in other.param_groups:
+        group["fused_back_pass"] = fused
+    train(resumed, other, range(3, 6))
+    train(net, optimizer, range(3, 6))
+    assert seen(other, list(resumed.parameters())) == seen(optimizer, list(net.parameters()))
 
 
 def test_a_wrapper_is_refused() -> None:

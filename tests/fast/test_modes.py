@@ -75,6 +75,32 @@ def test_a_step_in_eval_mode_is_refused_before_the_closure_and_changes_nothing()
     assert snapshot(optimizer, params) == before
 
 
+@pytest.mark.need(3, 37)
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_step_whose_closure_leaves_eval_mode_behind_is_refused(fused: bool) -> None:
+    """One that shows a sample on the way, and does not come back, would train on the average."""
+    params = parameters()
+    optimizer = ProdigyPlusScheduleFree(params, d0=1e-2, fused_back_pass=fused)
+    before = []
+
+    def closure() -> None:
+        give_gradients(params, 0)
+        optimizer.eval()
+        before.append(snapshot(optimizer, params))
+
+    with pytest.raises(RuntimeError, match=r"train\(\)"):
+        optimizer.step(closure)
+    assert before == [snapshot(optimizer, params)]
+
+
+def test_a_learning_rate_that_a_closure_sets_is_checked() -> None:
+    optimizer, params = trained(torch.float32)
+    before = snapshot(optimizer, params)["weights"]
+    with pytest.raises(ValueError, match="lr=-1"):
+        optimizer.step(lambda: optimizer.param_groups[0].update(lr=-1.0))
+    assert snapshot(optimizer, params)["weights"] == before
+
+
 @pytest.mark.need(37)
 def test_the_closure_runs_once_with_gradients_and_its_value_is_returned() -> None:
     params = parameters()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 import math
+from typing import Any, get_type_hints
 
 import pytest
 import torch
 
-from ppsf_fast import ProdigyPlusScheduleFree
+from ppsf_fast import AdamWScheduleFree, Prodigy, ProdigyPlusScheduleFree
 from ppsf_fast.options import OPTION_NAMES, OPTIONS, SHARED_NAMES
 from ppsf_fast.revisions import REVISIONS
 from tests.fast.helpers import bits, give_gradients, parameters, snapshot, train
@@ -60,6 +61,12 @@ def test_the_table_lists_exactly_the_options_of_the_constructor() -> None:
     have = {name for revision in ProdigyPlusScheduleFree.REVISIONS for name in REVISIONS[revision].options}
     expected = [name for name in OPTION_NAMES if name in have]
     assert expected == [name for name in signature if name not in ("params", "revision", "compile", "process_group")]
+
+
+@pytest.mark.parametrize("kind", [ProdigyPlusScheduleFree, Prodigy, AdamWScheduleFree])
+def test_tools_that_read_the_hints_of_a_constructor_can(kind: Any) -> None:
+    """Makers of command lines and configurations do; a name that is there for type checkers alone is none for them."""
+    assert {*get_type_hints(kind.__init__)} == {*inspect.signature(kind).parameters, "return"}
 
 
 def test_defaults_pass_their_own_checks() -> None:

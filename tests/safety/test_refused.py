@@ -76,6 +76,14 @@ def test_a_sparse_parameter() -> None:
         optimizer.add_param_group({"params": [torch.nn.Parameter(torch.eye(3).to_sparse())]})
 
 
+def test_a_frozen_parameter_of_another_dtype() -> None:
+    """Quantized weights under adapters, where all parameters of a model are given: to convert them would undo it."""
+    _, optimizer = made()
+    quantized = torch.nn.Parameter(torch.zeros(3, dtype=torch.uint8), requires_grad=False)
+    with refused(optimizer, TypeError, r"parameter 1 of the group is torch\.uint8.*leave out what is frozen"):
+        optimizer.add_param_group({"params": [torch.nn.Parameter(torch.ones(3)), quantized]})
+
+
 @pytest.mark.need(28)
 def test_a_parameter_without_memory() -> None:
     """A model is often made so; it may be given to the optimizer then, and no step is possible before it has memory."""
@@ -88,6 +96,33 @@ def test_a_parameter_without_memory() -> None:
         optimizer.step()
     assert [bits(param) for param in params] == kept
     assert optimizer.param_groups[0]["k"] == 3
+
+
+def averaged(optimizer: ProdigyPlusScheduleFree, _: torch.nn.Module) -> None:
+    with optimizer.averaged():
+        pass
+
+
+CHANGES: tuple[Callable[[ProdigyPlusScheduleFree, torch.nn.Module], object], ...] = (
+    lambda optimizer, model: optimizer.eval(),
+    averaged,
+    lambda optimizer, model: optimizer.averaged_state_dict(model),
+)
+
+
+@pytest.mark.need(28)
+@pytest.mark.parametrize("change", CHANGES, ids=["eval", "averaged", "averaged_state_dict"])
+def test_the_average_of_a_parameter_that_was_resized(
+    change: Callable[[ProdigyPlusScheduleFree, torch.nn.Module], object],
+) -> None:
+    """Vocabularies grow so. Weights before it in the list would move, and once more with each further try."""
+    params, optimizer = made()
+    grown(params[2])
+    with refused(optimizer, ValueError, r"parameter 2 has shape \(600, 5\).* 'z'"):
+        change(optimizer, torch.nn.ParameterList(params))
+    del optimizer.state[params[2]]
+    params[2].grad = None
+    change(optimizer, torch.nn.ParameterList(params))
 
 
 WRONG_STATE: dict[str, Any] = {

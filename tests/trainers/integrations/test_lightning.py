@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader
 
-from ppsf_fast import Prodigy, ProdigyPlusScheduleFree
+from ppsf_fast import Prodigy, ProdigyPlusScheduleFree, fuse_backward
 from ppsf_fast.trainers import AdviceWarning
 from ppsf_fast.trainers.lightning import ScheduleFreeCallback
 from tests.trainers.integrations.helpers import Net, Points, copied, same
@@ -191,6 +192,42 @@ def test_several_optimizers_are_told_apart(tmp_path: Path) -> None:
     assert {"optimizer 0/d", "optimizer 0/dlr", "optimizer 1/dlr"} <= set(head)
     assert "optimizer 1/d" not in head
     assert [optimizer.param_groups[0].get("train_mode") for optimizer in trainer.optimizers] == [False, None]
+
+
+class Manual(Module):
+    """Steps by itself, inside the backward pass if hooks are to be put on something."""
+
+    automatic_optimization = False
+
+    def __init__(self, hooked: Callable[[Any], Any] | None = None) -> None:
+        super().__init__()
+        self.hooked = hooked
+
+    def configure_optimizers(self) -> Any:
+        return ProdigyPlusScheduleFree(self.net.parameters(), d0=1e-3, fused_back_pass=self.hooked is not None)
+
+    def on_train_start(self) -> None:
+        self.hooks = self.hooked and fuse_backward(self.hooked(self.optimizers()))
+
+    def training_step(self, batch: Any, _: int) -> None:
+        self.manual_backward(self.net(**batch)["loss"])
+        optimizer: Any = self.optimizers()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    def validation_step(self, batch: Any, _: int) -> None: ...
+
+
+def test_hooks_are_for_the_optimizer_inside_its_wrapper(tmp_path: Path) -> None:
+    """What runs in the wrapper, step() does not end: d came a step late, and the last one was not in what was saved."""
+    trainers = []
+    for hooked in (None, lambda wrapper: wrapper.optimizer):
+        trainers.append(trainer_for(tmp_path))
+        trainers[-1].fit(Manual(hooked), DataLoader(Points(), batch_size=8))
+    plain, fused = (trainer.optimizers[0].metrics() for trainer in trainers)
+    assert plain == fused
+    with pytest.raises(RuntimeError, match=r"called on a wrapper.*\.optimizer in Lightning"):
+        trainer_for(tmp_path).fit(Manual(lambda wrapper: wrapper), DataLoader(Points(), batch_size=8))
 
 
 def test_clipping_and_a_schedule_are_warned_of(tmp_path: Path) -> None:
