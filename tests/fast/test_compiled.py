@@ -94,6 +94,27 @@ def test_the_number_of_threads_changes_no_bit(calls: list[int], dtype: torch.dty
 
 
 @needs_compiler
+def test_all_threads_treat_denormal_numbers_as_the_calling_one() -> None:
+    """Also those that were made when it treated them otherwise; here the second moments are such numbers."""
+
+    def outcome(threads: int, flushes: bool) -> object:
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        torch.set_flush_denormal(flushes)
+        try:
+            params, optimizer = made(torch.float32, LARGE[:1], revision="2.0", d0=1e-6, factored=False)
+            params[0].grad = torch.full_like(params[0], 1e-14)
+            optimizer.step()
+        finally:
+            torch.set_flush_denormal(False)
+            torch.set_num_threads(before)
+        return snapshot(optimizer, params)
+
+    found = [outcome(threads, flushes) for flushes in (False, True) for threads in (3, 1)]
+    assert found[0] == found[1] != found[2] == found[3]
+
+
+@needs_compiler
 def test_large_tensors_get_what_they_get_without_it() -> None:
     """Both round the same sums, taken in float64 in different orders, and the same steps."""
     start = parameters(torch.float32, LARGE)
