@@ -283,6 +283,25 @@ def test_a_step_that_a_scaler_has_unscaled_reads_the_gradients_of_this_step(call
     assert outcome(torch.amp.GradScaler("cpu", init_scale=4.0)) == outcome(None)
 
 
+@needs_compiler
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_a_gradient_may_be_the_weights_themselves(
+    calls: list[int], dtype: torch.dtype, options: dict[str, Any]
+) -> None:
+    """As somebody gives it who tries an optimizer on half the square of the weights."""
+
+    def outcome(same: bool) -> object:
+        params, optimizer = made(dtype, (*SHAPES, LARGE[0]), **options)
+        for _ in range(3):
+            for param in params:
+                param.grad = param.detach() if same else param.detach().clone()
+            optimizer.step()
+        return snapshot(optimizer, params)
+
+    assert outcome(same=True) == outcome(same=False)
+
+
 def negated(values: Tensor) -> Tensor:
     """The same values, stored with the other sign: torch turns them round whenever it reads them."""
     found = torch._neg_view(-values.detach())
