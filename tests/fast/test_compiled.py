@@ -7,6 +7,7 @@ import pickle
 import random
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -222,13 +223,53 @@ def test_it_is_not_saved_and_survives_copies() -> None:
         ProdigyPlusScheduleFree(params, compile=1)
 
 
-def test_without_a_compiler_the_step_goes_on_uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_compiler(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
+
+
+def compiler_of_another_encoding(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    compiler = folder / "c++"
+    compiler.write_text("#!/bin/sh\n[ $1 = --version ] && exit 0\nprintf 'kaputt \\377\\n' >&2; exit 1\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+
+
+def folder_that_is_none(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(folder / "file"))
+    (folder / "file").write_text("")
+
+
+def no_home(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """As of a user whom the system does not know."""
+
+    def home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("TORCH_EXTENSIONS_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", home)
+
+
+@pytest.mark.parametrize(
+    ("without", "said"),
+    [
+        (no_compiler, "no-such-compiler.*CXX"),
+        (compiler_of_another_encoding, "kaputt"),
+        (folder_that_is_none, "file/ppsf'.*TORCH_EXTENSIONS_DIR"),
+        (no_home, "home directory.*TORCH_EXTENSIONS_DIR"),
+    ],
+)
+def test_what_cannot_be_compiled_goes_on_uncompiled(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, without: Callable[..., None], said: str
+) -> None:
+    if build.library() is None and without is not no_compiler:
+        pytest.skip("there is no C++ compiler on this machine")
+    without(monkeypatch, tmp_path)
     build.library.cache_clear()
     try:
         params, optimizer = made(torch.float32)
         give_gradients(params, 0)
-        with pytest.warns(UserWarning, match="no-such-compiler.*CXX"):
+        with pytest.warns(UserWarning, match=said):
             optimizer.step()
         train(optimizer, params, [1])
     finally:
@@ -237,6 +278,12 @@ def test_without_a_compiler_the_step_goes_on_uncompiled(monkeypatch: pytest.Monk
     plain = ProdigyPlusScheduleFree(whole, d0=1e-2)
     train(plain, whole, range(2))
     assert snapshot(optimizer, params) == snapshot(plain, whole)
+
+
+def test_without_a_home_another_folder_can_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    no_home(monkeypatch, tmp_path)
+    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path))
+    assert build.folder() == tmp_path
 
 
 def test_a_device_without_a_kernel_is_named_once() -> None:
