@@ -23,8 +23,6 @@ FLAGS = ("-O3", "-march=native", "-std=c++17", "-fopenmp", "-shared", "-fPIC", "
 _WIDE = ("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()
 _WORD, _POINTER = ctypes.c_int64, ctypes.c_void_p
 _SIGNATURES = {
-    "ppsf_words_of_item": ([], _WORD),
-    "ppsf_words_of_numbers": ([], _WORD),
     "ppsf_scratch": ([_POINTER, _WORD, _WORD], _WORD),
     "ppsf_kept": ([_POINTER, _WORD], _WORD),
     "ppsf_look": ([_POINTER, _WORD, _POINTER, _WORD, _WORD, _POINTER], _WORD),

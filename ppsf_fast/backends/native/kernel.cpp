@@ -179,10 +179,6 @@ void each_item(const Item* items, i64 count, char* scratch, i64 bytes, int threa
 
 extern "C" {
 
-// Sizes of the two layouts in 64-bit words, for the host to compare with its own.
-i64 ppsf_words_of_item() { return sizeof(Item) / 8; }
-i64 ppsf_words_of_numbers() { return sizeof(Numbers) / 8; }
-
 // Bytes of scratch memory that a call needs for this list on so many threads.
 i64 ppsf_scratch(const Item* items, i64 count, i64 threads) {
   i64 large = 0, small = 0;
