@@ -7,6 +7,7 @@ import pickle
 import random
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -91,6 +92,27 @@ def test_the_number_of_threads_changes_no_bit(calls: list[int], dtype: torch.dty
         return snapshot(optimizer, params)
 
     assert outcome(1) == outcome(3)
+
+
+@needs_compiler
+def test_all_threads_treat_denormal_numbers_as_the_calling_one() -> None:
+    """Also those that were made when it treated them otherwise; here the second moments are such numbers."""
+
+    def outcome(threads: int, flushes: bool) -> object:
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        torch.set_flush_denormal(flushes)
+        try:
+            params, optimizer = made(torch.float32, LARGE[:1], revision="2.0", d0=1e-6, factored=False)
+            params[0].grad = torch.full_like(params[0], 1e-14)
+            optimizer.step()
+        finally:
+            torch.set_flush_denormal(False)
+            torch.set_num_threads(before)
+        return snapshot(optimizer, params)
+
+    found = [outcome(threads, flushes) for flushes in (False, True) for threads in (3, 1)]
+    assert found[0] == found[1] != found[2] == found[3]
 
 
 @needs_compiler
@@ -201,13 +223,53 @@ def test_it_is_not_saved_and_survives_copies() -> None:
         ProdigyPlusScheduleFree(params, compile=1)
 
 
-def test_without_a_compiler_the_step_goes_on_uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_compiler(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
+
+
+def compiler_of_another_encoding(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    compiler = folder / "c++"
+    compiler.write_text("#!/bin/sh\n[ $1 = --version ] && exit 0\nprintf 'kaputt \\377\\n' >&2; exit 1\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+
+
+def folder_that_is_none(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(folder / "file"))
+    (folder / "file").write_text("")
+
+
+def no_home(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """As of a user whom the system does not know."""
+
+    def home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("TORCH_EXTENSIONS_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", home)
+
+
+@pytest.mark.parametrize(
+    ("without", "said"),
+    [
+        (no_compiler, "no-such-compiler.*CXX"),
+        (compiler_of_another_encoding, "kaputt"),
+        (folder_that_is_none, "file/ppsf'.*TORCH_EXTENSIONS_DIR"),
+        (no_home, "home directory.*TORCH_EXTENSIONS_DIR"),
+    ],
+)
+def test_what_cannot_be_compiled_goes_on_uncompiled(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, without: Callable[..., None], said: str
+) -> None:
+    if build.library() is None and without is not no_compiler:
+        pytest.skip("there is no C++ compiler on this machine")
+    without(monkeypatch, tmp_path)
     build.library.cache_clear()
     try:
         params, optimizer = made(torch.float32)
         give_gradients(params, 0)
-        with pytest.warns(UserWarning, match="no-such-compiler.*CXX"):
+        with pytest.warns(UserWarning, match=said):
             optimizer.step()
         train(optimizer, params, [1])
     finally:
@@ -216,6 +278,12 @@ def test_without_a_compiler_the_step_goes_on_uncompiled(monkeypatch: pytest.Monk
     plain = ProdigyPlusScheduleFree(whole, d0=1e-2)
     train(plain, whole, range(2))
     assert snapshot(optimizer, params) == snapshot(plain, whole)
+
+
+def test_without_a_home_another_folder_can_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    no_home(monkeypatch, tmp_path)
+    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path))
+    assert build.folder() == tmp_path
 
 
 def test_a_device_without_a_kernel_is_named_once() -> None:
@@ -260,6 +328,25 @@ def test_a_step_that_a_scaler_has_unscaled_reads_the_gradients_of_this_step(call
         return (found := snapshot(optimizer, params))["weights"], found["state"]
 
     assert outcome(torch.amp.GradScaler("cpu", init_scale=4.0)) == outcome(None)
+
+
+@needs_compiler
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_a_gradient_may_be_the_weights_themselves(
+    calls: list[int], dtype: torch.dtype, options: dict[str, Any]
+) -> None:
+    """As somebody gives it who tries an optimizer on half the square of the weights."""
+
+    def outcome(same: bool) -> object:
+        params, optimizer = made(dtype, (*SHAPES, LARGE[0]), **options)
+        for _ in range(3):
+            for param in params:
+                param.grad = param.detach() if same else param.detach().clone()
+            optimizer.step()
+        return snapshot(optimizer, params)
+
+    assert outcome(same=True) == outcome(same=False)
 
 
 def negated(values: Tensor) -> Tensor:

@@ -190,7 +190,8 @@ def test_late_values_do_not_change_the_run(
 @pytest.mark.parametrize("compiled", [False, True])
 def test_a_default_device_elsewhere_is_no_concern_of_a_step(compiled: bool) -> None:
     """As with torch.set_default_device: what is made on the way lies where the parameters do, or on the host."""
-    params, expected = parameters(), parameters()
+    shapes = (*SHAPES, SHAPES[0])  # of which two are stepped together, out of their order
+    params, expected = parameters(shapes=shapes), parameters(shapes=shapes)
     optimizer = ProdigyPlusScheduleFree(params, compile=compiled)
     for step in range(3):
         give_gradients(params, step)

@@ -112,9 +112,11 @@ def test_an_edit_of_a_scalar_is_honoured() -> None:
 def test_an_edit_in_one_group_of_a_shared_estimate_holds_for_all() -> None:
     params, optimizer = pair(split_groups=False)
     train(optimizer, params, range(3))
-    optimizer.param_groups[1]["d"] = 1e-2
+    first, second = optimizer.param_groups
+    second["d"] = 1e-2
     train(optimizer, params, [3])
-    assert [group["d_prev"] for group in optimizer.param_groups] == [1e-2, 1e-2]
+    assert first["d_prev"] == 1e-2
+    assert {name: first[name] for name in POOL} == {name: second[name] for name in POOL}
 
 
 @pytest.mark.need(18, 32)
@@ -135,9 +137,17 @@ def test_the_estimate_of_one_group_is_not_disturbed_by_the_mean() -> None:
     params, optimizer = pair()
     assert [row["step_estimate"] for row in optimizer.metrics()] == [1e-6, 1e-6]
     assert [row["d_hat"] for row in optimizer.metrics()] == [0.0, 0.0]
-    train(optimizer, params, range(3))
-    for row in optimizer.metrics():
-        assert row["d_hat"] == math.atan2(row["d_numerator"], row["d_denom"])
+    train(optimizer, params, range(9))
+    own = [group["d"] for group in optimizer.param_groups]
+    sums = [optimizer.state[param]["s"].clone() for param in params]
+    assert own[0] != own[1]
+    train(optimizer, params, [9])
+    assert [group["d_prev"] for group in optimizer.param_groups] == own
+    for param, d, s in zip(params, own, sums, strict=True):
+        assert param.grad is not None
+        weight = torch.tensor(d, dtype=torch.float64).sqrt().float()
+        s.mul_(math.sqrt(0.99)).add_(param.grad.flatten()[::11] * weight)
+        assert torch.equal(optimizer.state[param]["s"], s)
 
 
 def test_parameters_that_have_no_shape_yet_are_taken() -> None:

@@ -80,7 +80,9 @@ def test_one_that_takes_the_place_of_another_meanwhile_is_found() -> None:
     optimizer.step_param(params[0])
     late = torch.nn.Parameter(torch.ones(5))
     optimizer.param_groups[0]["params"][1] = late
-    give_gradients([params[0], late], 0)
+    give_gradients([*params, late], 0)
+    with pytest.raises(ValueError, match="none of the optimizer's"):
+        optimizer.step_param(params[1])
     optimizer.step_param(params[0])
     optimizer.step_param(late)
     optimizer.step()

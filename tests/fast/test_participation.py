@@ -37,6 +37,7 @@ def test_a_late_parameter_starts_from_its_weights_of_that_step() -> None:
     train(optimizer, [early, late], [3])
     assert bits(optimizer.state[late]["p0"]) == bits(torch.full((3,), 2.5))
     assert optimizer.state[late]["s"].shape == (3,)
+    assert bool(((optimizer.state[late]["z"] - 2.5).abs() < 0.01).all())
 
 
 @pytest.mark.need(18)

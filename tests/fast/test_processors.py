@@ -18,6 +18,15 @@ def knows(flag: str) -> bool:
     return info.exists() and f" {flag} " in info.read_text()
 
 
+@pytest.mark.parametrize("line", ["flags\t\t: fpu sse2 avx2", "Features\t: fp asimd sve"])
+def test_processors_that_know_other_instructions_keep_libraries_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    """On x86 and on ARM: one home folder may serve machines of several generations."""
+    monkeypatch.setattr(Path, "read_text", lambda *_: f"processor\t: 0\n{line}\nprocessor\t: 1\n{line}\n")
+    assert build._machine() == line
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("processor", PROCESSORS)
 def test_what_is_compiled_for_another_processor_passes_the_same_tests(processor: str, tmp_path: Path) -> None:

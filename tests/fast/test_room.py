@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import weakref
+from typing import Any
+
+import pytest
 import torch
 
 from ppsf_fast.backends.room import Room
@@ -16,9 +20,18 @@ def test_a_name_has_one_place_whatever_is_taken_there() -> None:
     assert again.data_ptr() == first.data_ptr() != other.data_ptr()
 
 
-def test_a_place_grows_and_lets_go_of_what_it_had() -> None:
+def test_a_place_grows_and_lets_go_of_what_it_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it takes more, or there would be both for a while."""
     room, here = Room(), torch.device("cpu")
     room.take("a", (8,), torch.float32, here)
+    held = [weakref.ref(block) for block in room._held.values()]
+    empty = torch.empty
+
+    def taken(*size: int, **how: Any) -> torch.Tensor:
+        assert [block() for block in held] == [None]
+        return empty(*size, **how)
+
+    monkeypatch.setattr(torch, "empty", taken)
     larger = room.take("a", (5, 5), torch.int64, here)
     assert larger.untyped_storage().nbytes() == 200
     assert room.take("a", (), torch.float32, here).data_ptr() == larger.data_ptr()

@@ -10,6 +10,7 @@ import platform
 import subprocess
 import tempfile
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 SOURCE = Path(__file__).with_name("kernel.cpp")
@@ -22,8 +23,6 @@ FLAGS = ("-O3", "-march=native", "-std=c++17", "-fopenmp", "-shared", "-fPIC", "
 _WIDE = ("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()
 _WORD, _POINTER = ctypes.c_int64, ctypes.c_void_p
 _SIGNATURES = {
-    "ppsf_words_of_item": ([], _WORD),
-    "ppsf_words_of_numbers": ([], _WORD),
     "ppsf_scratch": ([_POINTER, _WORD, _WORD], _WORD),
     "ppsf_kept": ([_POINTER, _WORD], _WORD),
     "ppsf_look": ([_POINTER, _WORD, _POINTER, _WORD, _WORD, _POINTER], _WORD),
@@ -34,8 +33,9 @@ _SIGNATURES = {
 def folder() -> Path:
     """Where compiled kernels are kept: where torch keeps its compiled extensions."""
     chosen = os.environ.get("TORCH_EXTENSIONS_DIR")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(chosen) if chosen else cache / "torch_extensions"
+    if chosen:
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "torch_extensions"
 
 
 def compiler() -> str:
@@ -49,7 +49,13 @@ def _machine() -> str:
         lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
     except OSError:
         lines = []
-    return next((line for line in lines if line.startswith("flags")), platform.processor() or platform.machine())
+    known = (line for line in lines if line.startswith(("flags", "Features")))  # as x86 and ARM say it
+    return next(known, platform.processor() or platform.machine())
+
+
+def _told(command: Sequence[str]) -> str:
+    """What a command prints; what is not in the encoding of this process, as compilers may speak, is replaced."""
+    return subprocess.run(command, check=True, capture_output=True, errors="replace").stdout
 
 
 def _compiled() -> Path:
@@ -57,11 +63,11 @@ def _compiled() -> Path:
 
     Raises:
         OSError, subprocess.CalledProcessError: there is no compiler, or it cannot compile this.
+        OSError, RuntimeError: there is no folder to keep the library in.
     """
-    version = subprocess.run([compiler(), "--version"], check=True, capture_output=True).stdout
     parts = (
         *(source.read_bytes() for source in SOURCES),
-        version,
+        _told((compiler(), "--version")).encode(),
         _machine().encode(),
         " ".join((compiler(), *FLAGS, *_WIDE)).encode(),
     )
@@ -71,8 +77,7 @@ def _compiled() -> Path:
         # Another process may be doing the same: the name appears when the file is complete.
         with tempfile.TemporaryDirectory(dir=path.parent) as place:
             made = Path(place) / path.name
-            command = [compiler(), *FLAGS, *_WIDE, str(SOURCE), "-o", str(made)]
-            subprocess.run(command, check=True, capture_output=True, text=True)
+            _told((compiler(), *FLAGS, *_WIDE, str(SOURCE), "-o", str(made)))
             made.replace(path)
     return path
 
@@ -82,11 +87,12 @@ def library() -> ctypes.CDLL | None:
     """The functions of the kernel; None, after a warning, if it cannot be compiled."""
     try:
         found = ctypes.CDLL(str(_compiled()))
-    except (OSError, subprocess.CalledProcessError) as error:
+    except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
         said = str(getattr(error, "stderr", None) or error).splitlines()[0]
         warnings.warn(
             f"compile=True: {compiler()} could not compile the step, which goes on uncompiled and slower ({said}). "
-            "Install a C++ compiler with OpenMP, or name it in the environment variable CXX, or leave compile out.",
+            "Install a C++ compiler with OpenMP, or name it in the environment variable CXX, and a folder that can be "
+            "written in TORCH_EXTENSIONS_DIR; or leave compile out.",
             stacklevel=2,
         )
         return None

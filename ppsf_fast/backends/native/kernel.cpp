@@ -9,9 +9,24 @@
 
 #include <omp.h>
 
+#include <cfenv>
+
 #include "moments.hpp"
 
 namespace {
+
+// Runs work() on so many threads, which treat denormal numbers as the calling one does: left alone, each would do so as
+// was usual when it was made.
+template <class Work>
+void together(int threads, Work work) {
+  std::fenv_t own;
+  std::fegetenv(&own);
+#pragma omp parallel num_threads(threads)
+  {
+    std::fesetenv(&own);
+    work();
+  }
+}
 
 // Runs work(task) for all tasks, on so many threads.
 template <class Work>
@@ -21,12 +36,11 @@ void each(int threads, i64 tasks, Work work) {
     for (i64 task = 0; task < tasks; ++task) work(task, w);
     return;
   }
-#pragma omp parallel num_threads(threads)
-  {
+  together(threads, [&] {
     Buffers w;
 #pragma omp for schedule(static)
     for (i64 task = 0; task < tasks; ++task) work(task, w);
-  }
+  });
 }
 
 i64 parts(const Item& t) { return (t.numel + TASK - 1) / TASK; }
@@ -110,6 +124,13 @@ float concentration(int threads, const Task& task, float shorter, double* sums) 
 }
 
 void step_one(int threads, const Item& t, const Numbers& c, char* scratch, float* room, double* result) {
+  if (t.grad == t.y && c.measures && c.moves) {  // whoever takes the weights as their gradient loses it by the move
+    Numbers before = c, after = c;
+    double none[2];
+    before.moves = after.measures = 0;
+    step_one(threads, t, before, scratch, room, result);
+    return step_one(threads, t, after, scratch, room, none);
+  }
   double *inner = reinterpret_cast<double*>(scratch), *norm = inner + parts(t);
   Task task{t, c, nullptr, nullptr};
   float shorter = 1, kept = 1;
@@ -141,9 +162,11 @@ template <class Work>
 void each_item(const Item* items, i64 count, char* scratch, i64 bytes, int threads, float* room, Work work) {
   const i64 own = (bytes - 64) / threads / 64 * 64;
   char* const aligned = scratch + (64 - reinterpret_cast<std::uintptr_t>(scratch) % 64) % 64;
-#pragma omp parallel for schedule(dynamic) num_threads(threads)
-  for (i64 i = 0; i < count; ++i)
-    if (items[i].numel <= SMALL) work(1, i, aligned + omp_get_thread_num() * own, nullptr);
+  together(threads, [&] {
+#pragma omp for schedule(dynamic)
+    for (i64 i = 0; i < count; ++i)
+      if (items[i].numel <= SMALL) work(1, i, aligned + omp_get_thread_num() * own, nullptr);
+  });
   for (i64 i = 0; i < count; ++i)
     if (items[i].numel > SMALL) {
       const i64 means = room ? kept(items[i]) : 0;
@@ -155,10 +178,6 @@ void each_item(const Item* items, i64 count, char* scratch, i64 bytes, int threa
 }  // namespace
 
 extern "C" {
-
-// Sizes of the two layouts in 64-bit words, for the host to compare with its own.
-i64 ppsf_words_of_item() { return sizeof(Item) / 8; }
-i64 ppsf_words_of_numbers() { return sizeof(Numbers) / 8; }
 
 // Bytes of scratch memory that a call needs for this list on so many threads.
 i64 ppsf_scratch(const Item* items, i64 count, i64 threads) {
