@@ -157,6 +157,8 @@ def test_course_of_a_parameter() -> None:
     assert first == speed.Course(3.0, 7.0, 5.0)
     assert speed.course(first, F(11), np.array([0.0, 1.0]), F(16)) == speed.Course(4.0, 7.0, 5.0)
     assert speed.course(None, F(0), np.zeros(2), F(1)) == speed.Course(0.0, 1e-8, 1e-8)
+    stored = F(np.float32(1e-8))  # which is less
+    assert speed.course(speed.Course(F(0), stored, stored), F(0), np.zeros(2), F(2)) == speed.Course(0.0, 1e-8, 1e-8)
 
 
 @pytest.mark.clause("PPSF-R-010")
