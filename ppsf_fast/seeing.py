@@ -28,7 +28,7 @@ class Seeing(Core):
         Returns:
             the optimizer.
         """
-        # clause: PPSF-L-003 43d63321
+        # clause: PPSF-L-003 f3368b50
         mode = mode or not modes.averages(self._rules())
         if any(group["train_mode"] != mode for group in self.param_groups):
             self._end_fused_step()

@@ -168,6 +168,20 @@ def test_samples_in_bfloat16() -> None:
     assert rounding.compact(forms, False) == forms
 
 
+@pytest.mark.clause("PPSF-R-010")
+def test_the_first_item_is_what_rounding_makes_of_the_sample() -> None:
+    """Without it the first displacement is 0."""
+    weight = float(nearest(np.asarray(1.2345), FLOAT32))
+    revision, found = load_revision("update3"), {}
+    for bf16_state in (False, True):
+        options = options_of(revision, bf16_state=bf16_state, amplify_gradients=False)
+        config = Config(groups=(options,), dtypes=(("float32",),), revision=revision)
+        state = step(config, initial_state(config, [[np.array([weight])]]), [[np.array([3.0])]])
+        found[bf16_state] = float(state.groups[0].d_numerator)
+    du = (1 - math.sqrt(0.99)) * 1e-6
+    assert found == {False: 0.0, True: pytest.approx(du * 3 * (float(nearest(np.asarray(weight), BFLOAT16)) - weight))}
+
+
 # ------------------------------------------------------------------------------------------------------ whole runs
 
 RNG = np.random.default_rng(5)
