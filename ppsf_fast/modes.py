@@ -50,7 +50,7 @@ def _moved(weights: Tensor, z: Tensor, beta1: float, mode: bool) -> Tensor:
 
 def averages(rules: Sequence[Rule]) -> bool:
     """Whether there is an eval mode at all."""
-    # clause: PPSF-L-003 43d63321
+    # clause: PPSF-L-003 f3368b50
     return any(rule.averages for rule in rules)
 
 

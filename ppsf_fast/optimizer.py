@@ -24,7 +24,8 @@ class ProdigyPlusScheduleFree(RevisedOptimizer):
         beta3: coefficient of the statistics of the estimate, in [0, 1); None: sqrt(betas[1]).
         weight_decay: decoupled weight decay, >= 0.
         weight_decay_by_lr: multiply the decay by the step size.
-        use_bias_correction: bias-correct the second moment, and warm up as RAdam does; needs betas[1] > 0.6.
+        use_bias_correction: bias-correct the second moment, and warm up as RAdam does; needs betas[1] > 0.6. In update3
+            and where weights are not averaged: Adam's two corrections, for any betas.
         d0: first estimate, > 0, and the least: no option lets it fall below.
         d_coef: multiplies the estimate, > 0.
         prodigy_steps: number of steps in which the estimate adapts; 0: always. Its memory is freed

@@ -312,7 +312,7 @@ def show_effective_lr(groups: Sequence[Group], rules: Sequence[Rule], members: I
 
     Of a group without an estimate d counts as 1.
     """
-    # clause: PPSF-G-010 e11d91d2
+    # clause: PPSF-G-010 54b84240
     estimates = step_estimates(groups, rules)
     for member in members:
         group = groups[member]

@@ -31,7 +31,7 @@ class Seeing(Core):
         Raises:
             ValueError: a parameter was resized since its last step; nothing has changed then.
         """
-        # clause: PPSF-L-003 43d63321
+        # clause: PPSF-L-003 f3368b50
         mode = mode or not modes.averages(self._rules())
         if any(group["train_mode"] != mode for group in self.param_groups):
             modes.check_fit(self.param_groups, self.state)

@@ -82,7 +82,7 @@ def moment_names(state: Mapping[str, Any]) -> tuple[str, ...]:
 def _sampled(param: Tensor, rule: Rule, layout: Layout | None) -> tuple[Tensor, torch.dtype]:
     """x0, and the dtype of s."""
     start = sample(param.detach(), rule.stride) if layout is None else layout.runs.sample(param.detach(), rule.stride)
-    # clause: PPSF-R-010 e3f7656a
+    # clause: PPSF-R-010 5370d396
     if rule.bf16_state:
         return start.to(torch.bfloat16, copy=True), torch.bfloat16
     return start.to(dtype_of_state(param), copy=True), torch.float32

@@ -86,7 +86,7 @@ def _estimated(old: dict[str, Tensor], sums: Statistics, rule: Rule) -> dict[str
     else:
         found |= _grown(old, _candidate(old["d"], numerator, sums.norm, rule), rule)
     if rule.revision.ceiling == "d":
-        # clause: PPSF-D-031 677e6bd2
+        # clause: PPSF-D-031 c5bbad4a
         found["d"] = found["d"].clamp_max(CEILING)
     return found
 

@@ -181,7 +181,7 @@ def has_evidence(denominator: Number) -> bool:
     return numbers.is_positive(denominator, "evidence")
 
 
-@clause("PPSF-D-031", "677e6bd2")
+@clause("PPSF-D-031", "c5bbad4a")
 def ceiling(d: Number) -> Number:
     """The estimate, at most so large that products with it are finite."""
     return numbers.minimum(d, LARGEST + 0 * d)

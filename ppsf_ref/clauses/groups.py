@@ -55,7 +55,7 @@ def advances(took_part: Sequence[bool]) -> bool:
     return any(took_part)
 
 
-@clause("PPSF-G-010", "e11d91d2")
+@clause("PPSF-G-010", "54b84240")
 def effective_lr(dlr: Number, d: Number) -> Number:
     """What a group shows of the step size of its coming step."""
     return dlr / d

@@ -82,7 +82,7 @@ def next_count(k: int) -> int:
     return k + 1
 
 
-@clause("PPSF-L-003", "43d63321")
+@clause("PPSF-L-003", "f3368b50")
 def mode_after(train_mode: bool, call: Literal["train", "eval"], averages: bool = True) -> bool:
     """train() and eval() may be repeated; what counts is the last one, where weights are averaged at all."""
     return call == "train" or not averages

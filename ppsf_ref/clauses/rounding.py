@@ -65,7 +65,7 @@ def preserved(x: Array, rounded: Array) -> Array:
     return np.where(np.isfinite(x) & (x != 0), rounded, x)
 
 
-@clause("PPSF-R-010", "e3f7656a")
+@clause("PPSF-R-010", "5370d396")
 def compact(forms: Mapping[str, Format], bf16_state: bool) -> Mapping[str, Format]:
     """With ``bf16_state`` the samples that only the estimate needs are kept in bfloat16."""
     return {**forms, "x0": BFLOAT16, "s": BFLOAT16} if bf16_state else forms

@@ -52,9 +52,10 @@ class Course(NamedTuple):
 def course(before: Course | None, inner: Number, displacement: Number, k: Number) -> Course:
     """The course after a step; before the first there is none."""
     l1, l2 = numbers.total(abs(displacement)), numbers.sqrt(numbers.total(displacement * displacement))
+    floor = LEAST_DISPLACEMENT + 0 * l1
+    l1, l2 = numbers.maximum(l1, floor), numbers.maximum(l2, floor)
     if before is None:
-        floor = LEAST_DISPLACEMENT + 0 * l1
-        return Course(inner, numbers.maximum(l1, floor), numbers.maximum(l2, floor))
+        return Course(inner, l1, l2)
     gain = 1 / numbers.power(k, 0.75)
     pull = (1 - gain) * before.pull + gain * inner
     return Course(pull, numbers.maximum(l1, before.l1), numbers.maximum(l2, before.l2))

@@ -12,6 +12,7 @@ import pytest
 from computed import Table, compute
 from drawing import Picture, svg
 from facts import averaging, bounds, distance, estimate, factored, growth, modifiers, muon, rectification, rounding
+from ppsf_ref.clauses import distance as distance_clauses
 
 Vector = npt.NDArray[np.float64]
 SEEDS = range(20)
@@ -47,6 +48,15 @@ def test_the_sample_breaks_the_bound_as_the_page_computes() -> None:
     assert statistics(gradients, points, start, ones) == (25.0, 15.0 + 152.0)
 
 
+def test_a_parameter_that_sat_out_breaks_the_bound_after_it_came_back() -> None:
+    """A parabola from 1, so that the distance is 1; while the parameter sits out its old items decay in N alone."""
+    points, kept = np.array([1.0, -1.4, 0.5]), np.array([1.0, 1.0, 1.0])
+    decayed = np.array([1e-6, 1e-6, 1.0])
+    inner, norm = float(decayed @ (points * (1 - points))), abs(float(kept @ points))
+    assert inner / norm > 2
+    assert float(kept @ (points * (1 - points))) / norm <= 1
+
+
 def test_the_estimates_of_the_picture_grow_and_stay_below_the_bound() -> None:
     for make in ("prodigy", "1.9", "2.0"):
         found = distance.estimates(make)
@@ -73,6 +83,16 @@ def test_limited_growth_is_slowed_and_not_prevented(seed: int) -> None:
     for n in range(1, 120):
         d = growth.limited(d, target * (1 + draw.exponential()))
         assert min(target, growth.LIMIT**n * growth.D0) * (1 - 1e-12) <= d <= growth.LIMIT**n * growth.D0 * (1 + 1e-12)
+
+
+def test_a_single_candidate_costs_a_factor_under_the_limiter_and_is_reached_under_growth_rate() -> None:
+    limited = 1e-3
+    capped = largest = np.float64(limited)
+    for candidate in np.array([0.1, *[1e-3] * 40]):
+        limited = growth.limited(limited, float(candidate))
+        capped, largest = distance_clauses.capped_estimate(capped, candidate, largest, np.float64(growth.D0), 1.2)
+    assert limited == pytest.approx(1e-3 * growth.LIMIT)
+    assert capped == 0.1
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -94,6 +95,20 @@ def test_d_times_effective_lr_is_the_step_size_in_use(split: bool, mean: bool) -
         train(optimizer, [group["params"][0]], [8])
         assert abs(group["weight_sum"] - before - row["dlr"] ** 2) <= 4 * math.ulp(group["weight_sum"])
         break
+
+
+@pytest.mark.clause("PPSF-G-010")
+@pytest.mark.parametrize(
+    ("given", "factor"),
+    [
+        ({}, 1.0),
+        ({"use_bias_correction": True}, 0.0),
+        ({"revision": "update3", "warmup_steps": 10}, 0.1),
+    ],
+)
+def test_before_the_first_step_effective_lr_is_that_of_the_first_step(given: dict[str, Any], factor: float) -> None:
+    optimizer = ProdigyPlusScheduleFree([torch.nn.Parameter(torch.ones(3))], lr=0.5, **given)
+    assert optimizer.param_groups[0]["effective_lr"] == 0.5 * factor
 
 
 @pytest.mark.usefixtures("accelerator")

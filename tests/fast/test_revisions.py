@@ -158,9 +158,15 @@ def test_a_state_dict_of_another_revision_is_refused(saved: str, loading: str) -
     assert snapshot(second, []) == before
 
 
-def test_where_nothing_is_averaged_there_is_no_eval_mode() -> None:
+@pytest.mark.clause("PPSF-L-003")
+@pytest.mark.parametrize("revision", ["prodigy", "2.0"])
+def test_where_nothing_is_averaged_there_is_no_eval_mode(revision: str) -> None:
     params = parameters()
-    optimizer = Prodigy(params)
+    optimizer = (
+        Prodigy(params)
+        if revision == "prodigy"
+        else ProdigyPlusScheduleFree(params, revision=revision, use_schedulefree=False)
+    )
     train(optimizer, params, range(3))
     before = snapshot(optimizer, params)
     assert optimizer.eval() is optimizer

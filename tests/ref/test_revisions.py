@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -157,6 +158,8 @@ def test_course_of_a_parameter() -> None:
     assert first == speed.Course(3.0, 7.0, 5.0)
     assert speed.course(first, F(11), np.array([0.0, 1.0]), F(16)) == speed.Course(4.0, 7.0, 5.0)
     assert speed.course(None, F(0), np.zeros(2), F(1)) == speed.Course(0.0, 1e-8, 1e-8)
+    stored = F(np.float32(1e-8))  # which is less
+    assert speed.course(speed.Course(F(0), stored, stored), F(0), np.zeros(2), F(2)) == speed.Course(0.0, 1e-8, 1e-8)
 
 
 @pytest.mark.clause("PPSF-R-010")
@@ -164,6 +167,20 @@ def test_samples_in_bfloat16() -> None:
     forms = rounding.compact(rounding.storage("float32", True), True)
     assert (forms["s"], forms["x0"], forms["v"]) == (BFLOAT16, BFLOAT16, FLOAT32)
     assert rounding.compact(forms, False) == forms
+
+
+@pytest.mark.clause("PPSF-R-010")
+def test_the_first_item_is_what_rounding_makes_of_the_sample() -> None:
+    """Without it the first displacement is 0."""
+    weight = float(nearest(np.asarray(1.2345), FLOAT32))
+    revision, found = load_revision("update3"), {}
+    for bf16_state in (False, True):
+        options = options_of(revision, bf16_state=bf16_state, amplify_gradients=False)
+        config = Config(groups=(options,), dtypes=(("float32",),), revision=revision)
+        state = step(config, initial_state(config, [[np.array([weight])]]), [[np.array([3.0])]])
+        found[bf16_state] = float(state.groups[0].d_numerator)
+    du = (1 - math.sqrt(0.99)) * 1e-6
+    assert found == {False: 0.0, True: pytest.approx(du * 3 * (float(nearest(np.asarray(weight), BFLOAT16)) - weight))}
 
 
 # ------------------------------------------------------------------------------------------------------ whole runs
@@ -188,15 +205,24 @@ def gradient(y: Any, target: Any, scale: float) -> Any:
     return scale * (y - target)
 
 
-def trained(config: Config, weights: list[list[Any]], steps: int = 12, scale: float = 1.0) -> list[State]:
-    """States of a run towards fixed targets."""
+def trained(
+    config: Config,
+    weights: list[list[Any]],
+    steps: int = 12,
+    scale: float = 1.0,
+    changed: Callable[[Config, int], Config] = lambda config, step: config,
+    gap: bool = False,
+) -> list[State]:
+    """States of a run towards fixed targets; ``gap``: the first parameter of a group has no gradient for a while."""
     targets = [[np.cos(np.arange(w.size)).reshape(w.shape) for w in row] for row in weights]
     states = [initial_state(config, weights)]
     with overriding(UNSTORED):
-        for _ in range(steps):
+        for k in range(steps):
             rows = zip(states[-1].groups, targets, strict=True)
             grads = [[gradient(p.y, t, scale) for p, t in zip(group.params, row, strict=True)] for group, row in rows]
-            states.append(step(config, states[-1], grads))
+            if gap and 6 <= k < 10:
+                grads = [[None, *row[1:]] for row in grads]
+            states.append(step(changed(config, k), states[-1], grads))
     return states
 
 
@@ -226,6 +252,34 @@ def test_with_a_frozen_estimate_it_is_radam_schedule_free(revision: str) -> None
     assert np.abs(ys(ours[-1])[0] - WEIGHTS[0]).max() > 1e-3
 
 
+def falling(config: Config, step: int) -> Config:
+    """A tenth of lr from the seventh step on."""
+    return replace(
+        config, groups=tuple(replace(group, lr=group.lr / (10 if step > 5 else 1)) for group in config.groups)
+    )
+
+
+@pytest.mark.clause("PPSF-N-010")
+@pytest.mark.parametrize("case", [{"changed": falling}, {"gap": True}], ids=["lr falls", "a parameter sits out"])
+def test_it_is_not_where_lr_falls_or_a_parameter_sits_out(case: dict[str, Any]) -> None:
+    same = {"betas": (0.9, 0.99), "use_bias_correction": True}
+    off = {"use_stableadamw": False, "factored": False, "prodigy_steps": 1, "d0": 0.05}
+    ours = trained(config("1.9", **same, **off), [WEIGHTS], 20, **case)
+    theirs = trained(config("schedulefree", lr=0.05, **same), [WEIGHTS], 20, **case)
+    assert np.abs(ys(ours[-1])[0] - ys(theirs[-1])[0]).max() > 1e-4
+
+
+@pytest.mark.clause("PPSF-N-011")
+@pytest.mark.parametrize("case", [{"changed": falling}, {"use_bias_correction": True}], ids=["lr falls", "corrected"])
+def test_without_averaging_it_is_prodigy_as_long_as_the_step_size_is_d(case: dict[str, Any]) -> None:
+    same: dict[str, Any] = {"betas": (0.9, 0.999), "d0": 1e-3, "eps": 1e-30, "slice_p": 11}
+    off: dict[str, Any] = {"use_schedulefree": False, "use_stableadamw": False, "factored": False, "d_limiter": False}
+    same, run = ({**same, **case}, {}) if "changed" not in case else (same, case)
+    ours = trained(config("2.0", **same, **off, split_groups=False), [WEIGHTS], **run)
+    theirs = trained(config("prodigy", **same), [WEIGHTS], **run)
+    assert abs(ds(ours)[-1][0] / ds(theirs)[-1][0] - 1) > 1e-2
+
+
 @pytest.mark.clause("PPSF-N-011")
 def test_without_averaging_it_is_prodigy() -> None:
     same: dict[str, Any] = {"betas": (0.9, 0.999), "d0": 1e-3, "eps": 1e-30, "slice_p": 11, "weight_decay": 0.1}
@@ -250,6 +304,16 @@ def test_the_scale_of_the_gradients_does_not_matter(revision: str, amplify: bool
     assert ds(plain_run)[-1][0] > 1e-3
     np.testing.assert_allclose(ds(plain_run), ds(scaled), **CLOSE)
     assert_same_weights(plain_run[-1], scaled[-1])
+
+
+@pytest.mark.clause("PPSF-N-012")
+@pytest.mark.parametrize(
+    ("revision", "given"),
+    [("1.9", {"eps": None, "use_muon_pp": True}), ("prodigy", {"eps": 1e-200, "weight_decay": 0.1, "decouple": False})],
+)
+def test_the_scale_matters_where_the_clause_says_so(revision: str, given: dict[str, Any]) -> None:
+    plain_run, scaled = (trained(config(revision, d0=1e-3, **given), [WEIGHTS], scale=s) for s in (1.0, 1e-3))
+    assert np.abs(ys(plain_run[-1])[1] - ys(scaled[-1])[1]).max() > 1e-2
 
 
 @pytest.mark.clause("PPSF-N-013")

@@ -324,7 +324,7 @@ def _estimate(settings, scalars, d, inner, norm, adapts, L: tl.constexpr):
         new = tl.where(tl.load(settings + C.DISPLACEMENT) != 0, displaced, new)
         _keep(scalars, C.AT_N_MAX, tl.maximum(n_max, numerator), adapts)
     if L.ceiling == "d":
-        # clause: PPSF-D-031 677e6bd2
+        # clause: PPSF-D-031 c5bbad4a
         new = tl.minimum(new, _CEILING)
     _keep(scalars, C.AT_NUMERATOR, numerator, adapts)
     _keep(scalars, C.AT_DENOM, norm, adapts)
