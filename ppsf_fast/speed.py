@@ -51,9 +51,8 @@ def course(
     pull, l1, l2 = (value.to(inner.dtype) for value in before)
     # clause: PPSF-M-040 55e6ec90
     gain = torch.where(l1 > 0, k.to(inner.dtype).pow(-0.75), 1.0)
-    floor = torch.where(l1 > 0, torch.zeros_like(l1), _LEAST_DISPLACEMENT)
-    l1 = torch.maximum(l1, way[0]).maximum(floor)
-    l2 = torch.maximum(l2, way[1].sqrt()).maximum(floor)
+    l1 = torch.maximum(l1, way[0]).clamp_min(_LEAST_DISPLACEMENT)
+    l2 = torch.maximum(l2, way[1].sqrt()).clamp_min(_LEAST_DISPLACEMENT)
     return pull * (1 - gain) + inner * gain, l1, l2
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ppsf_fast import ProdigyPlusScheduleFree
+from ppsf_fast.speed import course
 from tests.fast.helpers import parameters, snapshot, train
 
 
@@ -109,3 +110,11 @@ def test_a_small_regression_converges_and_d_rises(dtype: torch.dtype, options: d
     optimizer.eval()
     assert optimizer.param_groups[0]["d"] > 1e-3
     assert loss().item() < 0.1 * losses[0]
+
+
+@pytest.mark.clause("PPSF-M-040")
+def test_a_displacement_counts_as_1e_8_in_every_step() -> None:
+    """Also where it is what an earlier step has stored of it, which in float32 is less."""
+    stored, none = torch.tensor([[1e-8]]), torch.zeros(1, 1, dtype=torch.float64)
+    _, l1, l2 = course((torch.zeros(1, 1), stored, stored), none, (none, none), torch.tensor(2))
+    assert stored.double().item() < l1.item() == l2.item() == 1e-8

@@ -134,9 +134,8 @@ def _course(row, numbers, inner, l1, square, has, F: tl.constexpr):
         tl.load(to_l2).to(tl.float64),
     )
     # clause: PPSF-M-040 55e6ec90
-    begun = old_l1 > 0
-    gain = tl.where(begun, power(numbers[C.N_K], tl.full((), -0.75, tl.float64)), 1.0)
-    floor = tl.where(begun, 0.0, tl.full((), _LEAST_DISPLACEMENT, tl.float64))
+    gain = tl.where(old_l1 > 0, power(numbers[C.N_K], tl.full((), -0.75, tl.float64)), 1.0)
+    floor = tl.full((), _LEAST_DISPLACEMENT, tl.float64)
     l1 = tl.maximum(tl.maximum(old_l1, l1), floor)
     l2 = tl.maximum(tl.maximum(old_l2, tl.sqrt(square)), floor)
     pull = pull * (1 - gain) + inner * gain
