@@ -172,6 +172,11 @@ def _foreign_gradients(implementation: Implementation) -> Iterator[Finding]:
         yield Finding(agrees(expected, got, KINDS), f"a {kind} gradient: {got}, not {expected}")
         changed = difference(before, session.snapshot().state)
         yield Finding(not changed, f"a refused {kind} gradient changes {changed}")
+        if "changing_lr" not in implementation.capabilities.limits:
+            session = implementation.new(two_groups(), {})
+            session.set_lr(1, 0.0)
+            got = outcome(session.step_with_foreign_gradient, kind)
+            yield Finding(got == "accepted", f"a {kind} gradient in a group whose lr is 0, which is not read: {got}")
     session = implementation.new(two_groups(), {})
     expected = outcome(errors.refuse_gradient, "strided", False)
     got = outcome(session.step, gradients(session, 0))

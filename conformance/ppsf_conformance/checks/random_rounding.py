@@ -15,7 +15,15 @@ import numpy as np
 
 from ppsf_conformance.adapter import Array, Group, Implementation, Session, Weights, offers
 from ppsf_conformance.checks.exact_rounding import DRAWS, fault_of
-from ppsf_conformance.checks.finding import Check, Finding, rounds_stochastically, run, two_groups
+from ppsf_conformance.checks.finding import (
+    Check,
+    Finding,
+    Overwritable,
+    at_step,
+    rounds_stochastically,
+    run,
+    two_groups,
+)
 from ppsf_conformance.checks.lifecycle import neighbours
 from ppsf_ref.clauses import rounding
 
@@ -32,6 +40,8 @@ TAKEN = (
 
 #: Where draws go both ways alike: start, what each step takes; and elements.
 START, HALF, COINS = 1.0, 2.0**-9, 2**16
+#: Seeds and step numbers that do not fit into 32 bits, the latter nor into float32.
+WRAPPED = ((2**32 + 1, 1), (1, 2**32 + 2**24 + 1))
 #: How improbable a result may be if draws are independent and fair.
 IMPROBABLE = 2.0**-60
 
@@ -50,12 +60,19 @@ def _options(implementation: Implementation, **given: Any) -> dict[str, Any]:
     return {name: value for name, value in wanted.items() if name in implementation.capabilities.options}
 
 
+def _start(
+    implementation: Implementation, values: Sequence[tuple[float, float]], count: int, **given: Any
+) -> tuple[list[Group], dict[str, Any]]:
+    """Groups and options for that."""
+    groups = [Group((Weights(np.full(count, start), "bfloat16"),), {"lr": taken / D0}) for start, taken in values]
+    return groups, _options(implementation, **given)
+
+
 def _stepped(
     implementation: Implementation, values: Sequence[tuple[float, float]], count: int, **given: Any
 ) -> Session:
     """After one step that takes from each start what is given beside it; one group each."""
-    groups = [Group((Weights(np.full(count, start), "bfloat16"),), {"lr": taken / D0}) for start, taken in values]
-    session = implementation.new(groups, _options(implementation, **given))
+    session = implementation.new(*_start(implementation, values, count, **given))
     _take(session, len(values), count)
     return session
 
@@ -120,6 +137,7 @@ def _random_bits(implementation: Implementation) -> Iterator[Finding]:
         flips = dict(_flips(implementation))
         yield from _independent(flips)
         yield from _known(flips)
+        yield from _wrapped(implementation)
         yield from _repeated(implementation)
         yield from _undisturbed(implementation)
 
@@ -148,6 +166,19 @@ def _known(flips: dict[str, Array]) -> Iterator[Finding]:
         of_y, of_z = rounding.rounding_bits(seed, step, parameter, COINS)
         draws = of_y if name.endswith("y") else of_z
         yield Finding(np.array_equal(ups, draws >= DRAWS // 2), f"draws of {name} are not those of the specification")
+
+
+def _wrapped(implementation: Implementation) -> Iterator[Finding]:
+    """Of seed and step number the last 32 bits count, and all of them."""
+    if "rounding_seed" not in implementation.capabilities.options:
+        return
+    for seed, step in WRAPPED:
+        session = implementation.new(*_start(implementation, [(START, HALF)], COINS, rounding_seed=seed))
+        if not isinstance(session, Overwritable):
+            return
+        session.put(at_step(session.snapshot(), step))
+        _take(session, 1, COINS)
+        yield from _known({f"seed {seed}, step {step}, parameter 0, z": _coins(session, "z")[0] == START})
 
 
 def _repeated(implementation: Implementation) -> Iterator[Finding]:
