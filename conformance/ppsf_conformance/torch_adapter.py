@@ -110,6 +110,8 @@ class TorchImplementation:
         taken = {name: value for name, value in options.items() if name not in self.capabilities.always}
         with quiet():
             made = self.cls(dicts, **self.names.called(taken), **_revision_argument(self.names))
+        if not isinstance(made, torch.optim.Optimizer):  # its __new__ may give anything
+            raise TypeError(f"it gives {reprlib.repr(made)}, which is no torch.optim.Optimizer")
         session = TorchSession(made, self.names, bool(options.get("fused_back_pass", False)))
         if self.names.starts_in_eval_mode:
             session.train()

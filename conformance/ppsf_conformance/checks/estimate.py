@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 
 from ppsf_conformance.adapter import Implementation, Lacking, Snapshot
-from ppsf_conformance.checks.finding import Check, Finding, Overwritable, gradients, revision_of, run, two_groups
+from ppsf_conformance.checks.finding import (
+    Check,
+    Finding,
+    Overwritable,
+    gradients,
+    poolings,
+    revision_of,
+    run,
+    splits,
+    two_groups,
+)
 from ppsf_conformance.lockstep import Transition, config_of, lifted, play
 from ppsf_conformance.problems import GroupSpec, ParamSpec, Problem
 from ppsf_ref import Running
@@ -103,24 +113,27 @@ def _no_numbers(implementation: Implementation) -> Iterator[Finding]:
 
 
 def _released(implementation: Implementation) -> Iterator[Finding]:
-    """At the end of the window samples go, also those of parameters without a gradient in that step."""
+    """At the end of the window the samples of a whole pool go, also of parameters without a gradient in that step."""
     capabilities, steps = implementation.capabilities, 2
     if "prodigy_steps" not in capabilities.options or "missing_gradients" in capabilities.limits:
         return
-    session = implementation.new(two_groups(), {"prodigy_steps": steps})
-    for number in range(1, steps + 1):
-        rows = gradients(session, number)
-        if number == steps:
-            rows[0][0] = None
-        session.step(rows)
     releases = distance.window(steps, steps).releases
-    for j, param in enumerate(session.snapshot().state.groups[0].params):
-        kept = [name for name in ("x0", "s") if getattr(param, name) is not None]
-        told = "with" if j else "without"
-        yield Finding(
-            releases == (not kept),
-            f"after the last step of the window a parameter {told} gradient keeps {', '.join(kept) or 'nothing'}",
-        )
+    for pooling in poolings(implementation):
+        session = implementation.new(two_groups(), {**pooling, "prodigy_steps": steps})
+        idle = {(0, 0)} if splits(implementation, pooling) else {(0, 0), (1, 0), (1, 1), (1, 2)}
+        for number in range(1, steps + 1):
+            rows = gradients(session, number)
+            for i, j in idle if number == steps else ():
+                rows[i][j] = None
+            session.step(rows)
+        for i, group in enumerate(session.snapshot().state.groups):
+            for j, param in enumerate(group.params):
+                kept = [name for name in ("x0", "s") if getattr(param, name) is not None]
+                told = f"{'without' if (i, j) in idle else 'with'} gradient in group {i} ({dict(pooling)})"
+                yield Finding(
+                    releases == (not kept),
+                    f"after the last step of the window a parameter {told} keeps {', '.join(kept) or 'nothing'}",
+                )
 
 
 ESTIMATE_CHECKS: Mapping[str, Check] = {

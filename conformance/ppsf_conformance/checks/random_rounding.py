@@ -1,4 +1,4 @@
-"""Stochastic rounding as a step does it: exact for each draw, with draws that are independent and can be repeated.
+"""Rounding as a step does it: to nearest, and at random, exact for each draw, by draws that are independent and repeat.
 
 The steps here are made so that their result before rounding is known exactly: with beta2 = 0 the divisor is the size of
 the gradient, a power of two so large that eps disappears beside it; so the update is 1, and y and z become their start
@@ -20,6 +20,7 @@ from ppsf_conformance.checks.finding import (
     Finding,
     Overwritable,
     at_step,
+    averages,
     rounds_stochastically,
     run,
     two_groups,
@@ -37,6 +38,9 @@ TAKEN = (
     (1.5 * 2.0**-126, 0x1357 * 2.0**-149), (3 * 2.0**-133, 0x2469 * 2.0**-149),
     (-(2 - 2.0**-7) * 2.0**127, 0x4321 * 2.0**104),
 )  # fmt: skip
+
+#: Starts, what is taken, and the even one of the two numbers between which that lies in the middle: below, above.
+TIES = ((1 + 2.0**-7, 2.0**-8, 1.0), (1 + 2.0**-6, 2.0**-8, 1 + 2.0**-6))
 
 #: Where draws go both ways alike: start, what each step takes; and elements.
 START, HALF, COINS = 1.0, 2.0**-9, 2**16
@@ -209,5 +213,33 @@ def _orders(there: Session, back: Session) -> tuple[tuple[Session, tuple[float, 
     return ((there, (START, 0.75)), (back, (0.75, START)))
 
 
+def _to_nearest(implementation: Implementation) -> Iterator[Finding]:
+    """Ties go to the even neighbour, and beyond the largest number is infinity."""
+    yield from _beyond(implementation)
+    if not rounds_stochastically(implementation):
+        return
+    values = [(start, taken) for start, taken, _ in TIES]
+    groups = _stepped(implementation, values, 1, stochastic_rounding=False).snapshot().state.groups
+    for (start, taken, even), group in zip(TIES, groups, strict=True):
+        (p,) = group.params
+        for name in ("y", "z"):
+            got = float(np.asarray(getattr(p, name))[0])
+            yield Finding(got == even, f"{start - taken!r}, a tie in bfloat16, becomes {got} in {name}, not {even}")
+
+
+def _beyond(implementation: Implementation) -> Iterator[Finding]:
+    """With beta2 = 0 an update is about 1, so this step takes a float16 weight beyond the largest one."""
+    capabilities = implementation.capabilities
+    if "float16" not in capabilities.dtypes or not averages(implementation):
+        return
+    wanted = {"lr": 64.0, "d0": 1.0, "betas": (0.9, 0.0), "use_stableadamw": False}
+    given = {name: value for name, value in wanted.items() if name in capabilities.options}
+    session = implementation.new([Group((Weights(np.array([65504.0, 1.0]), "float16"),), {})], given)
+    session.step([[np.array([-1.0, -1.0])]])
+    beyond, other = np.asarray(session.snapshot().state.groups[0].params[0].y)
+    reaches = np.isfinite(other) and other > 40  # unless what it does is another thing altogether
+    yield Finding(not reaches or np.isposinf(beyond), f"a float16 weight beyond 65520 becomes {beyond}, not inf")
+
+
 #: By the clause each check holds.
-RANDOM_CHECKS: dict[str, Check] = {"PPSF-R-003": _exact, "PPSF-R-004": _random_bits}
+RANDOM_CHECKS: dict[str, Check] = {"PPSF-R-002": _to_nearest, "PPSF-R-003": _exact, "PPSF-R-004": _random_bits}
