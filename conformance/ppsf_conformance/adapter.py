@@ -141,6 +141,14 @@ class Session(Protocol):
 class Eventful(Protocol):
     """What a session may offer beside :class:`Session`; what it lacks is not asked of it (:func:`offers`)."""
 
+    def option(self, group: int, name: str) -> object:
+        """What a group holds under a key; None if it has no such key."""
+        ...
+
+    def set_option(self, group: int, name: str, value: Any) -> None:
+        """Change an option of a group, as a scheduler does between steps."""
+        ...
+
     def edit(self, place: Place, values: Array, swap: bool) -> None:
         """Write weights from outside: into the storage there is, or by putting another one in its place."""
         ...

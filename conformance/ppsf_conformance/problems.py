@@ -73,13 +73,14 @@ class Problem:
 
 _TWO = (GroupSpec((ParamSpec((40,)), ParamSpec((3, 4)))),)
 _FACTORED = (GroupSpec((ParamSpec((12, 33), "bfloat16", "zero"),)),)
+_ONE = (GroupSpec((ParamSpec((5,)),)),)
 _WIDE = (GroupSpec((ParamSpec((34, 40)),)),)
 _MASKED = {"use_schedulefree": False, "d0": 1e-2}
 _DECAYS = {"cosine_decay": True, "peak_patience": 1, "total_training_steps": 6}
 #: What drawing seldom meets: SPEED of 2.0 with a numerator that falls, where d_coef alone would raise the estimate;
 #: gradients of 0 where the first moment is masked or turned; a decay that begins late in a short training; factors
 #: whose means differ, as both are rounded to bfloat16; a mask that keeps fewer elements than it counts at
-#: least; ADOPT, unclipped, in the step after a growth.
+#: least; ADOPT, unclipped, in the step after a growth; SPEED from d = 1 on, above which its cap lies below d.
 RARE = (
     Problem({"use_speed": True, "d_coef": 10.0, "d0": 1e-3, "beta3": 0.9}, _TWO, "turning", steps=8, revision="2.0"),
     Problem({**_MASKED, "use_cautious": True}, _TWO, "sparse", revision="2.0"),
@@ -87,6 +88,7 @@ RARE = (
     Problem(_DECAYS, _TWO, "noise", steps=8, revision="prodigy"),
     Problem({"factored_fp32": False, "d0": 1.0}, _FACTORED, "growth"),
     Problem({"use_adopt": True, "use_stableadamw": False, "d_coef": 10.0, "d0": 1e-3}, _TWO, "growth", steps=6),
+    Problem({"use_speed": True, "d_coef": 10.0, "d0": 1.0}, _ONE, "growth", steps=3),
     Problem({"use_cautious": True}, _WIDE, "lone element"),
     Problem({"use_cautious": True}, _WIDE, "lone element", revision="2.0"),
     Problem({**_MASKED, "use_cautious": True}, _WIDE, "lone element", revision="2.0"),

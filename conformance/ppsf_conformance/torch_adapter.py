@@ -110,6 +110,8 @@ class TorchImplementation:
         taken = {name: value for name, value in options.items() if name not in self.capabilities.always}
         with quiet():
             made = self.cls(dicts, **self.names.called(taken), **_revision_argument(self.names))
+        if not isinstance(made, torch.optim.Optimizer):  # its __new__ may give anything
+            raise TypeError(f"it gives {reprlib.repr(made)}, which is no torch.optim.Optimizer")
         session = TorchSession(made, self.names, bool(options.get("fused_back_pass", False)))
         if self.names.starts_in_eval_mode:
             session.train()
@@ -283,6 +285,12 @@ class TorchSession(TorchEvents):
     def set_lr(self, group: int, lr: float) -> None:
         self.optimizer.param_groups[group]["lr"] = lr
 
+    def option(self, group: int, name: str) -> Any:
+        return self.optimizer.param_groups[group].get(name)
+
+    def set_option(self, group: int, name: str, value: Any) -> None:
+        self.optimizer.param_groups[group].update(self.names.called({name: value}))
+
     def put(self, wanted: Snapshot) -> None:
         """Overwrite the stored numbers and arrays with those of a snapshot, as far as they are there."""
         kept = load_revision(self.names.capabilities.revision).scalars
@@ -290,6 +298,8 @@ class TorchSession(TorchEvents):
             for name, key in self.names.group.items():
                 if name in kept and key in group:
                     group[key] = _as(group[key], float(getattr(there, name)))
+            if (count := self.names.group["k"]) in group:
+                group[count] = _as(group[count], there.k - 1 + self.names.first_k)
             for param, p in zip(group["params"], there.params, strict=True):
                 self._put_arrays(param, p)
 
@@ -363,7 +373,7 @@ class TorchSession(TorchEvents):
             return step(closure) is loss
 
     def step_with_foreign_gradient(self, kind: Literal["sparse", "complex"]) -> None:
-        param = self.optimizer.param_groups[0]["params"][0]
+        param = self.optimizer.param_groups[-1]["params"][-1]  # before it others would have moved
         foreign = torch.ones_like(param).to_sparse()
         if kind == "complex":
             foreign = torch.ones(param.shape, dtype=torch.complex64)

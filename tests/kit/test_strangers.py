@@ -32,6 +32,10 @@ class NeedsMore(Ours):
     def __init__(self, params, config, **options):
         super().__init__(params, **options)
 
+class GivesNothing(Ours):
+    def __new__(cls, *args, **options):
+        return None
+
 class KeepsText(Ours):
     def __init__(self, params, **options):
         super().__init__(params, **options)
@@ -84,6 +88,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("odd_optimizers:make", "through a class of your own"),
         ("leaves:X", "SystemExit: no licence"),
         ("odd_optimizers:NeedsMore", "missing 1 required positional argument: 'config'. A class that needs more"),
+        ("odd_optimizers:GivesNothing", "it gives None, which is no torch.optim.Optimizer"),
         ("odd_optimizers:KeepsText", "keeps 'large' there, which is no number"),
     ],
 )
@@ -107,6 +112,16 @@ def test_a_step_that_does_not_return_is_a_failure_and_the_last_thing_tried(here:
     assert list(failing) == ["PPSF-L-001"]
     assert "NoAnswer: no return after 1.5 s" in failing["PPSF-L-001"]
     assert found.summary.problems == 1
+
+
+@pytest.mark.parametrize("seconds", ["-1", "nan", "inf", "soon"])
+def test_a_patience_that_is_no_time_is_refused_and_not_put_to_the_class(
+    capsys: pytest.CaptureFixture[str], seconds: str
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["run", "odd_optimizers:Hangs", "--patience", seconds])
+    assert stopped.value.code == MISUSED
+    assert "argument --patience" in capsys.readouterr().err
 
 
 def _for_ever() -> None:

@@ -4,6 +4,7 @@ from ppsf_conformance.checks.errors import ERROR_CHECKS
 from ppsf_conformance.checks.estimate import ESTIMATE_CHECKS
 from ppsf_conformance.checks.finding import Check, Finding
 from ppsf_conformance.checks.fused import FUSED_CHECKS
+from ppsf_conformance.checks.groups import GROUP_CHECKS
 from ppsf_conformance.checks.lifecycle import LIFECYCLE_CHECKS
 from ppsf_conformance.checks.processes import PROCESS_CHECKS
 from ppsf_conformance.checks.random_rounding import RANDOM_CHECKS
@@ -16,6 +17,7 @@ CHECKS: dict[str, Check] = {
     **FUSED_CHECKS,
     **SCALING_CHECKS,
     **PROCESS_CHECKS,
+    **GROUP_CHECKS,
     **ERROR_CHECKS,
 }
 

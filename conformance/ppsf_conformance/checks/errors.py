@@ -117,9 +117,25 @@ def _domains(implementation: Implementation) -> Iterator[Finding]:
                 groups = [Group(group.params, {name: value}) for group in two_groups()]
                 got = outcome(_construct(implementation, groups))
                 yield Finding(agrees(expected, got, KINDS), f"{name}={value!r} in the groups: {got}, not {expected}")
+                if expected != "accepted":
+                    group = Group(weights(3), {name: value})
+                    yield from _not_added(implementation, group, f"{name}={value!r}", expected)
     for rate in (0.0, -1.0, math.nan):
         expected = outcome(errors.refuse_outside, "lr", rate, at_step=True)
         yield from _refused_step(implementation, rate, expected)
+
+
+def _not_added(
+    implementation: Implementation, group: Group, case: str, expected: str, **options: Any
+) -> Iterator[Finding]:
+    """What is refused at construction is refused of a later group, and leaves the optimizer as it was."""
+    session = implementation.new(two_groups(), options)
+    before = session.snapshot().state
+    got = outcome(session.add_group, group)
+    yield Finding(agrees(expected, got, KINDS), f"add_param_group with {case}: {got}, not {expected}")
+    if got != "accepted":
+        changed = difference(before, session.snapshot().state)
+        yield Finding(not changed, f"a refused add_param_group with {case} leaves {changed}")
 
 
 def _refused_step(implementation: Implementation, rate: float, expected: str) -> Iterator[Finding]:
@@ -155,10 +171,13 @@ def _forbidden(implementation: Implementation) -> Iterator[Finding]:
                 agrees(expected, got, KINDS),
                 f"split_groups={split}, a group with {given}: {got}, not {expected}",
             )
+            if expected != "accepted":
+                yield from _not_added(implementation, Group(weights(3), given), f"{given}", expected, **pooling)
     for name in sorted(errors.WHOLE_OPTIMIZER & offered):
         expected = outcome(errors.refuse_forbidden, (), True, (name,))
         got = outcome(_construct(implementation, two_groups(**{name: TRIED[name][0]})))
         yield Finding(agrees(expected, got, KINDS), f"{name} in a group: {got}, not {expected}")
+        yield from _not_added(implementation, Group(weights(3), {name: TRIED[name][0]}), f"a {name}", expected)
 
 
 def _foreign_gradients(implementation: Implementation) -> Iterator[Finding]:
@@ -172,6 +191,11 @@ def _foreign_gradients(implementation: Implementation) -> Iterator[Finding]:
         yield Finding(agrees(expected, got, KINDS), f"a {kind} gradient: {got}, not {expected}")
         changed = difference(before, session.snapshot().state)
         yield Finding(not changed, f"a refused {kind} gradient changes {changed}")
+        if "changing_lr" not in implementation.capabilities.limits:
+            session = implementation.new(two_groups(), {})
+            session.set_lr(1, 0.0)
+            got = outcome(session.step_with_foreign_gradient, kind)
+            yield Finding(got == "accepted", f"a {kind} gradient in a group whose lr is 0, which is not read: {got}")
     session = implementation.new(two_groups(), {})
     expected = outcome(errors.refuse_gradient, "strided", False)
     got = outcome(session.step, gradients(session, 0))
@@ -186,10 +210,9 @@ def _parameters(implementation: Implementation) -> Iterator[Finding]:
             got = outcome(_construct(implementation, [group]))
             yield Finding(agrees(expected, got, KINDS), f"a {dtype} parameter: {got}, not {expected}")
     if "float32" in implementation.capabilities.dtypes:
-        session = implementation.new([Group(weights(1), {})], {})
-        got = outcome(session.add_group, Group((Weights(np.ones(3), "float64"),), {}))
         expected = outcome(errors.refuse_parameter, "float64", implementation.capabilities.dtypes)
-        yield Finding(agrees(expected, got, KINDS), f"add_param_group with a float64 parameter: {got}, not {expected}")
+        group = Group((Weights(np.ones(3), "float64"),), {})
+        yield from _not_added(implementation, group, "a float64 parameter", expected)
 
 
 def _unrectifiable(implementation: Implementation) -> Iterator[Finding]:

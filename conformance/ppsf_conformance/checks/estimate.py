@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
 from ppsf_conformance.adapter import Implementation, Lacking, Snapshot
-from ppsf_conformance.checks.finding import Check, Finding, gradients, revision_of, run, two_groups
+from ppsf_conformance.checks.finding import (
+    Check,
+    Finding,
+    Overwritable,
+    gradients,
+    poolings,
+    revision_of,
+    run,
+    splits,
+    two_groups,
+)
 from ppsf_conformance.lockstep import Transition, config_of, lifted, play
 from ppsf_conformance.problems import GroupSpec, ParamSpec, Problem
 from ppsf_ref import Running
@@ -59,67 +69,71 @@ def _as_told(implementation: Implementation, transition: Transition, factors: Ma
         )
 
 
-@runtime_checkable
-class Overwritable(Protocol):
-    """What a session may offer beside :class:`ppsf_conformance.adapter.Session`."""
-
-    def put(self, wanted: Snapshot) -> None: ...
+#: Arrays, and what is put into them.
+SPOILED = ((("y", "z"), np.nan), (("y", "z"), np.inf), (("s",), np.inf))
 
 
-def _with_one(snapshot: Snapshot, value: float) -> Snapshot:
-    """The same with this as the first element of the first weights, in both sequences."""
+def _with_one(snapshot: Snapshot, names: tuple[str, ...], value: float) -> Snapshot:
+    """The same with this as the first element of these arrays of the first parameter, as far as it has them."""
     first, *rest = snapshot.state.groups
     one, *others = first.params
 
-    def spoiled(weights: Any) -> Any:
-        values = np.array(weights)
+    def spoiled(kept: Any) -> Any:
+        values = np.array(kept)
         values.flat[0] = value
         return values
 
-    one = replace(one, y=spoiled(one.y), z=None if one.z is None else spoiled(one.z))
+    one = replace(one, **{name: spoiled(kept) for name in names if (kept := getattr(one, name)) is not None})
     groups = (replace(first, params=(one, *others)), *rest)
     return replace(snapshot, state=replace(snapshot.state, groups=groups))
 
 
 def _no_numbers(implementation: Implementation) -> Iterator[Finding]:
-    """Weights that somebody has spoiled: the gradients are finite, and the statistics are not."""
+    """Weights or sums that somebody has spoiled: the gradients are finite, and the statistics are not."""
     if revision_of(implementation).estimate == "none":
         return
-    for spoiled in (np.nan, np.inf):
+    for names, spoiled in SPOILED:
         session = implementation.new(two_groups(), {})
         if not isinstance(session, Overwritable):
             raise Lacking("nobody else can write its state")
         run(session, 3)
         before = session.snapshot()
-        session.put(_with_one(before, spoiled))
+        session.put(_with_one(before, names, spoiled))
         run(session, 1, start=3)
         old, new = before.state.groups[0], session.snapshot().state.groups[0]
-        names = {"d", "d_numerator", "d_denom", "d_max"} & set(revision_of(implementation).scalars)
-        changed = [name for name in sorted(names) if float(getattr(old, name)) != float(getattr(new, name))]
+        numbers = {"d", "d_numerator", "d_denom", "d_max"} & set(revision_of(implementation).scalars)
+        changed = [name for name in sorted(numbers) if float(getattr(old, name)) != float(getattr(new, name))]
         stays = not distance.are_numbers(np.float64(spoiled), np.float64(1.0))
-        yield Finding(stays == (not changed), f"with a weight of {spoiled}, {', '.join(changed) or 'nothing'} changes")
-        yield Finding(new.k == old.k + 1, f"with a weight of {spoiled}, k is {new.k} after {old.k}")
+        case = f"with {spoiled} in {' and '.join(names)}"
+        yield Finding(stays == (not changed), f"{case}, {', '.join(changed) or 'nothing'} changes")
+        yield Finding(new.k == old.k + 1, f"{case}, k is {new.k} after {old.k}")
+        if "d_prev" in revision_of(implementation).scalars:
+            caught_up = float(new.d_prev) == float(old.d)
+            yield Finding(caught_up, f"{case}, d_prev is {float(new.d_prev)} after a step that used {float(old.d)}")
 
 
 def _released(implementation: Implementation) -> Iterator[Finding]:
-    """At the end of the window samples go, also those of parameters without a gradient in that step."""
+    """At the end of the window the samples of a whole pool go, also of parameters without a gradient in that step."""
     capabilities, steps = implementation.capabilities, 2
     if "prodigy_steps" not in capabilities.options or "missing_gradients" in capabilities.limits:
         return
-    session = implementation.new(two_groups(), {"prodigy_steps": steps})
-    for number in range(1, steps + 1):
-        rows = gradients(session, number)
-        if number == steps:
-            rows[0][0] = None
-        session.step(rows)
     releases = distance.window(steps, steps).releases
-    for j, param in enumerate(session.snapshot().state.groups[0].params):
-        kept = [name for name in ("x0", "s") if getattr(param, name) is not None]
-        told = "with" if j else "without"
-        yield Finding(
-            releases == (not kept),
-            f"after the last step of the window a parameter {told} gradient keeps {', '.join(kept) or 'nothing'}",
-        )
+    for pooling in poolings(implementation):
+        session = implementation.new(two_groups(), {**pooling, "prodigy_steps": steps})
+        idle = {(0, 0)} if splits(implementation, pooling) else {(0, 0), (1, 0), (1, 1), (1, 2)}
+        for number in range(1, steps + 1):
+            rows = gradients(session, number)
+            for i, j in idle if number == steps else ():
+                rows[i][j] = None
+            session.step(rows)
+        for i, group in enumerate(session.snapshot().state.groups):
+            for j, param in enumerate(group.params):
+                kept = [name for name in ("x0", "s") if getattr(param, name) is not None]
+                told = f"{'without' if (i, j) in idle else 'with'} gradient in group {i} ({dict(pooling)})"
+                yield Finding(
+                    releases == (not kept),
+                    f"after the last step of the window a parameter {told} keeps {', '.join(kept) or 'nothing'}",
+                )
 
 
 ESTIMATE_CHECKS: Mapping[str, Check] = {

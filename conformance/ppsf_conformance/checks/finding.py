@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -35,6 +35,19 @@ class Finding:
 
 
 Check = Callable[[Implementation], Iterator[Finding]]
+
+
+@runtime_checkable
+class Overwritable(Protocol):
+    """What a session may offer beside :class:`ppsf_conformance.adapter.Session`."""
+
+    def put(self, wanted: Snapshot) -> None: ...
+
+
+def at_step(snapshot: Snapshot, k: int) -> Snapshot:
+    """The same when step ``k`` of every pool is about to begin."""
+    groups = tuple(replace(group, k=k) for group in snapshot.state.groups)
+    return replace(snapshot, state=replace(snapshot.state, groups=groups))
 
 
 def weights(seed: int, dtype: str = "float32", shapes: Sequence[tuple[int, ...]] = SHAPES) -> tuple[Weights, ...]:

@@ -1,4 +1,4 @@
-"""Stochastic rounding as a step does it: exact for each draw, with draws that are independent and can be repeated.
+"""Rounding as a step does it: to nearest, and at random, exact for each draw, by draws that are independent and repeat.
 
 The steps here are made so that their result before rounding is known exactly: with beta2 = 0 the divisor is the size of
 the gradient, a power of two so large that eps disappears beside it; so the update is 1, and y and z become their start
@@ -15,7 +15,16 @@ import numpy as np
 
 from ppsf_conformance.adapter import Array, Group, Implementation, Session, Weights, offers
 from ppsf_conformance.checks.exact_rounding import DRAWS, fault_of
-from ppsf_conformance.checks.finding import Check, Finding, rounds_stochastically, run, two_groups
+from ppsf_conformance.checks.finding import (
+    Check,
+    Finding,
+    Overwritable,
+    at_step,
+    averages,
+    rounds_stochastically,
+    run,
+    two_groups,
+)
 from ppsf_conformance.checks.lifecycle import neighbours
 from ppsf_ref.clauses import rounding
 
@@ -30,8 +39,13 @@ TAKEN = (
     (-(2 - 2.0**-7) * 2.0**127, 0x4321 * 2.0**104),
 )  # fmt: skip
 
+#: Starts, what is taken, and the even one of the two numbers between which that lies in the middle: below, above.
+TIES = ((1 + 2.0**-7, 2.0**-8, 1.0), (1 + 2.0**-6, 2.0**-8, 1 + 2.0**-6))
+
 #: Where draws go both ways alike: start, what each step takes; and elements.
 START, HALF, COINS = 1.0, 2.0**-9, 2**16
+#: Seeds and step numbers that do not fit into 32 bits, the latter nor into float32.
+WRAPPED = ((2**32 + 1, 1), (1, 2**32 + 2**24 + 1))
 #: How improbable a result may be if draws are independent and fair.
 IMPROBABLE = 2.0**-60
 
@@ -50,12 +64,19 @@ def _options(implementation: Implementation, **given: Any) -> dict[str, Any]:
     return {name: value for name, value in wanted.items() if name in implementation.capabilities.options}
 
 
+def _start(
+    implementation: Implementation, values: Sequence[tuple[float, float]], count: int, **given: Any
+) -> tuple[list[Group], dict[str, Any]]:
+    """Groups and options for that."""
+    groups = [Group((Weights(np.full(count, start), "bfloat16"),), {"lr": taken / D0}) for start, taken in values]
+    return groups, _options(implementation, **given)
+
+
 def _stepped(
     implementation: Implementation, values: Sequence[tuple[float, float]], count: int, **given: Any
 ) -> Session:
     """After one step that takes from each start what is given beside it; one group each."""
-    groups = [Group((Weights(np.full(count, start), "bfloat16"),), {"lr": taken / D0}) for start, taken in values]
-    session = implementation.new(groups, _options(implementation, **given))
+    session = implementation.new(*_start(implementation, values, count, **given))
     _take(session, len(values), count)
     return session
 
@@ -120,6 +141,7 @@ def _random_bits(implementation: Implementation) -> Iterator[Finding]:
         flips = dict(_flips(implementation))
         yield from _independent(flips)
         yield from _known(flips)
+        yield from _wrapped(implementation)
         yield from _repeated(implementation)
         yield from _undisturbed(implementation)
 
@@ -150,6 +172,19 @@ def _known(flips: dict[str, Array]) -> Iterator[Finding]:
         yield Finding(np.array_equal(ups, draws >= DRAWS // 2), f"draws of {name} are not those of the specification")
 
 
+def _wrapped(implementation: Implementation) -> Iterator[Finding]:
+    """Of seed and step number the last 32 bits count, and all of them."""
+    if "rounding_seed" not in implementation.capabilities.options:
+        return
+    for seed, step in WRAPPED:
+        session = implementation.new(*_start(implementation, [(START, HALF)], COINS, rounding_seed=seed))
+        if not isinstance(session, Overwritable):
+            return
+        session.put(at_step(session.snapshot(), step))
+        _take(session, 1, COINS)
+        yield from _known({f"seed {seed}, step {step}, parameter 0, z": _coins(session, "z")[0] == START})
+
+
 def _repeated(implementation: Implementation) -> Iterator[Finding]:
     """After saving and loading the draws go on; by position they are the same whatever parameter is there."""
     session = _stepped(implementation, [(START, HALF)] * 2, COINS)
@@ -178,5 +213,33 @@ def _orders(there: Session, back: Session) -> tuple[tuple[Session, tuple[float, 
     return ((there, (START, 0.75)), (back, (0.75, START)))
 
 
+def _to_nearest(implementation: Implementation) -> Iterator[Finding]:
+    """Ties go to the even neighbour, and beyond the largest number is infinity."""
+    yield from _beyond(implementation)
+    if not rounds_stochastically(implementation):
+        return
+    values = [(start, taken) for start, taken, _ in TIES]
+    groups = _stepped(implementation, values, 1, stochastic_rounding=False).snapshot().state.groups
+    for (start, taken, even), group in zip(TIES, groups, strict=True):
+        (p,) = group.params
+        for name in ("y", "z"):
+            got = float(np.asarray(getattr(p, name))[0])
+            yield Finding(got == even, f"{start - taken!r}, a tie in bfloat16, becomes {got} in {name}, not {even}")
+
+
+def _beyond(implementation: Implementation) -> Iterator[Finding]:
+    """With beta2 = 0 an update is about 1, so this step takes a float16 weight beyond the largest one."""
+    capabilities = implementation.capabilities
+    if "float16" not in capabilities.dtypes or not averages(implementation):
+        return
+    wanted = {"lr": 64.0, "d0": 1.0, "betas": (0.9, 0.0), "use_stableadamw": False}
+    given = {name: value for name, value in wanted.items() if name in capabilities.options}
+    session = implementation.new([Group((Weights(np.array([65504.0, 1.0]), "float16"),), {})], given)
+    session.step([[np.array([-1.0, -1.0])]])
+    beyond, other = np.asarray(session.snapshot().state.groups[0].params[0].y)
+    reaches = np.isfinite(other) and other > 40  # unless what it does is another thing altogether
+    yield Finding(not reaches or np.isposinf(beyond), f"a float16 weight beyond 65520 becomes {beyond}, not inf")
+
+
 #: By the clause each check holds.
-RANDOM_CHECKS: dict[str, Check] = {"PPSF-R-003": _exact, "PPSF-R-004": _random_bits}
+RANDOM_CHECKS: dict[str, Check] = {"PPSF-R-002": _to_nearest, "PPSF-R-003": _exact, "PPSF-R-004": _random_bits}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def add(commands: Any) -> None:
     )
     command.add_argument(
         "--patience",
-        type=float,
+        type=_seconds,
         default=PATIENCE,
         metavar="SECONDS",
         help="how long one call of the class may take; 0: as long as it likes (default: %(default)g)",
@@ -41,6 +42,13 @@ def add(commands: Any) -> None:
     add_report(command)
     add_json(command)
     add_seed(command)
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds < threading.TIMEOUT_MAX:
+        raise argparse.ArgumentTypeError(f"has to be a number of seconds, 0 or more, not {text}")
+    return seconds
 
 
 def run(given: argparse.Namespace, console: Console) -> int:
