@@ -4,10 +4,10 @@ A hypothesis is a set of overriding rules. It explains a transition if the law u
 implementation did. There are two kinds:
 
 - a *known fault*: a mutant, or what some release does;
-- a *freed clause*: its result may be anything, and everything that follows from it too. Of the freed clauses that
-  explain as much, those count that were evaluated in deviating transitions rather than in agreeing ones (Ochiai's
-  measure of suspicion, to within a tenth of the largest); of these the one is named that leaves least undecided, then
-  the more suspicious one, then the one nearest to the outputs.
+- a *freed clause*: its result may be anything, of a rounding either neighbour, and everything that follows from it too.
+  Of the freed clauses that explain as much, those count that were evaluated in deviating transitions rather than in
+  agreeing ones (Ochiai's measure of suspicion, to within a tenth of the largest); of these the one is named that leaves
+  least undecided, then the more suspicious one, then the one nearest to the outputs.
 
 Causes are found one after the other: of the hypotheses that explain the smallest deviation left, the one that explains
 most of the others. A known fault says more than a freed clause, but a freed clause can do all that a known fault of it
@@ -29,11 +29,15 @@ from ppsf_conformance.adapter import Capabilities
 from ppsf_conformance.lockstep import OWNERS, Transition, Verdict
 from ppsf_conformance.mutants import MUTANTS
 from ppsf_conformance.overrides import OVERRIDES, combined
-from ppsf_ref import Allowed, Bounded, clause_functions
+from ppsf_ref import Allowed, Bounded, clause_functions, numbers
 from ppsf_ref.law import Rule
 
 #: Share of the largest suspicion from which on a clause counts as suspicious as any.
 NEARLY = 0.9
+
+#: Roundings, freed: one of two numbers comes out. Were it anything, they would explain what any clause gets wrong, as
+#: all that is stored is rounded.
+NEIGHBOURS: Mapping[str, Rule] = {"PPSF-R-002": numbers.round_either_way, "PPSF-R-003": lockstep.next_to_it}
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +174,8 @@ def _known_faults() -> tuple[_Hypothesis, ...]:
 
 @cache
 def _freed_clauses() -> tuple[_Hypothesis, ...]:
-    return tuple(_Hypothesis(clause, "", {clause: _freed(rule)}) for clause, rule in clause_functions().items())
+    rules = clause_functions()
+    return tuple(_Hypothesis(c, "", {c: NEIGHBOURS.get(c) or _freed(rule)}) for c, rule in rules.items())
 
 
 def _freed(rule: Rule) -> Rule:

@@ -80,7 +80,8 @@ _DECAYS = {"cosine_decay": True, "peak_patience": 1, "total_training_steps": 6}
 #: What drawing seldom meets: SPEED of 2.0 with a numerator that falls, where d_coef alone would raise the estimate;
 #: gradients of 0 where the first moment is masked or turned; a decay that begins late in a short training; factors
 #: whose means differ, as both are rounded to bfloat16; a mask that keeps fewer elements than it counts at
-#: least; ADOPT, unclipped, in the step after a growth; SPEED from d = 1 on, above which its cap lies below d.
+#: least; ADOPT, unclipped, in the step after a growth; SPEED from d = 1 on, above which its cap lies below d;
+#: decay in steps that are otherwise of length 0; factors whose mean a constant beside it would hide.
 RARE = (
     Problem({"use_speed": True, "d_coef": 10.0, "d0": 1e-3, "beta3": 0.9}, _TWO, "turning", steps=8, revision="2.0"),
     Problem({**_MASKED, "use_cautious": True}, _TWO, "sparse", revision="2.0"),
@@ -89,6 +90,8 @@ RARE = (
     Problem({"factored_fp32": False, "d0": 1.0}, _FACTORED, "growth"),
     Problem({"use_adopt": True, "use_stableadamw": False, "d_coef": 10.0, "d0": 1e-3}, _TWO, "growth", steps=6),
     Problem({"use_speed": True, "d_coef": 10.0, "d0": 1.0}, _ONE, "growth", steps=3),
+    Problem({"use_bias_correction": True, "weight_decay": 0.1, "weight_decay_by_lr": False}, _ONE, steps=3),
+    Problem({"eps": None}, _WIDE, "tiny gradient"),
     Problem({"use_cautious": True}, _WIDE, "lone element"),
     Problem({"use_cautious": True}, _WIDE, "lone element", revision="2.0"),
     Problem({**_MASKED, "use_cautious": True}, _WIDE, "lone element", revision="2.0"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from ppsf_conformance import lockstep
@@ -52,6 +53,20 @@ def test_an_unknown_fault_is_booked_to_the_clause_that_does_not_fit() -> None:
     law = clause_functions()["PPSF-Z-005"]
     found = diagnosed({"PPSF-Z-005": lambda x, z, beta1: law(x, z, 0.7 * beta1)})
     assert found == [("PPSF-Z-005", "")]
+
+
+def test_a_rounding_is_not_named_where_what_is_stored_is_no_neighbour() -> None:
+    """All that is stored is rounded: were a rounding free to give anything, it would explain everything."""
+    transition = next(t for t in lockstep.play(StubImplementation({}), PROBLEM) if t.kind == "eval")
+    groups = transition.after.state.groups
+    (first,) = groups[0].params
+    moved = replace(groups[0], params=(replace(first, y=1.1 * np.asarray(first.y)),))
+    after = replace(transition.after, state=replace(transition.after.state, groups=(moved, *groups[1:])))
+    wrong = replace(transition, after=after)
+    deviation = Deviation(wrong, lockstep.judge(wrong, CAPABILITIES))
+    agreeing = {"PPSF-Z-004": 100, "PPSF-R-002": 1}
+    (cause,) = causes([deviation], CAPABILITIES, {}, agreeing)
+    assert cause.clause == "PPSF-Z-004"
 
 
 def test_without_deviations_there_is_no_cause() -> None:

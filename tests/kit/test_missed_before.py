@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from ppsf_conformance import lockstep, problems, run
+from ppsf_conformance import diagnosis, lockstep, problems, run
 from ppsf_conformance.checks import CHECKS, random_rounding
 from ppsf_conformance.lockstep import Transition
 from ppsf_conformance.name_map import read_name_map
@@ -334,6 +334,16 @@ class AddsAndLooksThen(ProdigyPlusScheduleFree):
             raise
 
 
+class ReadsLater(ProdigyPlusScheduleFree):
+    """Begins a fused step anew with every parameter."""
+
+    def step_param(self, param: torch.Tensor, group: Any = None) -> None:
+        super().step_param(param, group)
+        if group is not None and group["lr"] != self.defaults["lr"]:
+            with torch.no_grad():
+                param.mul_(2.0)
+
+
 class NeedsParameters(ProdigyPlusScheduleFree):
     """Asks the first parameter of a group on which device it is."""
 
@@ -437,6 +447,7 @@ class StepsInEvalMode(ProdigyPlusScheduleFree):
         ("PPSF-L-004", ReadsAllGradients, "whose lr is 0"),
         ("PPSF-X-005", RefusesAllGradients, "whose lr is 0"),
         ("PPSF-X-005", RefusesTooLate, "changes groups[0]"),
+        ("PPSF-L-008", ReadsLater, "during which lr is set to 0.5"),
         ("PPSF-L-006", ReturnsWhatMoved, "does not return"),
         ("PPSF-X-004", StepsInEvalMode, "without gradients"),
     ],
@@ -464,15 +475,21 @@ def test_a_class_that_keeps_more_than_can_be_written_is_not_asked_for_changed_op
     assert all(finding.ok for finding in CHECKS["PPSF-O-003"](of(KeepsAsideToo)))
 
 
-def test_speed_is_met_above_1_where_its_cap_would_let_the_estimate_fall_or_grow() -> None:
-    (problem,) = (p for p in problems.RARE if p.options.get("use_speed") and p.revision == "1.9")
-    transitions = played(problem)
+def _rare(**options: Any) -> Problem:
+    (problem,) = (p for p in problems.RARE if p.revision == "1.9" and p.options.items() >= options.items())
+    return problem
+
+
+@pytest.mark.parametrize(
+    ("options", "clause", "manner"),
+    [
+        ({"use_speed": True}, "PPSF-M-012", "growth not capped"),
+        ({"use_bias_correction": True}, "PPSF-W-002", "times dlr"),
+        ({"eps": None}, "PPSF-V-005", "factored mean plus 1e 30"),
+    ],
+)
+def test_what_drawing_seldom_meets_shows_a_known_fault(options: dict[str, Any], clause: str, manner: str) -> None:
+    transitions = played(_rare(**options))
     assert all(map(holds, transitions))
-
-    def capped_below_1_only(d: Any, d_hat: Any) -> Any:
-        return numbers.maximum(d, d_hat), d
-
-    assert not all(
-        lockstep.judge(transition, NAMES.capabilities, {"PPSF-M-012": capped_below_1_only}).ok
-        for transition in transitions
-    )
+    (rules,) = (h.rules for h in diagnosis._known_faults() if (h.clause, h.what) == (clause, manner))
+    assert not all(lockstep.judge(transition, NAMES.capabilities, rules).ok for transition in transitions)

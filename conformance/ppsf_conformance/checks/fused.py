@@ -69,6 +69,22 @@ def _one_parameter(implementation: Implementation) -> Iterator[Finding]:
                 changed = difference(expected, fused.snapshot().state)
                 yield Finding(not changed, f"parameter {place} stepped alone ({dtype}): {changed}")
             fused.end_step()
+    if "changing_lr" not in implementation.capabilities.limits:
+        yield _begun(implementation)
+
+
+def _begun(implementation: Implementation) -> Finding:
+    """Options count as they stood when the step began."""
+    fused, ordinary = _pair(implementation)
+    grads = gradients(ordinary, 0)
+    ordinary.step(grads)
+    for i, j in PLACES:
+        fused.step_alone((i, j), grads[i][j])
+        fused.set_lr(0, 0.5)
+        fused.set_lr(1, 0.5)
+    fused.end_step()
+    apart = difference(ordinary.snapshot().state, fused.snapshot().state)
+    return Finding(not apart, f"a fused step during which lr is set to 0.5: {apart}")
 
 
 def _end_of_step(implementation: Implementation) -> Iterator[Finding]:
