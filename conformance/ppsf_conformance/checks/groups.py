@@ -54,7 +54,8 @@ def _without_parameters(implementation: Implementation) -> Iterator[Finding]:
 def _options_of_groups(implementation: Implementation) -> Iterator[Finding]:
     """Keys that are no options are kept; options are read at every step."""
     offered, limits = implementation.capabilities.options, implementation.capabilities.limits
-    if "own_options" in limits or not offers(implementation.new(two_groups(), {}), "set_option"):
+    plain = implementation.new(two_groups(), {})
+    if "own_options" in limits or not (offers(plain, "set_option") and isinstance(plain, Overwritable)):
         return
     session = implementation.new(two_groups(**FOREIGN), {})
     run(session, 1)
